@@ -1,0 +1,217 @@
+namespace rs account
+
+/// Identities, sessions and tokens.
+///
+/// Refusals travel as business errors: status code = common.ErrorCode, message = text that is safe to show a player,
+/// extra = field -> reason. Anything else that goes wrong means "could not tell" and never "no".
+
+/// What the game client says about the device and build it runs on. Stored with the session, none of it trusted.
+struct ClientInfo {
+    /// Opaque to us, 1-128 bytes.
+    1: optional string device_id,
+    /// The channel (store, platform) the build came from, 1-32 bytes; absent means "official".
+    2: optional string channel,
+    /// Package name of the build, at most 128 bytes.
+    3: optional string package_name,
+    /// At most 32 bytes.
+    4: optional string sdk_version,
+    /// The client's network address as the gateway established it.
+    5: optional string address,
+}
+
+/// A signed-in session's tokens. Times are Unix milliseconds.
+struct TokenSet {
+    1: required i64 account_id,
+    2: required string session_id,
+    3: required string access_token,
+    4: required i64 access_expires_at,
+    5: required string refresh_token,
+    6: required i64 refresh_expires_at,
+}
+
+struct RegisterRequest {
+    1: required i64 app_id,
+    2: required string username,
+    3: required string password,
+    4: required ClientInfo client,
+}
+
+struct PasswordLogin {
+    1: required string username,
+    2: required string password,
+}
+
+struct DeviceLogin {
+    1: required string device_id,
+    /// Absent only for the first login of a device; from then on required.
+    2: optional string device_secret,
+}
+
+/// Exactly one kind is set.
+union LoginProof {
+    1: PasswordLogin password,
+    2: DeviceLogin device,
+}
+
+struct LoginRequest {
+    1: required i64 app_id,
+    2: required LoginProof proof,
+    3: required ClientInfo client,
+}
+
+struct LoginResponse {
+    1: required TokenSet tokens,
+    2: required bool is_new_account,
+    /// Set once, when a device account is created.
+    3: optional string device_secret,
+}
+
+struct RefreshRequest {
+    1: required i64 app_id,
+    2: required string refresh_token,
+}
+
+struct RefreshResponse {
+    1: required TokenSet tokens,
+}
+
+struct LogoutRequest {
+    1: required string access_token,
+    /// Revoke every session of the account instead of only this one.
+    2: required bool everywhere,
+}
+
+struct LogoutResponse {
+    1: required i64 revoked,
+}
+
+struct GetProfileRequest {
+    1: required string access_token,
+}
+
+struct CredentialInfo {
+    /// "password" or "device".
+    1: required string kind,
+    /// Enough to recognise it, never enough to use it.
+    2: required string masked_name,
+}
+
+struct SessionInfo {
+    1: required string session_id,
+    2: optional string device_id,
+    3: optional string channel,
+    4: required i64 created_at,
+    5: required i64 last_seen_at,
+    6: required bool current,
+}
+
+struct GetProfileResponse {
+    1: required i64 account_id,
+    2: required i64 created_at,
+    3: required list<CredentialInfo> credentials,
+    4: required list<SessionInfo> sessions,
+}
+
+/// The authoritative answers. There is deliberately no value for "could not tell": that is an error, never a status.
+enum TokenStatus {
+    VALID = 1,
+    EXPIRED = 2,
+    REVOKED = 3,
+    BANNED = 4,
+    /// Forged, malformed, or another app's token: tells nothing else.
+    INVALID = 5,
+}
+
+/// Everything but `status` is absent when the status is INVALID.
+struct TokenVerdict {
+    1: required TokenStatus status,
+    2: optional i64 account_id,
+    3: optional string session_id,
+    4: optional i64 app_id,
+    5: optional i64 issued_at,
+    6: optional i64 expires_at,
+    7: optional string channel,
+    8: optional string device_id,
+}
+
+struct VerifyTokenRequest {
+    1: required i64 app_id,
+    2: required string token,
+}
+
+struct VerifyTokensRequest {
+    1: required i64 app_id,
+    /// 1-500.
+    2: required list<string> tokens,
+}
+
+struct VerifyTokensResponse {
+    /// In the order of the request.
+    1: required list<TokenVerdict> verdicts,
+}
+
+/// Exactly one is set.
+union RevocationTarget {
+    1: i64 account_id,
+    2: string session_id,
+}
+
+struct RevokeSessionsRequest {
+    1: required i64 app_id,
+    2: required RevocationTarget target,
+    3: required string reason,
+}
+
+struct RevokeSessionsResponse {
+    1: required i64 revoked,
+}
+
+struct GetAppRequest {
+    1: required i64 app_id,
+}
+
+/// What the gateway needs to check an app's signatures. Crosses the wire only between roles.
+struct AppInfo {
+    1: required i64 app_id,
+    2: required string name,
+    3: required bool enabled,
+    /// One or two live secrets, newest first.
+    4: required list<string> secrets,
+}
+
+struct GetAppResponse {
+    /// Absent: there is no such app.
+    1: optional AppInfo app,
+}
+
+service AccountService {
+    /// Creates an account with a username and password and signs it in.
+    /// Effects: writes the account and the session; acknowledged only after commit. Not idempotent: a repeat is USERNAME_TAKEN.
+    LoginResponse Register(1: RegisterRequest req),
+
+    /// Signs in. A device that was never seen gets an account of its own (a guest).
+    /// Effects: writes a session; acknowledged only after commit. A repeat makes another session.
+    LoginResponse Login(1: LoginRequest req),
+
+    /// Rotates a refresh token. Within the grace the predecessor yields the same successor, so a repeat is safe;
+    /// after it, reuse revokes the session and answers REFRESH_TOKEN_REUSED.
+    RefreshResponse Refresh(1: RefreshRequest req),
+
+    /// Revokes the session of the access token (or all of its account's). Idempotent.
+    LogoutResponse Logout(1: LogoutRequest req),
+
+    /// The player's own view: credentials and live sessions. Read only.
+    GetProfileResponse GetProfile(1: GetProfileRequest req),
+
+    /// Is this token still good? Answers from memory: no database, no network. Read only.
+    TokenVerdict VerifyToken(1: VerifyTokenRequest req),
+
+    /// The same for up to 500 tokens; one bad token never spoils the others. Read only.
+    VerifyTokensResponse VerifyTokens(1: VerifyTokensRequest req),
+
+    /// Revokes one session, or every session of an account, of the calling app. Idempotent.
+    RevokeSessionsResponse RevokeSessions(1: RevokeSessionsRequest req),
+
+    /// An app and its live secrets. Read only.
+    GetAppResponse GetApp(1: GetAppRequest req),
+}

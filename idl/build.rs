@@ -1,0 +1,9 @@
+//! Generates the RPC clients, servers and messages from the `.thrift` files beside this script.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for file in ["common.thrift", "account.thrift", "setting.thrift", "pay.thrift"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    volo_build::ConfigBuilder::default().write()?;
+    Ok(())
+}
