@@ -1,1 +1,28 @@
-//! tmp
+//! What every role shares, and nothing that only one of them needs.
+//!
+//! Services and the gateway depend on this crate and on `idl`, never on each other.
+//!
+//! In reading order:
+//! - [`clock`]: time and randomness, passed in.
+//! - [`error_code`]: what goes wrong, as callers see it; the only table code → HTTP → retry.
+//! - [`context`]: what travels with a request: trace and deadline.
+//! - [`config`]: layered configuration, sections, validation, redacted print.
+//! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
+//! - [`telemetry`]: logs, the access log, metrics, the operator listener.
+//! - [`http`]: the edge: accept loop, client address, envelope, extractors, request signing.
+//! - [`rpc`]: client and server suites, the wire and the in-process transport.
+//! - [`discovery`]: where the instances of a role are.
+//! - [`sql`]: one layer over MySQL and SQLite.
+//! - [`shared`]: counters, once-only keys and limits that replicas share.
+
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod discovery;
+pub mod error_code;
+pub mod http;
+pub mod lifecycle;
+pub mod rpc;
+pub mod shared;
+pub mod sql;
+pub mod telemetry;
