@@ -1,12 +1,15 @@
 //! What the peers are asked and what they answer: the size and shape of a token verification, without the work.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use xtask::{ports::Port, process::OwnedProcess};
 
-use crate::{client, platform::sibling_program};
+use crate::client;
 
 /// The one route of every peer.
 pub const PATH: &str = "/verify";
@@ -69,18 +72,19 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// One process: a volo-http route with the stock server, JSON in and JSON out.
-    pub fn bare_route(workers: usize) -> Result<Self> {
+    /// One process: a volo-http route with the stock server, JSON in and JSON out. The programs of the peers are in the
+    /// directory `programs`.
+    pub fn bare_route(programs: &Path, workers: usize) -> Result<Self> {
         let http = Port::reserve()?;
-        let route = start("bare_route", &[&http.address()], workers)?;
+        let route = start(&programs.join("bare_route"), &[&http.address()], workers)?;
         Self::ready(http.address(), vec![route], vec![http])
     }
 
     /// Two processes: the same route in front of a stock Thrift server that echoes.
-    pub fn bare_thrift(workers: usize) -> Result<Self> {
+    pub fn bare_thrift(programs: &Path, workers: usize) -> Result<Self> {
         let (http, rpc) = (Port::reserve()?, Port::reserve()?);
-        let echo = start("bare_thrift", &["echo", &rpc.address()], workers)?;
-        let gateway = start("bare_thrift", &["gateway", &http.address(), &rpc.address()], workers)?;
+        let echo = start(&programs.join("bare_thrift"), &["echo", &rpc.address()], workers)?;
+        let gateway = start(&programs.join("bare_thrift"), &["gateway", &http.address(), &rpc.address()], workers)?;
         Self::ready(http.address(), vec![echo, gateway], vec![http, rpc])
     }
 
@@ -101,8 +105,8 @@ pub fn load_request() -> client::Request {
     client::Request::post_json(PATH, &serde_json::json!({ "token": token }))
 }
 
-fn start(program: &str, arguments: &[&str], workers: usize) -> Result<OwnedProcess> {
-    let mut command = Command::new(sibling_program(program)?);
+fn start(program: &Path, arguments: &[&str], workers: usize) -> Result<OwnedProcess> {
+    let mut command = Command::new(program);
     command.args(arguments).env("TOKIO_WORKER_THREADS", workers.to_string()).stdin(Stdio::null());
-    OwnedProcess::spawn(&mut command, None).with_context(|| format!("{program} does not start"))
+    OwnedProcess::spawn(&mut command, None).with_context(|| format!("{} does not start", program.display()))
 }

@@ -1,12 +1,12 @@
 //! Measuring in turns: A, B, C, A, B, C, so that a machine that drifts drifts for all of them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
     client::Request,
-    load::{Load, Observed, cpu_time},
+    load::{Load, Observed, as_f64, cpu_time},
 };
 
 /// More refusals than this and the numbers say nothing about answers.
@@ -28,8 +28,8 @@ pub struct Target {
     pub expects: &'static str,
 }
 
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
     }
 }
@@ -101,8 +101,8 @@ impl Target {
         let used = self.cpu_time()?.saturating_sub(before);
         self.check(first)?;
         ensure!(observed.requests > 0, "nothing was answered");
-        let requests = crate::load::as_f64(observed.requests);
-        let refused = crate::load::as_f64(observed.refused + observed.broken) / requests;
+        let requests = as_f64(observed.requests);
+        let refused = as_f64(observed.refused + observed.broken) / requests;
         ensure!(refused <= REFUSED_SHARE_MAX, "{:.1} % of the answers were refusals or failures", refused * 100.0);
         Ok(Sample { observed, cpu_us: used.as_secs_f64() * 1e6 / requests })
     }
@@ -171,9 +171,6 @@ impl Series {
         Spread::of(self.samples.iter().zip(&peer.samples).map(|(ours, peer)| ratio(ours, peer)))
     }
 }
-
-/// The series of one run, by name.
-pub type ByName = BTreeMap<&'static str, Series>;
 
 #[cfg(test)]
 mod tests {

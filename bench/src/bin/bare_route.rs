@@ -10,11 +10,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, anyhow};
 use bench::peer::{self, Envelope, Question, Verdict};
 use pilota::FastStr;
-use volo_http::server::{
-    Router, Server,
-    extract::Json,
-    route::post,
-};
+use volo_http::server::{Router, Server, extract::Json, route::post};
 
 async fn verify(Json(question): Json<Question>) -> Json<Envelope<Verdict>> {
     let account_id = i64::try_from(question.token.len()).unwrap_or(i64::MAX);

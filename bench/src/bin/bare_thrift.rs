@@ -17,7 +17,8 @@ use pilota::FastStr;
 use volo::net::Address;
 use volo_http::{
     http::StatusCode,
-    server::{Router, Server, extract::Json, route::post, utils::Extension},
+    server::{Router, Server, extract::Json, route::post},
+    utils::Extension,
 };
 use volo_thrift::ServerError;
 

@@ -3,6 +3,7 @@
 mod usage;
 mod wrk;
 
+pub(crate) use self::wrk::as_f64;
 pub use self::{
     usage::{cpu_time, resident_bytes},
     wrk::{Load, Observed},

@@ -17,7 +17,8 @@ pub fn cpu_time(process: u32) -> Result<Duration> {
 /// Memory of a process that is in RAM (`VmRSS`), in bytes.
 pub fn resident_bytes(process: u32) -> Result<u64> {
     let status = read(process, "status")?;
-    let kibibytes = status_kibibytes(&status, "VmRSS:").with_context(|| format!("/proc/{process}/status has no VmRSS"))?;
+    let kibibytes =
+        status_kibibytes(&status, "VmRSS:").with_context(|| format!("/proc/{process}/status has no VmRSS"))?;
     Ok(kibibytes * 1024)
 }
 

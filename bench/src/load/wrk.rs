@@ -86,8 +86,11 @@ fn parse(output: &str) -> Option<Observed> {
 fn script_of(requests: &[Request]) -> String {
     let mut text = String::from("prepared = {\n");
     for request in requests {
-        let headers: String =
-            request.headers.iter().map(|(name, value)| format!("[{}]={},", lua_string(name), lua_string(value))).collect();
+        let headers: String = request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("[{}]={},", lua_string(name), lua_string(value)))
+            .collect();
         let (path, body) = (lua_string(&request.path), lua_string(&request.body));
         // Writing to a string does not fail.
         let _ = writeln!(text, "{{method=\"{}\",path={path},headers={{{headers}}},body={body}}},", request.method);
