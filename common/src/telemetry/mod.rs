@@ -4,15 +4,15 @@
 //! runs beside the async threads, a broken destination costs lines and nothing else.
 //!
 //! In reading order:
-//! - [`config`]: the `[log]` section.
-//! - [`lines`]: the buffer that every log line goes through, and the thread that writes it out.
-//! - [`text`]: how values become JSON or one line of plain text.
-//! - [`level`]: how much the process log says, and changing it while the process runs.
-//! - [`log`]: the process log, and the start of both logs.
-//! - [`access_log`]: one line per HTTP answer.
-//! - [`build_info`]: which build this is.
-//! - [`metrics`]: the registry and what the process itself measures.
-//! - [`operator`]: `/metrics`, `/healthz`, `/readyz`, `/version`.
+//! - `config`: the `[log]` section.
+//! - `lines`: the buffer that every log line goes through, and the thread that writes it out.
+//! - `text`: how values become JSON or one line of plain text.
+//! - `level`: how much the process log says, and changing it while the process runs.
+//! - `log`: the process log, and the start of both logs.
+//! - `access_log`: one line per HTTP answer.
+//! - `build_info`: which build this is.
+//! - `metrics`: the registry and what the process itself measures.
+//! - `operator`: `/metrics`, `/healthz`, `/readyz`, `/version`.
 
 mod access_log;
 mod build_info;

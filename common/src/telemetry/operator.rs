@@ -5,7 +5,7 @@
 //! database that is down. `/readyz` says whether to send traffic. The admin API mounts beside these with
 //! `admin.merge(routes(parts))`: that way round, because `Router::merge` keeps the fallback of its left side only.
 
-use std::{fmt, future::ready, net::SocketAddr, sync::Arc};
+use std::{future::ready, net::SocketAddr};
 
 use http::{HeaderValue, StatusCode, header};
 use prometheus::Registry;
@@ -18,6 +18,7 @@ use volo_http::{
 
 use crate::{
     config::{Invalid, Secret, Section},
+    lifecycle::Readiness,
     telemetry::{BuildInfo, metrics},
 };
 
@@ -48,38 +49,15 @@ impl Section for OperatorConfig {
     }
 }
 
-/// Whether the process should get traffic, and what it waits for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReadinessReport {
-    /// Send traffic.
-    pub ready: bool,
-    /// The process was told to stop: send new traffic elsewhere.
-    pub draining: bool,
-    /// What has to happen before it is ready.
-    pub waiting_for: Vec<&'static str>,
-}
-
-/// Knows whether the process should get traffic.
-pub trait ReadinessSource: Send + Sync + 'static {
-    /// The answer of this moment, from memory.
-    fn report(&self) -> ReadinessReport;
-}
-
 /// What the operator routes show.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct OperatorParts {
     /// Shown by `/metrics`.
     pub registry: Registry,
     /// Shown by `/readyz`.
-    pub readiness: Arc<dyn ReadinessSource>,
+    pub readiness: Readiness,
     /// Shown by `/version`.
     pub build: BuildInfo,
-}
-
-impl fmt::Debug for OperatorParts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OperatorParts").field("build", &self.build).finish_non_exhaustive()
-    }
 }
 
 /// The routes. They set no fallback: whoever merges them has the last word on unknown routes.
@@ -88,7 +66,7 @@ pub fn routes(parts: OperatorParts) -> Router {
     Router::new()
         .route("/metrics", get(move || show_metrics(registry.clone())))
         .route("/healthz", get(|| ready(show_health())))
-        .route("/readyz", get(move || ready(show_readiness(readiness.as_ref()))))
+        .route("/readyz", get(move || ready(show_readiness(&readiness))))
         .route("/version", get(move || ready(show_version(build))))
 }
 
@@ -111,10 +89,9 @@ fn show_health() -> Response {
     plain(StatusCode::OK, "ok\n")
 }
 
-fn show_readiness(readiness: &dyn ReadinessSource) -> Response {
+fn show_readiness(readiness: &Readiness) -> Response {
     let report = readiness.report();
-    let wanted = report.ready && !report.draining;
-    json(if wanted { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &report)
+    json(if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &report)
 }
 
 fn show_version(build: BuildInfo) -> Response {
@@ -156,19 +133,19 @@ mod tests {
     use volo_http::context::ServerContext;
 
     use super::*;
-
-    struct Fixed(ReadinessReport);
-
-    impl ReadinessSource for Fixed {
-        fn report(&self) -> ReadinessReport {
-            self.0.clone()
-        }
-    }
+    use crate::{
+        config::Environment,
+        lifecycle::{Lifecycle, LifecycleConfig},
+    };
 
     const BUILD: BuildInfo = BuildInfo { name: "playgate", version: "1.2.3", commit: Some("abc"), rustc: "rustc 1" };
 
-    fn operator(readiness: ReadinessReport) -> OperatorParts {
-        OperatorParts { registry: Registry::new(), readiness: Arc::new(Fixed(readiness)), build: BUILD }
+    /// The routes of a process at the beginning of its life, and that life.
+    fn operator() -> (Router, Registry, Lifecycle) {
+        let lifecycle = Lifecycle::new(LifecycleConfig::default().timing(Environment::Development));
+        let registry = Registry::new();
+        let readiness = lifecycle.readiness().clone();
+        (routes(OperatorParts { registry: registry.clone(), readiness, build: BUILD }), registry, lifecycle)
     }
 
     async fn get_from(router: &Router, path: &str) -> (StatusCode, String, String) {
@@ -183,40 +160,45 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_are_prometheus_text() {
-        let parts = operator(ReadinessReport::default());
+        let (router, registry, _) = operator();
         let counter = IntCounter::new("playgate_things_total", "Things.").unwrap();
-        parts.registry.register(Box::new(counter.clone())).unwrap();
+        registry.register(Box::new(counter.clone())).unwrap();
         counter.inc_by(7);
-        let (status, content_type, text) = get_from(&routes(parts), "/metrics").await;
+        let (status, content_type, text) = get_from(&router, "/metrics").await;
         assert_eq!((status, content_type.as_str()), (StatusCode::OK, "text/plain; version=0.0.4"));
         assert!(text.contains("# TYPE playgate_things_total counter\nplaygate_things_total 7\n"), "{text}");
     }
 
     #[tokio::test]
     async fn readiness_is_503_with_its_reasons_until_everything_is_there_and_again_while_draining() {
-        let waiting = ReadinessReport { ready: false, draining: false, waiting_for: vec!["sql", "keys"] };
-        let ready = ReadinessReport { ready: true, ..ReadinessReport::default() };
-        let draining = ReadinessReport { ready: true, draining: true, waiting_for: vec![] };
-        for (report, status, body) in [
-            (waiting, 503, json!({"ready": false, "draining": false, "waiting_for": ["sql", "keys"]})),
-            (ready, 200, json!({"ready": true, "draining": false, "waiting_for": []})),
-            (draining, 503, json!({"ready": true, "draining": true, "waiting_for": []})),
-        ] {
-            let (answered, content_type, text) = get_from(&routes(operator(report)), "/readyz").await;
+        let (router, _, lifecycle) = operator();
+        let check = async |status: u16, body: Value| {
+            let (answered, content_type, text) = get_from(&router, "/readyz").await;
             assert_eq!((answered.as_u16(), content_type.as_str()), (status, "application/json"));
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), body);
-        }
+        };
+        let gates = [lifecycle.readiness().gate("sql"), lifecycle.readiness().gate("keys")];
+        check(503, json!({"ready": false, "draining": false, "waiting_for": ["sql", "keys"]})).await;
+        gates[0].open();
+        check(503, json!({"ready": false, "draining": false, "waiting_for": ["keys"]})).await;
+        gates[1].open();
+        check(200, json!({"ready": true, "draining": false, "waiting_for": []})).await;
+        lifecycle.signals().draining.cancel();
+        check(503, json!({"ready": false, "draining": true, "waiting_for": []})).await;
     }
 
     #[tokio::test]
     async fn the_process_is_healthy_while_it_is_not_ready() {
-        let (status, _, text) = get_from(&routes(operator(ReadinessReport::default())), "/healthz").await;
+        let (router, _, lifecycle) = operator();
+        let _closed = lifecycle.readiness().gate("sql");
+        assert_eq!(get_from(&router, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+        let (status, _, text) = get_from(&router, "/healthz").await;
         assert_eq!((status, text.as_str()), (StatusCode::OK, "ok\n"));
     }
 
     #[tokio::test]
     async fn the_version_names_the_build() {
-        let (status, _, text) = get_from(&routes(operator(ReadinessReport::default())), "/version").await;
+        let (status, _, text) = get_from(&operator().0, "/version").await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(
             serde_json::from_str::<Value>(&text).unwrap(),
@@ -227,14 +209,13 @@ mod tests {
 
     #[tokio::test]
     async fn other_routes_mount_beside_these_and_the_rest_is_not_found() {
+        assert_eq!(get_from(&operator().0, "/nowhere").await.0, StatusCode::NOT_FOUND);
         let admin: Router =
             Router::new().route("/admin/v1/apps", get(|| async { "apps" })).fallback(|| async { "else" });
-        let router = admin.merge(routes(operator(ReadinessReport::default())));
+        let router = admin.merge(operator().0);
         assert_eq!(get_from(&router, "/admin/v1/apps").await.2, "apps");
         assert_eq!(get_from(&router, "/healthz").await.2, "ok\n");
         assert_eq!(get_from(&router, "/nowhere").await.2, "else");
-        let (status, ..) = get_from(&routes(operator(ReadinessReport::default())), "/nowhere").await;
-        assert_eq!(status, StatusCode::NOT_FOUND);
     }
 
     #[test]
