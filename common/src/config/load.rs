@@ -77,11 +77,7 @@ pub fn load<R: Root>(options: LoadOptions) -> Result<Loaded<R>, LoadError> {
         origin: mismatch.tag.map_or(Origin::Default, |tag| provenance.of_tag(tag)),
         reason: mismatch.reason,
     })?;
-    value.validate(&provenance).map_err(|invalid| LoadError::Key {
-        origin: provenance.of(&invalid.key),
-        key: invalid.key,
-        reason: invalid.reason,
-    })?;
+    value.validate().map_err(|invalid| provenance.complaint(invalid))?;
     Ok(Loaded { value, provenance })
 }
 
@@ -195,7 +191,7 @@ mod tests {
     }
 
     impl Root for Whole {
-        fn validate(&self, _: &Provenance) -> Result<(), Invalid> {
+        fn validate(&self) -> Result<(), Invalid> {
             validate_section(&self.server)
         }
     }
@@ -297,6 +293,10 @@ mod tests {
             (
                 layers("[server]\nroutes = ['a', 1]", &[], &[]),
                 "server.routes[1]: expected a string, found a whole number (from FILE)",
+            ),
+            (
+                layers("[server]\nseed = '<redacted>'", &[], &[]),
+                "server.seed: this is the redaction of a secret, not the secret (from FILE)",
             ),
             (layers("a = 1\nb = = 2", &[], &[]), "FILE, line 2: extra `=`, expected nothing"),
             (

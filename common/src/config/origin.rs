@@ -7,6 +7,8 @@ use figment::{
     value::{Tag, Value},
 };
 
+use super::{error::LoadError, section::Invalid};
+
 const DEFAULT: &str = "default";
 const FILE: &str = "file";
 const ENVIRONMENT: &str = "environment";
@@ -83,6 +85,11 @@ impl Provenance {
     /// Whether somebody chose the value, rather than left it to its default.
     pub fn is_chosen(&self, key: &str) -> bool {
         self.of(key) != Origin::Default
+    }
+
+    /// The complaint about a key, with the layer that set it.
+    pub fn complaint(&self, invalid: Invalid) -> LoadError {
+        LoadError::Key { origin: self.of(&invalid.key), key: invalid.key, reason: invalid.reason }
     }
 
     pub(super) fn of_tag(&self, tag: Tag) -> Origin {
