@@ -3,6 +3,9 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+/// All that is ever shown of a secret.
+pub(super) const REDACTED: &str = "<redacted>";
+
 /// A secret value. Reads like a string, prints as `<redacted>`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
@@ -22,6 +25,6 @@ impl Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("<redacted>")
+        serializer.serialize_str(REDACTED)
     }
 }
