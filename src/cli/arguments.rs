@@ -12,7 +12,8 @@ use super::{
 };
 
 /// The login, token and pay platform behind a game SDK.
-#[derive(Debug, Parser)]
+// Not `Debug`: `--set` may hold a secret.
+#[derive(Parser)]
 #[command(name = "playgate", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Where the configuration comes from: defaults < file < `PLAYGATE__SECTION__KEY` < command line.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub(crate) struct Globals {
     /// Configuration file [default: playgate.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
