@@ -17,6 +17,11 @@
 
 mod config;
 mod domain;
+mod error;
+mod metrics;
+mod rpc;
+mod service;
+mod store;
 
 pub use self::{
     config::Config,
@@ -24,4 +29,6 @@ pub use self::{
         Currency, CurrencyError, ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting,
         PostingError,
     },
+    service::{Pay, migrations, open},
+    store::{Ledger, LedgerError, PostError, Posted},
 };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use common::error_code::{ErrorCode, PublicError};
+use common::{
+    error_code::{ErrorCode, PublicError},
+    rpc::Refusal,
+};
 
 use crate::domain::AudienceError;
 
@@ -29,15 +32,21 @@ pub(crate) enum GetSettingsError {
     TooManyReads { retry_after: Duration },
 }
 
-impl GetSettingsError {
-    /// What the outside sees of it.
-    pub(crate) fn public(&self) -> PublicError {
+impl Refusal for GetSettingsError {
+    fn public(&self) -> PublicError {
         match self {
             Self::Argument { field, reason } => PublicError::invalid(*field, reason.to_string()),
             Self::StoreUnavailable { retry_after }
             | Self::DocumentBroken { retry_after }
             | Self::FirstReadSlow { retry_after } => PublicError::unavailable(*retry_after),
             Self::TooManyReads { retry_after } => PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after),
+        }
+    }
+    /// The cache logs a failing store and a broken document once, when it finds them, and not at every reader.
+    fn is_logged(&self) -> bool {
+        match self {
+            Self::StoreUnavailable { .. } | Self::DocumentBroken { .. } | Self::FirstReadSlow { .. } => true,
+            Self::Argument { .. } | Self::TooManyReads { .. } => false,
         }
     }
 }

@@ -9,4 +9,8 @@ CREATE TABLE IF NOT EXISTS pay_ledger_entries (
     -- Minor units, signed, never zero. Positive raises the owner's balance.
     amount         BIGINT   NOT NULL CHECK (amount <> 0),
     PRIMARY KEY (transaction_id, owner_kind, owner_id, currency)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+
+-- An owner's history, and the check of a balance against it.
+CREATE INDEX IF NOT EXISTS ix_pay_ledger_entries_owner
+    ON pay_ledger_entries (app_id, owner_kind, owner_id, currency, transaction_id);

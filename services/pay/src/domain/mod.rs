@@ -5,7 +5,7 @@
 mod currency;
 mod ledger;
 
-pub(crate) use self::ledger::new_balance;
+pub(crate) use self::ledger::{is_id, new_balance};
 pub use self::{
     currency::{Currency, CurrencyError},
     ledger::{ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting, PostingError},

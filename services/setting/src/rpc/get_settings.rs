@@ -34,7 +34,7 @@ pub(crate) async fn get_settings<S: Source>(
 mod tests {
     use std::{fs, sync::Arc};
 
-    use common::{clock::testing::SeededRandom, error_code::ErrorCode};
+    use common::{clock::testing::SeededRandom, error_code::ErrorCode, rpc::Refusal};
     use pilota::FastStr;
     use prometheus::Registry;
     use tempfile::TempDir;

@@ -5,7 +5,7 @@ use std::{
     num::NonZeroUsize,
 };
 
-use common::clock::testing::SeededRandom;
+use common::{clock::testing::SeededRandom, rpc::Refusal};
 use pilota::FastStr;
 use prometheus::Registry;
 use tokio::{
