@@ -1,6 +1,6 @@
 //! The documents in an object store: `apps/{app_id}/app.json` and `apps/{app_id}/channels/{channel}.json`.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use futures_util::TryStreamExt;
 use opendal::{Buffer, ErrorKind, Operator, services::Fs};
@@ -35,6 +35,8 @@ impl ObjectStore {
     pub(crate) fn in_directory(root: &Path, document_bytes_max: usize) -> Result<Self, OpenError> {
         let refused = |reason: String| OpenError::Store { root: root.to_owned(), reason };
         let path = root.to_str().ok_or_else(|| refused("is not UTF-8".to_owned()))?;
+        // The store takes a root that is a file for good, and then finds no document in it.
+        fs::create_dir_all(root).map_err(|cause| refused(cause.to_string()))?;
         let operator = Operator::new(Fs::default().root(path)).map_err(|cause| refused(cause.to_string()))?;
         Ok(Self { operator, document_bytes_max })
     }
@@ -111,8 +113,6 @@ fn append(bytes: &mut Vec<u8>, chunk: Buffer) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use pilota::FastStr;
     use tempfile::TempDir;
 
