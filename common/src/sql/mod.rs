@@ -21,11 +21,13 @@
 mod config;
 mod database;
 mod error;
+mod group_commit;
 mod lease;
 mod metrics;
 mod migrate;
 mod mysql;
 mod query;
+mod segments;
 mod sqlite;
 mod statement;
 #[cfg(any(test, feature = "testing"))]
@@ -37,8 +39,10 @@ pub use self::{
     config::{SqlConfig, Synchronous},
     database::{Database, Dialect, OpenError},
     error::{Contention, SqlError},
+    group_commit::{GroupCommit, GroupCommitConfig, InsertRow},
     migrate::{Applied, MigrateError, MigrationReport, MigrationSet, SchemaStatus, migrate, schema_status},
     query::{Query, Record, Value},
+    segments::{ID_LIMIT, SegmentPlan, Segments, platform_migrations},
     statement::Sql,
     text::Text,
     transaction::Tx,

@@ -1,0 +1,9 @@
+//! Load, and what it costs: the generator on one side, the servers' CPU time and memory on the other.
+
+mod usage;
+mod wrk;
+
+pub use self::{
+    usage::{cpu_time, resident_bytes},
+    wrk::{Load, Observed},
+};
