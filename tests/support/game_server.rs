@@ -139,3 +139,29 @@ fn fresh_nonce() -> String {
     aws_lc_rs::rand::fill(&mut nonce).unwrap();
     hex::encode(nonce)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ```sh
+    /// body=$(printf '{"token":"pg1.abc"}' | openssl dgst -sha256 -r | cut -d' ' -f1)
+    /// printf 'POST\n/v1/server/tokens/verify\n\n1750000000000\nn-0123456789\n%s' "$body" |
+    ///     openssl dgst -sha256 -hmac app-secret-1 -r
+    /// ```
+    #[test]
+    fn the_harness_signs_as_openssl_does() {
+        let request = SignedRequest {
+            method: Method::POST,
+            path: "/v1/server/tokens/verify".to_owned(),
+            query: String::new(),
+            body: r#"{"token":"pg1.abc"}"#.to_owned(),
+            app_id: "1".to_owned(),
+            timestamp: "1750000000000".to_owned(),
+            nonce: "n-0123456789".to_owned(),
+            signature: String::new(),
+        };
+        let expected = "219b8cf999dc152c9a36f8f282f24560c1468466d115dce3fc7647b36138a7bf";
+        assert_eq!(request.sign("app-secret-1"), expected);
+    }
+}

@@ -17,8 +17,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("services/account", &["idl", "common"]),
     ("services/setting", &["idl", "common"]),
     ("services/pay", &["idl", "common"]),
-    // It loads the product from outside, as a client does.
-    ("bench", &["idl"]),
+    // It loads the product from outside, as a client does, and only its wire contract is shared.
+    ("bench", &["idl", "xtask"]),
     ("xtask", &[]),
 ];
 
