@@ -29,5 +29,5 @@ pub use self::{
     config::EdgeConfig,
     listener::{ListenError, Listener},
     metrics::EdgeMetrics,
-    server::{DrainSignals, serve},
+    server::serve,
 };

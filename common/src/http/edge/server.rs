@@ -24,16 +24,7 @@ use super::{
     EdgeConfig, EdgeMetrics, Listener, admission::Admission, backoff::accept_patiently, connection::serve_connection,
     listener::Accepted,
 };
-use crate::http::TrustedNetworks;
-
-/// When to drain and when to stop.
-#[derive(Clone, Debug)]
-pub struct DrainSignals {
-    /// Answers say `Connection: close` from here on; connections are still accepted.
-    pub draining: CancellationToken,
-    /// No more connections are accepted; what is in flight is finished.
-    pub stopping: CancellationToken,
-}
+use crate::{http::TrustedNetworks, lifecycle::Signals};
 
 /// What all connections of an edge share.
 pub(super) struct Edge<S> {
@@ -48,18 +39,13 @@ pub(super) struct Edge<S> {
     connections: TaskTracker,
 }
 
-/// Serves `service` on all `listeners` until [`DrainSignals::stopping`], and returns when every connection has ended,
+/// Serves `service` on all `listeners` until [`Signals::stopping`], and returns when every connection has ended,
 /// at the latest `drain_linger` + `drain_timeout` later.
 ///
 /// # Panics
 /// When an accept loop panics: a process that has silently stopped accepting is worse than one that restarts.
-pub async fn serve<S>(
-    listeners: Vec<Listener>,
-    service: S,
-    config: EdgeConfig,
-    signals: DrainSignals,
-    metrics: EdgeMetrics,
-) where
+pub async fn serve<S>(listeners: Vec<Listener>, service: S, config: EdgeConfig, signals: Signals, metrics: EdgeMetrics)
+where
     S: Service<ServerContext, Request, Error = Infallible> + Send + Sync + 'static,
     S::Response: IntoResponse,
 {
