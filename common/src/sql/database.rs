@@ -144,7 +144,7 @@ impl Database {
     /// `sql.contention_retries` times. Nothing else is repeated: after [`SqlError::Unavailable`] nobody knows whether
     /// the commit happened.
     ///
-    /// ```ignore
+    /// ```text
     /// database.retrying(|| async { let mut tx = database.begin().await?; ..; tx.commit().await }).await
     /// ```
     pub async fn retrying<T, E, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, E>

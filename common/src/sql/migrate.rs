@@ -17,12 +17,16 @@ use sqlx::{
 use super::{Database, SqlError, database::Backend};
 use crate::clock::{Clock, SystemClock};
 
-/// The name of the advisory lock on MySQL.
+/// The name of the advisory lock on MySQL; one lock per database follows from a digest of the database's name, because
+/// a lock's name has at most 64 characters.
 const LOCK: &str = "playgate_migrate";
 
 /// The migrations of one service, for both databases: the same versions on each.
 ///
-/// ```ignore
+/// Files are read when the crate is compiled. Cargo does not notice a *new* file by itself: the crate needs a build
+/// script that prints `cargo:rerun-if-changed=migrations`.
+///
+/// ```text
 /// static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
 /// static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 /// pub fn migrations() -> MigrationSet { MigrationSet { name: "account", mysql: &MYSQL, sqlite: &SQLITE } }
@@ -170,7 +174,7 @@ struct Row {
 
 async fn mysql_lock(connection: &mut MySqlConnection, wait: Duration) -> Result<(), MigrateError> {
     // 1 is "yours"; 0 is "timed out" and NULL an error, both of which sqlx's own migrator takes for success.
-    let (locked,): (Option<i64>,) = sqlx::query_as("SELECT GET_LOCK(CONCAT(?, '.', DATABASE()), ?)")
+    let (locked,): (Option<i64>,) = sqlx::query_as("SELECT GET_LOCK(CONCAT(?, '.', MD5(DATABASE())), ?)")
         .bind(LOCK)
         .bind(i64::try_from(wait.as_secs().max(1)).unwrap_or(i64::MAX))
         .fetch_one(connection)

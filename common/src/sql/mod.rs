@@ -6,7 +6,8 @@
 //! In reading order:
 //! - `config`: the section `sql`.
 //! - `database`: [`Database`]: opening, pools, limits.
-//! - `query`: [`Query`]: one statement. `transaction`: [`Tx`]: several.
+//! - `statement`, `query`, `transaction`: [`Sql`] text, one [`Query`], several in a [`Tx`].
+//! - `lease`, `mysql`, `sqlite`: how each kind of connection is opened, limited, lent and taken back.
 //! - `error`: [`SqlError`]: what a caller can do about a failure.
 //! - `migrate`: versioned schema, one history per service.
 //! - `segments`: identifiers handed out without I/O.

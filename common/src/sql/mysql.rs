@@ -48,6 +48,9 @@ impl MySqlBackend {
             database: options.get_database().unwrap_or("none").to_owned(),
             reason,
         };
+        if options.get_database().is_none() {
+            return Err(refused(SqlError::other("sql.url names no database")));
+        }
         let settings = match tokio::time::timeout(PROBE_TIMEOUT, probe(&options, config)).await {
             Ok(Ok(settings)) => settings,
             Ok(Err(reason)) => return Err(refused(reason)),

@@ -123,7 +123,7 @@ fn unique_name() -> String {
 
 /// Writes each test once and runs it on both databases, as `sqlite::name` and `mariadb::name`. Once per module.
 ///
-/// ```ignore
+/// ```text
 /// common::on_each_database! {
 ///     async fn an_account_is_found_by_its_name(database: TestDatabase) {
 ///         migrate(&database, &crate::migrations()).await.unwrap();

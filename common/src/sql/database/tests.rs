@@ -100,6 +100,33 @@ mod sqlite {
     }
 
     #[tokio::test]
+    async fn commits_are_synced_to_a_write_ahead_log_unless_configured_otherwise() {
+        let normal = SqlConfig { sqlite_synchronous: crate::sql::Synchronous::Normal, ..SqlConfig::default() };
+        for (config, level) in [(SqlConfig::default(), 2), (normal, 1)] {
+            let database = TestDatabase::sqlite_with(config).await;
+            assert_eq!(database.write("PRAGMA synchronous").one().await, Ok((level,)));
+            assert_eq!(database.read("PRAGMA journal_mode").one().await, Ok(("wal".to_owned(),)));
+        }
+    }
+
+    #[tokio::test]
+    async fn statements_failures_and_connections_are_measured() {
+        let (database, registry) = (TestDatabase::sqlite().await, Registry::new());
+        database.register_metrics(&registry).expect("registered");
+        works(&database).await.expect("it reads");
+        database.read("SELECT nothing").one::<(i64,)>().await.expect_err("no such column");
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("encoded");
+        for line in [
+            "playgate_sql_statement_seconds_count{operation=\"read\"} 2",
+            "playgate_sql_errors_total{kind=\"other\"} 1",
+            "playgate_sql_errors_total{kind=\"unavailable\"} 0",
+            "playgate_sql_connections{pool=\"sqlite_writer\",state=\"in_use\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[tokio::test]
     async fn more_reads_than_readers_are_all_answered() {
         let database = TestDatabase::sqlite().await;
         let mut reads = tokio::task::JoinSet::new();
@@ -136,6 +163,27 @@ mod mariadb {
         let refused = Database::open(&config, Path::new(".")).await.expect_err("nobody listens").to_string();
         assert!(refused.contains(&address.to_string()) && refused.contains("refused"), "{refused}");
         assert!(!refused.contains("hunter2"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_url_without_a_database_is_refused_at_the_start() {
+        let config = SqlConfig { url: Some(Secret::new("mysql://root@127.0.0.1:1/")), ..SqlConfig::default() };
+        let refused = Database::open(&config, Path::new(".")).await.expect_err("it names none").to_string();
+        assert!(refused.contains("names no database"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_cut_is_unavailable_and_replaced() {
+        let database = TestDatabase::mariadb_with(single_connection(Duration::from_secs(3))).await;
+        let killer = database.replica().await;
+        for _ in 0..3 {
+            let (own,): (i64,) =
+                database.read("SELECT CAST(CONNECTION_ID() AS SIGNED)").one().await.expect("it answers");
+            killer.write("KILL CONNECTION ?").bind(own).execute().await.expect("it is killed");
+            while let Err(error) = works(&database).await {
+                assert!(matches!(error, SqlError::Unavailable(_)), "{error}");
+            }
+        }
     }
 
     #[tokio::test]
