@@ -108,7 +108,8 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     #[expect(
         clippy::expect_used,
-        reason = "without randomness no secret can be made: stopping is the only safe answer"
+        clippy::disallowed_methods,
+        reason = "this is the seam; without randomness no secret can be made: stopping is the only safe answer"
     )]
     fn fill(&self, bytes: &mut [u8]) {
         aws_lc_rs::rand::fill(bytes).expect("the random source of the operating system answers");

@@ -10,7 +10,8 @@ use std::{
 use common::{
     clock::{SystemClock, SystemRandom, Timestamp},
     context::RequestContext,
-    telemetry::{AccessRecord, LogConfig, LogError, LogFormat, init},
+    http::{AccessLog as _, AccessRecord},
+    telemetry::{LogConfig, LogError, LogFormat, init},
 };
 use prometheus::Registry;
 use serde_json::Value;

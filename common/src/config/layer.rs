@@ -17,8 +17,7 @@ use super::{error::LoadError, origin::Origin, secret::REDACTED};
 /// What environment variables of ours start with.
 const PREFIX: &str = "PLAYGATE__";
 
-/// The values of one source.
-#[derive(Debug)]
+/// The values of one source. Not printable: they may be secrets.
 pub(super) struct Layer {
     pub(super) origin: Origin,
     values: Dict,
@@ -73,7 +72,7 @@ impl Layer {
         let origin = Origin::CommandLine;
         match assignment.split_once('=') {
             Some((key, value)) => Self::text(origin, key.trim().to_owned(), value.to_owned()),
-            None => Err(LoadError::Key { key: assignment.to_owned(), reason: "write it as key=value".into(), origin }),
+            None => Err(LoadError::Key { key: "--set".into(), reason: "write it as key=value".into(), origin }),
         }
     }
 

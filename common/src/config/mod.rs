@@ -7,6 +7,7 @@ mod deployment;
 mod error;
 mod layer;
 mod load;
+mod merged;
 mod origin;
 mod print;
 mod root;

@@ -1,11 +1,10 @@
 //! Where a value came from, in the words an operator uses to find it.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use figment::{
-    Figment, Metadata, Source,
-    value::{Tag, Value},
-};
+use figment::{Metadata, Source};
+
+use super::{error::LoadError, section::Invalid};
 
 const DEFAULT: &str = "default";
 const FILE: &str = "file";
@@ -36,7 +35,7 @@ impl Origin {
         }
     }
 
-    fn from_metadata(metadata: Option<&Metadata>) -> Self {
+    pub(super) fn from_metadata(metadata: Option<&Metadata>) -> Self {
         let Some(metadata) = metadata else { return Origin::Default };
         match (&*metadata.name, &metadata.source) {
             (FILE, Some(Source::File(path))) => Origin::File(path.clone()),
@@ -63,21 +62,22 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Which layer each key was taken from.
-#[derive(Clone, Debug)]
+/// Which layer each key was taken from. Keeps no values: they may be secrets.
+#[derive(Clone, Debug, Default)]
 pub struct Provenance {
-    layers: Figment,
-    merged: Value,
+    /// Dotted key → layer; a key that nobody chose is absent.
+    chosen: BTreeMap<String, Origin>,
 }
 
 impl Provenance {
-    pub(super) fn new(layers: Figment, merged: Value) -> Self {
-        Self { layers, merged }
+    pub(super) fn new(chosen: BTreeMap<String, Origin>) -> Self {
+        Self { chosen }
     }
 
-    /// The layer of a dotted key. A key that no layer sets has its default.
+    /// The layer of a dotted key; an item of a list (`key[1]`) comes from where the list comes from.
     pub fn of(&self, key: &str) -> Origin {
-        self.merged.find_ref(key).map_or(Origin::Default, |value| self.of_tag(value.tag()))
+        let list = key.split('[').next().unwrap_or(key);
+        self.chosen.get(list).cloned().unwrap_or(Origin::Default)
     }
 
     /// Whether somebody chose the value, rather than left it to its default.
@@ -85,11 +85,8 @@ impl Provenance {
         self.of(key) != Origin::Default
     }
 
-    pub(super) fn of_tag(&self, tag: Tag) -> Origin {
-        Origin::from_metadata(self.layers.get_metadata(tag))
-    }
-
-    pub(super) fn merged(&self) -> &Value {
-        &self.merged
+    /// The complaint about a key, with the layer that set it.
+    pub fn complaint(&self, invalid: Invalid) -> LoadError {
+        LoadError::Key { origin: self.of(&invalid.key), key: invalid.key, reason: invalid.reason }
     }
 }

@@ -11,28 +11,31 @@ use super::origin::Provenance;
 pub(super) fn to_toml<R: Serialize>(root: &R, provenance: &Provenance) -> String {
     let mut text = String::new();
     if let Ok(Value::Dict(_, entries)) = Value::serialize(root) {
-        write_table(&mut text, &entries, "", provenance);
+        write_table(&mut text, &entries, &mut Vec::new(), provenance);
     }
     text
 }
 
 /// First the table's own values, then the tables inside it: TOML has no way back to the outer table.
-fn write_table(text: &mut String, entries: &Dict, path: &str, provenance: &Provenance) {
-    let full = |name: &str| if path.is_empty() { quoted(name) } else { format!("{path}.{}", quoted(name)) };
+fn write_table<'a>(text: &mut String, entries: &'a Dict, path: &mut Vec<&'a str>, provenance: &Provenance) {
     for (name, value) in entries {
+        path.push(name);
         let line = match (value, toml::Value::try_from(value)) {
-            (Value::Dict(..), _) => continue,
-            (_, Ok(shown)) => format!("{} = {shown}  # from {}", quoted(name), provenance.of(&full(name))),
-            (_, Err(_)) => format!("# {name} is not set"),
+            (Value::Dict(..), _) => None,
+            (_, Ok(shown)) => Some(format!("{} = {shown}  # from {}", quoted(name), provenance.of(&path.join(".")))),
+            (_, Err(_)) => Some(format!("# {name} is not set")),
         };
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{line}");
+        let _ = line.map(|line| writeln!(text, "{line}"));
+        path.pop();
     }
     for (name, value) in entries {
         if let Value::Dict(_, inner) = value {
-            let path = full(name);
-            let _ = writeln!(text, "\n[{path}]");
-            write_table(text, inner, &path, provenance);
+            path.push(name);
+            let header: Vec<_> = path.iter().map(|name| quoted(name)).collect();
+            let _ = writeln!(text, "\n[{}]", header.join("."));
+            write_table(text, inner, path, provenance);
+            path.pop();
         }
     }
 }

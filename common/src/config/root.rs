@@ -2,17 +2,12 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    origin::Provenance,
-    section::{Invalid, Section},
-};
+use super::section::{Invalid, Section};
 
 /// The struct behind a whole `playgate.toml`, with `#[serde(deny_unknown_fields, default)]`.
 pub trait Root: Serialize + DeserializeOwned + Default {
     /// Checks every section and what holds between sections. Keys of complaints are full dotted keys.
-    ///
-    /// `provenance` tells a chosen value from a default one, where that makes a difference.
-    fn validate(&self, provenance: &Provenance) -> Result<(), Invalid>;
+    fn validate(&self) -> Result<(), Invalid>;
 }
 
 /// Checks one section and completes the key of a complaint with the section's name.

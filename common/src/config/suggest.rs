@@ -11,19 +11,24 @@ pub(super) fn nearest<'a>(typed: &str, candidates: &[&'a str]) -> Option<&'a str
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance: insertions, deletions and replacements that turn `a` into `b`.
+/// Optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours that turn `a` into
+/// `b`.
 fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            cost[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let best = replaced.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1);
+                let swaps = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                if swaps { best.min(cost[i - 2][j - 2] + 1) } else { best }
+            };
         }
     }
-    row[b.len()]
+    cost[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -40,8 +45,10 @@ mod tests {
     }
 
     #[test]
-    fn the_distance_counts_insertions_deletions_and_replacements() {
-        for (a, b, distance) in [("", "abc", 3), ("abc", "", 3), ("abc", "abd", 1), ("kitten", "sitting", 3)] {
+    fn the_distance_counts_insertions_deletions_replacements_and_swaps() {
+        let cases =
+            [("", "abc", 3), ("abc", "", 3), ("abc", "abd", 1), ("kitten", "sitting", 3), ("levle", "level", 1)];
+        for (a, b, distance) in cases {
             assert_eq!(edit_distance(a, b), distance, "{a} -> {b}");
         }
     }

@@ -15,7 +15,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{origin::Provenance, suggest::nearest};
+use super::{merged::Merged, suggest::nearest};
 
 /// A value that does not fit its field, and the way to it.
 #[derive(Debug)]
@@ -108,16 +108,16 @@ fn kind(found: Unexpected<'_>) -> &'static str {
 }
 
 /// A value on its way into a type.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Node<'a> {
     pub(super) value: &'a Value,
-    pub(super) provenance: &'a Provenance,
+    pub(super) merged: &'a Merged,
 }
 
 impl Node<'_> {
     /// The text of a layer that has no types.
     fn untyped(&self) -> Option<&str> {
-        self.value.as_str().filter(|_| self.provenance.of_tag(self.value.tag()).is_text())
+        self.value.as_str().filter(|_| self.merged.origin(self.value.tag()).is_text())
     }
 
     /// Text read as a TOML value. What is not one stays text, and the field's type will say what it expected.
@@ -166,7 +166,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         if let Some(text) = self.untyped() {
             // The parsed value carries no tag of a text layer, so this does not repeat.
             let value = Node::read_text(text);
-            return Node { value: &value, provenance: self.provenance }.deserialize_any(visitor);
+            return Node { value: &value, merged: self.merged }.deserialize_any(visitor);
         }
         match self.value {
             Value::String(_, text) => visitor.visit_str(text),
@@ -174,8 +174,8 @@ impl<'de> Deserializer<'de> for Node<'_> {
             Value::Bool(_, boolean) => visitor.visit_bool(*boolean),
             Value::Num(_, number) => visit_number(*number, visitor),
             Value::Empty(..) => visitor.visit_unit(),
-            Value::Dict(_, entries) => visitor.visit_map(Entries::new(entries, self.provenance)),
-            Value::Array(_, items) => visitor.visit_seq(Items { items, next: 0, provenance: self.provenance }),
+            Value::Dict(_, entries) => visitor.visit_map(Entries::new(entries, self.merged)),
+            Value::Array(_, items) => visitor.visit_seq(Items { items, next: 0, merged: self.merged }),
         }
     }
 
@@ -209,7 +209,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
                 visitor.visit_enum(IntoDeserializer::<Mismatch>::into_deserializer(name.as_str()))
             }
             Value::Dict(_, entries) => {
-                visitor.visit_enum(MapAccessDeserializer::new(Entries::new(entries, self.provenance)))
+                visitor.visit_enum(MapAccessDeserializer::new(Entries::new(entries, self.merged)))
             }
             _ => self.deserialize_any(visitor),
         }
@@ -238,12 +238,12 @@ fn visit_number<'de, V: Visitor<'de>>(number: Num, visitor: V) -> Result<V::Valu
 struct Entries<'a> {
     entries: std::collections::btree_map::Iter<'a, String, Value>,
     current: Option<(&'a String, &'a Value)>,
-    provenance: &'a Provenance,
+    merged: &'a Merged,
 }
 
 impl<'a> Entries<'a> {
-    fn new(entries: &'a Dict, provenance: &'a Provenance) -> Self {
-        Self { entries: entries.iter(), current: None, provenance }
+    fn new(entries: &'a Dict, merged: &'a Merged) -> Self {
+        Self { entries: entries.iter(), current: None, merged }
     }
 }
 
@@ -259,7 +259,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mismatch> {
         let Some((name, value)) = self.current else { return Err(Mismatch::new("a value without a key")) };
-        let node = Node { value, provenance: self.provenance };
+        let node = Node { value, merged: self.merged };
         seed.deserialize(node).map_err(|mismatch| mismatch.inside(name, value.tag()))
     }
 }
@@ -268,7 +268,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 struct Items<'a> {
     items: &'a [Value],
     next: usize,
-    provenance: &'a Provenance,
+    merged: &'a Merged,
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {
@@ -278,7 +278,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         let Some(value) = self.items.get(self.next) else { return Ok(None) };
         let name = format!("[{}]", self.next);
         self.next += 1;
-        let node = Node { value, provenance: self.provenance };
+        let node = Node { value, merged: self.merged };
         seed.deserialize(node).map(Some).map_err(|mismatch| mismatch.inside(name, value.tag()))
     }
 }

@@ -105,6 +105,12 @@ fn retry_hint(error: &PublicError, status: StatusCode) -> Option<Duration> {
     PublicError { retry_after: base, ..PublicError::new(error.code) }.retry_hint(&SystemRandom)
 }
 
+/// The `Retry-After` of an error that is answered in another form than the envelope.
+pub fn retry_after_header(error: &PublicError) -> Option<HeaderValue> {
+    let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    retry_hint(error, status).map(|after| HeaderValue::from(whole_seconds(after)))
+}
+
 /// `Retry-After` counts whole seconds; rounding up never sends a client back too early.
 fn whole_seconds(after: Duration) -> u64 {
     after.as_secs() + u64::from(after.subsec_nanos() > 0)

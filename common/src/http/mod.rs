@@ -32,9 +32,10 @@ pub use self::{
     access::{AccessLog, AccessRecord},
     body_limit::BodyLimit,
     client_address::{ClientAddress, TrustedNetworks},
-    envelope::{ApiError, Envelope},
+    envelope::{ApiError, Envelope, retry_after_header},
     extract::{
-        AppCredentials, AppSecrets, Bearer, Json, NonceStore, Query, SignatureChecks, Signed, SignedApp, SignedOnce,
+        AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Query, SignatureChecks, Signed,
+        SignedApp, SignedOnce,
     },
     front::Front,
     routes::{Endpoint, Routes},

@@ -92,6 +92,11 @@ impl Routes {
         self
     }
 
+    /// Every path with the methods it answers.
+    pub fn list(&self) -> impl Iterator<Item = (&'static str, &[&'static str])> {
+        self.paths.iter().map(|(path, entry)| (*path, entry.allowed.as_slice()))
+    }
+
     /// The router, with the envelope as its fallbacks.
     ///
     /// # Panics

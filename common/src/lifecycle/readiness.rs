@@ -24,7 +24,7 @@ pub struct Gate {
 }
 
 /// The state of all gates at one moment, as `/readyz` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReadinessReport {
     /// Send traffic.
     pub ready: bool,

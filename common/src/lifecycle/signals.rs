@@ -90,3 +90,21 @@ impl Trigger {
         let _ = self.0.send(signal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_signals_of_the_process_are_told_apart() {
+        let mut requests = StopRequests::of_process().expect("handlers");
+        for (name, expected) in [("INT", Signal::Interrupt), ("TERM", Signal::Terminate)] {
+            // The shell's parent is this process, whose handlers are in place.
+            let sent = Command::new("sh").args(["-c", &format!("kill -{name} $PPID")]).status().expect("a shell");
+            assert!(sent.success());
+            assert_eq!(requests.next().await, expected);
+        }
+    }
+}

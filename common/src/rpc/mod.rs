@@ -1,1 +1,36 @@
-//! (being written)
+//! How the roles call each other, over the wire and in process, with one set of semantics.
+//!
+//! In reading order:
+//! - [`contract`] and [`contracts`]: what the suites know of a service: its messages, and which methods have effects.
+//! - [`error`] and `biz`: what can become of a call, and how a refusal crosses.
+//! - [`server`] and [`client`]: the two lists of layers, each line with its reason; `layer/` has them, one per file.
+//! - `in_process`, [`serve`](mod@serve) and `balance`: the two transports; `frame` and `ejection` belong to the wire.
+//! - `metrics`: counting.
+//!
+//! What a method means is the services' business: nothing here looks into a message.
+
+mod balance;
+mod biz;
+mod client;
+mod contract;
+mod contracts;
+mod ejection;
+mod error;
+mod frame;
+mod in_process;
+mod layer;
+mod metrics;
+mod serve;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    client::{ClientConfig, ClientParts, Transport, account_client, pay_client, setting_client},
+    contract::{ClientService, Contract, Effect, Handler, Method},
+    contracts::{AccountContract, PayContract, SettingContract},
+    error::{CallError, Refusal, answer},
+    metrics::{ClientMetrics, ServerMetrics},
+    serve::{ServerConfig, serve},
+    server::{ServerParts, ServerStack, server_stack},
+};

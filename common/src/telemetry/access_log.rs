@@ -2,11 +2,10 @@
 //!
 //! Never the query string, a header or a body: they hold what must not be in a log.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::fmt;
 
 use crate::{
-    clock::Timestamp,
-    context::TraceId,
+    http::{AccessLog, AccessRecord},
     telemetry::{
         LogFormat,
         lines::Lines,
@@ -20,31 +19,6 @@ const METHOD_MAX_BYTES: usize = 32;
 /// How much of a path is shown. The client chooses it, and long ones would push other lines out of the buffer.
 const PATH_MAX_BYTES: usize = 512;
 
-/// What is known of one answer.
-#[derive(Clone, Copy, Debug)]
-pub struct AccessRecord<'a> {
-    /// When the request began.
-    pub at: Timestamp,
-    /// The request's method as it came.
-    pub method: &'a str,
-    /// The pattern that matched, such as `/v1/sdk/orders/{order_id}`.
-    pub route: &'a str,
-    /// The path as it came, without the query.
-    pub path: &'a str,
-    /// The HTTP status of the answer.
-    pub status: u16,
-    /// The code of the answer's envelope; zero when it had none.
-    pub code: i32,
-    /// From the head of the request to the head of the answer.
-    pub duration: Duration,
-    /// Bytes of the answer's body.
-    pub bytes_out: u64,
-    /// Who asked, through trusted proxies only. Unknown on a unix socket without them.
-    pub client: Option<IpAddr>,
-    /// The request id.
-    pub trace_id: TraceId,
-}
-
 /// Where answers are recorded. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessLogWriter {
@@ -57,9 +31,11 @@ impl AccessLogWriter {
     pub(super) fn new(lines: Option<Lines>, format: LogFormat) -> Self {
         Self { lines, format }
     }
+}
 
+impl AccessLog for AccessLogWriter {
     /// Puts one line into the buffer. Never waits and never fails: a line that finds no room is dropped and counted.
-    pub fn record(&self, record: &AccessRecord<'_>) {
+    fn record(&self, record: &AccessRecord<'_>) {
         let Some(lines) = &self.lines else { return };
         lines.write(|out| match self.format {
             LogFormat::Json => record.write_json(out),
@@ -68,7 +44,13 @@ impl AccessLogWriter {
     }
 }
 
-impl AccessRecord<'_> {
+/// How a record becomes a line.
+trait WriteLine {
+    fn write_json(&self, out: &mut Vec<u8>);
+    fn write_pretty(&self, out: &mut Vec<u8>);
+}
+
+impl WriteLine for AccessRecord<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         raw(out, format_args!(r#"{{"log":"access","timestamp":"{}","method":"#, rfc3339(self.at)));
         json_at_most(out, METHOD_MAX_BYTES, self.method);
@@ -111,13 +93,17 @@ fn json_at_most(out: &mut Vec<u8>, limit: usize, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        time::Duration,
+    };
 
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::telemetry::lines::testing::{Kept, lines};
+    use crate::{clock::Timestamp, context::TraceId};
 
     fn verify() -> AccessRecord<'static> {
         AccessRecord {

@@ -25,7 +25,7 @@ pub mod operator;
 mod text;
 
 pub use self::{
-    access_log::{AccessLogWriter, AccessRecord},
+    access_log::AccessLogWriter,
     build_info::BuildInfo,
     config::{LogConfig, LogFormat},
     level::{LevelError, LevelHandle},

@@ -27,6 +27,23 @@ impl<T: DeserializeOwned + Send> FromRequest for Json<T> {
     }
 }
 
+/// The body as a `T`, or nothing when the request has none. A body that is there is held to the same rules.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<T: DeserializeOwned + Send> FromRequest for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(_: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, ApiError> {
+        let body = read_body(body).await?;
+        if body.is_empty() {
+            return Ok(Self(None));
+        }
+        require_json(&parts.headers)?;
+        Ok(Self(Some(parse(&body)?)))
+    }
+}
+
 /// Refuses a body that does not call itself JSON (`application/json`, `application/*+json`).
 pub(super) fn require_json(headers: &HeaderMap) -> Result<(), PublicError> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

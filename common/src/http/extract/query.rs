@@ -19,7 +19,7 @@ impl<T: DeserializeOwned + Send> FromContext for Query<T> {
     }
 }
 
-fn parse<T: DeserializeOwned>(query: &str) -> Result<T, PublicError> {
+pub(super) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, PublicError> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| invalid_field(error.path(), &error.inner().to_string()))
 }

@@ -1,0 +1,67 @@
+//! What is known of the instances of a service, and the trait of those who know.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::sync::watch;
+
+/// Knows the instances of every role.
+pub trait Discovery: Send + Sync {
+    /// The instances of `service` (`account`, `setting`, `pay`), now and whenever they change. A service that nobody
+    /// has heard of has none.
+    fn watch(&self, service: &str) -> watch::Receiver<Arc<Instances>>;
+}
+
+/// One running server of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Where it takes RPC connections.
+    pub address: SocketAddr,
+    /// Its share of the calls, relative to the other instances. 0: it gets none.
+    pub weight: u32,
+    /// The lane it serves, for requests that were marked for one; `None` serves all.
+    pub lane: Option<String>,
+    /// The version it runs, as it says itself; empty when it does not.
+    pub version: String,
+}
+
+/// The instances of a service. Replaced as a whole when anything changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instances(Vec<Instance>);
+
+impl Instance {
+    /// An instance of which only the address is known.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, weight: 1, lane: None, version: String::new() }
+    }
+}
+
+impl Instances {
+    /// From a list; an address that appears twice counts once, as it appeared first.
+    pub fn new(list: Vec<Instance>) -> Self {
+        let mut unique: Vec<Instance> = Vec::with_capacity(list.len());
+        for instance in list {
+            if unique.iter().all(|known| known.address != instance.address) {
+                unique.push(instance);
+            }
+        }
+        Self(unique)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Instance> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_appears_twice_is_one_instance() {
+        let (one, other) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2)));
+        let instances = Instances::new(vec![Instance::at(one), Instance::at(other), Instance::at(one)]);
+        let addresses: Vec<_> = instances.iter().map(|instance| instance.address).collect();
+        assert_eq!(addresses, [one, other]);
+    }
+}

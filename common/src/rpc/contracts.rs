@@ -1,0 +1,63 @@
+//! The three services of the platform, method by method: what may be cut short and what must run to its end.
+
+use super::contract::{Contract, Effect, Handler, Method, thrift_contract};
+
+thrift_contract! {
+    /// Identities, sessions and tokens.
+    "account" = account::AccountService as AccountContract;
+    write Register;
+    write Login;
+    write Refresh;
+    write Logout;
+    read GetProfile;
+    read VerifyToken;
+    read VerifyTokens;
+    write RevokeSessions;
+    read GetApp;
+}
+
+thrift_contract! {
+    /// Versioned settings.
+    "setting" = setting::SettingService as SettingContract;
+    read GetSettings;
+}
+
+thrift_contract! {
+    /// Orders, the wallet ledger and delivery.
+    "pay" = pay::PayService as PayContract;
+    read GetWallet;
+}
+
+#[cfg(test)]
+mod tests {
+    use idl::account::{AccountServiceLoginArgsSend, AccountServiceRequestSend, AccountServiceVerifyTokenArgsSend};
+
+    use super::*;
+    use crate::discovery::{Discovery, StaticConfig, StaticList};
+
+    #[test]
+    fn a_request_keeps_its_method_and_its_effect_on_both_sides() {
+        let login = AccountServiceRequestSend::Login(AccountServiceLoginArgsSend::default());
+        assert_eq!(AccountContract::sent(&login).name, "Login");
+        assert_eq!(AccountContract::sent(&login).effect, Effect::Write);
+        assert_eq!(AccountContract::received(&AccountContract::request(login)).name, "Login");
+
+        let verify = AccountServiceRequestSend::VerifyToken(AccountServiceVerifyTokenArgsSend::default());
+        assert_eq!(AccountContract::sent(&verify).effect, Effect::Read);
+    }
+
+    #[test]
+    fn the_static_list_knows_every_service_by_its_name() {
+        let list = StaticList::new(&StaticConfig::default());
+        for service in [AccountContract::SERVICE, SettingContract::SERVICE, PayContract::SERVICE] {
+            assert_eq!(list.watch(service).borrow().iter().count(), 1, "{service}");
+        }
+    }
+
+    #[test]
+    fn a_methods_index_is_its_place_in_the_list() {
+        for (place, method) in AccountContract::METHODS.iter().enumerate() {
+            assert_eq!(method.index, place, "{}", method.name);
+        }
+    }
+}

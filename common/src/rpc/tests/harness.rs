@@ -1,0 +1,245 @@
+//! A platform of one service: a scripted account service, a client of it, and the transport between them.
+
+use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+
+use idl::account::{
+    AccountService, AccountServiceClient, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
+    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
+    RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
+    VerifyTokensResponse,
+};
+use prometheus::{Encoder, Registry, TextEncoder};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use volo_thrift::ServerError;
+
+use super::super::{
+    AccountContract, CallError, ClientConfig, ClientMetrics, ClientParts, ServerConfig, ServerMetrics, ServerParts,
+    ServerStack, Transport, account_client, error::refuse, serve, server_stack,
+};
+use crate::{
+    clock::testing::SeededRandom,
+    discovery::{Discovery, Instance, Instances},
+    error_code::{ErrorCode, PublicError},
+};
+
+/// The two ways to reach a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Over {
+    InProcess,
+    Wire,
+}
+
+/// Writes one test per transport out of one promise.
+macro_rules! on_both_transports {
+    ($(async fn $promise:ident($over:ident: Over) $body:block)+) => {
+        $(mod $promise {
+            use super::*;
+
+            async fn promise($over: Over) $body
+
+            #[tokio::test]
+            async fn in_process() {
+                promise(Over::InProcess).await;
+            }
+
+            #[tokio::test]
+            async fn over_the_wire() {
+                promise(Over::Wire).await;
+            }
+        })+
+    };
+}
+pub(super) use on_both_transports;
+
+type Reply<T> = Pin<Box<dyn Future<Output = Result<T, ServerError>> + Send>>;
+type Method<Request, Response> = Arc<dyn Fn(Request) -> Reply<Response> + Send + Sync>;
+
+/// An account service that does what a test says: `verify_token` stands for reads, `logout` for writes.
+#[derive(Clone)]
+pub(super) struct Script {
+    read: Method<VerifyTokenRequest, TokenVerdict>,
+    write: Method<LogoutRequest, LogoutResponse>,
+}
+
+/// The service, its client, and what can be seen of them.
+pub(super) struct Platform {
+    pub(super) client: AccountServiceClient,
+    pub(super) registry: Registry,
+    pub(super) tasks: TaskTracker,
+    _server: Option<Server>,
+}
+
+/// A server on a free port.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) stopping: CancellationToken,
+    pub(super) serving: JoinHandle<io::Result<()>>,
+}
+
+/// Discovery that knows what a test tells it.
+pub(super) struct Told(watch::Sender<Arc<Instances>>);
+
+impl Script {
+    /// Reads find everything valid, writes revoke one session.
+    pub(super) fn new() -> Self {
+        Self { read: Arc::new(|_| Box::pin(valid())), write: Arc::new(|_| Box::pin(revoked())) }
+    }
+
+    pub(super) fn on_read<F, R>(mut self, read: F) -> Self
+    where
+        F: Fn(VerifyTokenRequest) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<TokenVerdict, ServerError>> + Send + 'static,
+    {
+        self.read = Arc::new(move |request| Box::pin(read(request)));
+        self
+    }
+
+    pub(super) fn on_write<F, R>(mut self, write: F) -> Self
+    where
+        F: Fn(LogoutRequest) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<LogoutResponse, ServerError>> + Send + 'static,
+    {
+        self.write = Arc::new(move |request| Box::pin(write(request)));
+        self
+    }
+}
+
+pub(super) async fn valid() -> Result<TokenVerdict, ServerError> {
+    Ok(TokenVerdict { status: TokenStatus::VALID, ..TokenVerdict::default() })
+}
+
+pub(super) async fn revoked() -> Result<LogoutResponse, ServerError> {
+    Ok(LogoutResponse { revoked: 1 })
+}
+
+impl Platform {
+    pub(super) async fn start(over: Over, script: Script) -> Self {
+        Self::start_with(over, script, &ClientConfig::default()).await
+    }
+
+    pub(super) async fn start_with(over: Over, script: Script, config: &ClientConfig) -> Self {
+        let registry = Registry::new();
+        let tasks = TaskTracker::new();
+        let stack = stack(script, &registry, &tasks);
+        let (transport, server) = match over {
+            Over::InProcess => (Transport::InProcess(stack), None),
+            Over::Wire => {
+                let server = Server::start(stack, &ServerConfig::default()).await;
+                (Transport::Wire(Arc::new(Told::about([server.address])) as Arc<dyn Discovery>), Some(server))
+            }
+        };
+        let client = account_client(transport, config, &client_parts(&registry));
+        Self { client, registry, tasks, _server: server }
+    }
+
+    pub(super) async fn read(&self, token: &str) -> Result<TokenVerdict, CallError> {
+        read(&self.client, token).await
+    }
+
+    pub(super) async fn write(&self) -> Result<LogoutResponse, CallError> {
+        Ok(self.client.logout(LogoutRequest::default()).await?)
+    }
+}
+
+impl Server {
+    pub(super) async fn start(stack: ServerStack<AccountContract>, config: &ServerConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let stopping = CancellationToken::new();
+        let (config, stop) = (config.clone(), stopping.clone());
+        let serving = TaskTracker::new().spawn(async move { serve(listener, stack, &config, stop).await });
+        Self { address, stopping, serving }
+    }
+}
+
+impl Told {
+    pub(super) fn about<const N: usize>(addresses: [SocketAddr; N]) -> Self {
+        let told = Self(watch::Sender::new(Arc::default()));
+        told.now(addresses);
+        told
+    }
+
+    /// From now on these are the instances.
+    pub(super) fn now<const N: usize>(&self, addresses: [SocketAddr; N]) {
+        let instances = addresses.into_iter().map(Instance::at).collect();
+        self.0.send_replace(Arc::new(Instances::new(instances)));
+    }
+}
+
+impl Discovery for Told {
+    fn watch(&self, _service: &str) -> watch::Receiver<Arc<Instances>> {
+        self.0.subscribe()
+    }
+}
+
+pub(super) async fn read(client: &AccountServiceClient, token: &str) -> Result<TokenVerdict, CallError> {
+    let request = VerifyTokenRequest { app_id: 1, token: token.to_owned().into() };
+    Ok(client.verify_token(request).await?)
+}
+
+pub(super) fn stack(script: Script, registry: &Registry, tasks: &TaskTracker) -> ServerStack<AccountContract> {
+    let metrics = ServerMetrics::register(registry).expect("one server per registry");
+    let parts = ServerParts { random: Arc::new(SeededRandom::new(1)), metrics, tasks: tasks.clone() };
+    server_stack::<AccountContract, _>(script, &parts)
+}
+
+pub(super) fn client_parts(registry: &Registry) -> ClientParts {
+    let metrics = ClientMetrics::register(registry).expect("one client per registry");
+    ClientParts { caller: "test", random: Arc::new(SeededRandom::new(2)), metrics }
+}
+
+/// Everything in a registry, as Prometheus reads it.
+pub(in crate::rpc) fn scrape(registry: &Registry) -> String {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text).expect("written to memory");
+    String::from_utf8(text).expect("text")
+}
+
+/// An address on which nothing listens.
+pub(super) async fn refusing_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    listener.local_addr().expect("bound")
+}
+
+fn unscripted() -> ServerError {
+    refuse(&PublicError::new(ErrorCode::FORBIDDEN))
+}
+
+impl AccountService for Script {
+    async fn register(&self, _: RegisterRequest) -> Result<LoginResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn login(&self, _: LoginRequest) -> Result<LoginResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn refresh(&self, _: RefreshRequest) -> Result<RefreshResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn logout(&self, request: LogoutRequest) -> Result<LogoutResponse, ServerError> {
+        (self.write)(request).await
+    }
+
+    async fn get_profile(&self, _: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn verify_token(&self, request: VerifyTokenRequest) -> Result<TokenVerdict, ServerError> {
+        (self.read)(request).await
+    }
+
+    async fn verify_tokens(&self, _: VerifyTokensRequest) -> Result<VerifyTokensResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn revoke_sessions(&self, _: RevokeSessionsRequest) -> Result<RevokeSessionsResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn get_app(&self, _: GetAppRequest) -> Result<GetAppResponse, ServerError> {
+        Err(unscripted())
+    }
+}

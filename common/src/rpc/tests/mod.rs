@@ -1,0 +1,9 @@
+//! Behaviour of the two suites, on both transports.
+
+mod both_transports;
+mod drain;
+mod harness;
+pub(super) mod log;
+mod wire;
+
+pub(super) use self::harness::scrape;

@@ -1,0 +1,191 @@
+//! What holds on the wire alone: instances, connections and frames.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use idl::account::AccountServiceClient;
+use prometheus::Registry;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    harness::{Script, Server, Told, client_parts, read, refusing_address, stack, valid},
+    scrape,
+};
+use crate::rpc::{CallError, ClientConfig, ServerConfig, Transport, account_client};
+
+async fn server(script: Script, config: &ServerConfig) -> Server {
+    Server::start(stack(script, &Registry::new(), &TaskTracker::new()), config).await
+}
+
+fn client<const N: usize>(
+    addresses: [SocketAddr; N],
+    config: &ClientConfig,
+    registry: &Registry,
+) -> AccountServiceClient {
+    account_client(Transport::Wire(Arc::new(Told::about(addresses))), config, &client_parts(registry))
+}
+
+/// A server that takes requests, counts them and hangs up without an answer.
+async fn hanging_up(taken: &Arc<AtomicUsize>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let taken = Arc::clone(taken);
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let length = socket.read_u32().await.expect("a frame");
+            let mut frame = vec![0; usize::try_from(length).expect("small")];
+            socket.read_exact(&mut frame).await.expect("the whole frame");
+            taken.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_been_carried_out_is_never_made_again() {
+    const CALLS: usize = 20;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let instances = [hanging_up(&taken).await, hanging_up(&taken).await];
+    let client = client(instances, &ClientConfig::default(), &Registry::new());
+    for _ in 0..CALLS {
+        let lost = read(&client, "any").await;
+        assert!(matches!(lost, Err(CallError::LostAfterSend { .. })), "{lost:?}");
+    }
+    assert_eq!(taken.load(Ordering::SeqCst), CALLS);
+}
+
+#[tokio::test]
+async fn an_instance_that_refuses_costs_no_call_and_is_left_out() {
+    let server = server(Script::new(), &ServerConfig::default()).await;
+    let registry = Registry::new();
+    let hour = Duration::from_secs(3600);
+    let config = ClientConfig { ejection_time: hour, max_ejection_time: hour, ..ClientConfig::default() };
+    let client = client([refusing_address().await, server.address], &config, &registry);
+    for _ in 0..50 {
+        read(&client, "any").await.expect("the other instance answers");
+    }
+    let counted = scrape(&registry);
+    assert!(counted.contains("playgate_rpc_client_moved_on_total{service=\"account\"} 1\n"), "{counted}");
+    assert!(counted.contains("playgate_rpc_client_ejections_total{service=\"account\"} 1\n"), "{counted}");
+}
+
+#[tokio::test]
+async fn when_all_instances_refuse_nothing_was_sent() {
+    let refusing = [refusing_address().await, refusing_address().await, refusing_address().await];
+    let client = client(refusing, &ClientConfig::default(), &Registry::new());
+    for _ in 0..10 {
+        let refused = read(&client, "any").await;
+        assert!(matches!(refused, Err(CallError::NotSent { .. })), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn when_all_instances_have_refused_the_first_that_comes_back_is_found() {
+    let (gone, port) = (refusing_address().await, refusing_address().await);
+    let hour = Duration::from_secs(3600);
+    let config = ClientConfig { ejection_time: hour, max_ejection_time: hour, ..ClientConfig::default() };
+    let client = client([gone, port], &config, &Registry::new());
+    for _ in 0..4 {
+        assert!(read(&client, "any").await.is_err());
+    }
+    let listener = TcpListener::bind(port).await.expect("still free");
+    let stack = stack(Script::new(), &Registry::new(), &TaskTracker::new());
+    let stopping = tokio_util::sync::CancellationToken::new();
+    let _serving = TaskTracker::new()
+        .spawn(async move { crate::rpc::serve(listener, stack, &ServerConfig::default(), stopping).await });
+    for _ in 0..4 {
+        read(&client, "any").await.expect("found");
+    }
+}
+
+#[tokio::test]
+async fn without_an_instance_nothing_was_sent() {
+    let client = client([], &ClientConfig::default(), &Registry::new());
+    let CallError::NotSent { cause } = read(&client, "any").await.expect_err("nobody is there") else {
+        panic!("nothing was sent")
+    };
+    assert_eq!(cause, "no instance of account is known");
+}
+
+#[tokio::test]
+async fn calls_are_spread_over_the_instances() {
+    let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
+    let [one, other] = counts.clone().map(|count| {
+        Script::new().on_read(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            valid()
+        })
+    });
+    let (one, other) = (server(one, &ServerConfig::default()).await, server(other, &ServerConfig::default()).await);
+    let client = client([one.address, other.address], &ClientConfig::default(), &Registry::new());
+    for _ in 0..10 {
+        read(&client, "any").await.expect("answered");
+    }
+    assert_eq!(counts.map(|count| count.load(Ordering::SeqCst)), [5, 5]);
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_nonsense_loses_its_connection_and_nobody_else_does() {
+    let config = ServerConfig { max_frame_bytes: 1024, ..ServerConfig::default() };
+    let registry = Registry::new();
+    let server = Server::start(stack(Script::new(), &registry, &TaskTracker::new()), &config).await;
+    let nonsense: [&[u8]; 4] = [
+        // A length that would reserve gigabytes; one just above the limit; HTTP; a header that ends beyond its frame.
+        &[0xff; 64],
+        &[0, 0, 4, 1, 0x10, 0, 0, 0],
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0, 0, 0, 14, 0x10, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 1, 0xff],
+    ];
+    for bytes in nonsense {
+        let mut socket = TcpStream::connect(server.address).await.expect("accepted");
+        socket.write_all(bytes).await.expect("sent");
+        // An answer or a reset, and then the end: what matters is that it ends.
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    }
+    let client = client([server.address], &ClientConfig::default(), &registry);
+    read(&client, "any").await.expect("answered");
+    // The client's own is open, and none of the others.
+    let open = "playgate_rpc_server_connections{service=\"account\"} 1\n";
+    while !scrape(&registry).contains(open) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counter, highest) = (Arc::clone(&now), Arc::clone(&most));
+    let script = Script::new().on_read(move |_| {
+        let (now, most) = (Arc::clone(&counter), Arc::clone(&highest));
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            valid().await
+        }
+    });
+    let server = server(script, &ServerConfig { max_connections: 1, ..ServerConfig::default() }).await;
+    // Every call on a connection of its own.
+    let config = ClientConfig { max_idle_connections: 0, ..ClientConfig::default() };
+    let client = client([server.address], &config, &Registry::new());
+    let mut calls = JoinSet::new();
+    for _ in 0..16 {
+        let client = client.clone();
+        calls.spawn(async move { read(&client, "any").await });
+    }
+    for result in calls.join_all().await {
+        result.expect("answered in its turn");
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+}
