@@ -106,7 +106,11 @@ pub fn new_uuid(clock: &dyn Clock, random: &dyn Random) -> uuid::Uuid {
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
-    #[expect(clippy::expect_used, reason = "without randomness no secret can be made: stopping is the only safe answer")]
+    #[expect(
+        clippy::expect_used,
+        clippy::disallowed_methods,
+        reason = "this is the seam; without randomness no secret can be made: stopping is the only safe answer"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         aws_lc_rs::rand::fill(bytes).expect("the random source of the operating system answers");
     }

@@ -79,6 +79,13 @@ impl RequestContext {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// The same request with at most `budget` left: the nearer of the two deadlines counts.
+    #[must_use]
+    pub fn within(self, budget: Duration) -> Self {
+        let limit = Instant::now() + budget;
+        Self { deadline: Some(self.deadline.map_or(limit, |deadline| deadline.min(limit))), ..self }
+    }
+
     /// The W3C `traceparent` header (version 00) of this context.
     pub fn traceparent(&self) -> String {
         format!("00-{}-{:016x}-{:02x}", self.trace_id, self.parent_span, u8::from(self.sampled))

@@ -1,11 +1,13 @@
 //! Text from the configuration that must never be shown again.
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// All that is ever shown of a secret.
+pub(super) const REDACTED: &str = "<redacted>";
 
 /// A secret value. Reads like a string, prints as `<redacted>`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug)]
 pub struct Secret(SecretString);
 
 impl Secret {
@@ -22,6 +24,18 @@ impl Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("<redacted>")
+        serializer.serialize_str(REDACTED)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// Refuses the redaction itself: a printed configuration that is used as a file would make it a secret that
+    /// everybody knows.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = SecretString::deserialize(deserializer)?;
+        if value.expose_secret() == REDACTED {
+            return Err(de::Error::custom("this is the redaction of a secret, not the secret"));
+        }
+        Ok(Self(value))
     }
 }

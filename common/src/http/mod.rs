@@ -1,1 +1,44 @@
-//! (being written)
+//! The HTTP edge: everything between a socket and a handler, and nothing that knows what a handler does.
+//!
+//! In reading order:
+//! - [`stack`]: the order of everything around a handler, with a reason per line. Start there.
+//! - [`edge`]: sockets and connections: accept loop, caps, timeouts, drain.
+//! - [`front`]: the outermost layer of a request: identity, deadline, panic, metrics, access log.
+//! - [`access`]: what the access log is told about a request.
+//! - [`client_address`]: who asked, through trusted proxies only.
+//! - [`body_limit`]: no body is larger than the limit, declared or not.
+//! - [`routes`]: the only way to add routes: 404 and 405 answer in the envelope.
+//! - [`envelope`]: the form of every JSON answer.
+//! - [`extract`]: what handlers take: JSON, query, bearer token, signed request.
+//! - [`signing`]: the request signature, pure.
+
+mod access;
+mod body_limit;
+mod client_address;
+pub mod edge;
+mod envelope;
+mod extract;
+mod front;
+mod request_metrics;
+mod routes;
+mod signing;
+mod stack;
+mod trace_ids;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    access::{AccessLog, AccessRecord},
+    body_limit::BodyLimit,
+    client_address::{ClientAddress, TrustedNetworks},
+    envelope::{ApiError, Envelope, retry_after_header},
+    extract::{
+        AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Query, SignatureChecks, Signed,
+        SignedApp, SignedOnce,
+    },
+    front::Front,
+    routes::{Endpoint, Routes},
+    signing::{CLOCK_WINDOW, SignedContent, SigningKey},
+    stack::{HttpParts, HttpStack, http_stack},
+};

@@ -1,0 +1,28 @@
+//! What `bench` measures with, and what its peers share.
+//!
+//! A claim is a ratio: our server and a peer under the same load, in turn, in the same run, on the same machine. The
+//! unit that compares is CPU time per request over all server processes, because generator and servers share the cores;
+//! requests per second stand beside it.
+//!
+//! In reading order:
+//! - [`peer`]: the question and the answer every peer speaks.
+//! - [`client`]: one HTTP request at a time, to set a scenario up and to check that its answers are right.
+//! - [`signing`]: server requests as game servers sign them.
+//! - [`platform`]: the platform under test, in one process or in four.
+//! - [`load`]: wrk, and what it saw; CPU time and memory from `/proc`.
+//! - [`scenario`]: who is measured under what load.
+//! - [`rounds`]: measuring in turns, medians and ratios.
+//! - [`footprint`]: memory at rest, time to start.
+//! - [`report`]: the table and the JSON file.
+//!
+//! Never here: anything the product needs at run time.
+
+pub mod client;
+pub mod footprint;
+pub mod load;
+pub mod peer;
+pub mod platform;
+pub mod report;
+pub mod rounds;
+pub mod scenario;
+pub mod signing;

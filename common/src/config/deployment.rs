@@ -1,0 +1,15 @@
+//! Whether a process serves players or a developer: the one switch that other defaults depend on.
+
+use serde::{Deserialize, Serialize};
+
+/// The top-level key `environment`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// A laptop or a test: secrets are made up when absent, the `sandbox` pay channel and loopback delivery targets are
+    /// allowed, and loopback clients are exempt from limits by address.
+    #[default]
+    Development,
+    /// Real players: every convenience of development is refused at start.
+    Production,
+}

@@ -1,0 +1,214 @@
+//! The form of every JSON answer: one envelope, serialised once.
+//!
+//! `{"code":2000000,"message":"ok","request_id":"<32 hex>","data":{...}}`; an error has no `data`, and may have
+//! `retry_after_ms` and `details`. Nothing in here decides *what* is answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::{Serialize, Serializer};
+use volo::FastStr;
+use volo_http::{body::Body, response::Response, server::IntoResponse};
+
+use crate::{
+    clock::SystemRandom,
+    context::RequestContext,
+    error_code::{DEFAULT_RETRY_AFTER, ErrorCode, PublicError},
+};
+
+/// Room for a typical answer, so that serialising it rarely grows the buffer.
+const TYPICAL_ANSWER_BYTES: usize = 512;
+
+/// A successful answer with `data`.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<T>(pub T);
+
+/// A refusal or fault as an answer. What it says is what the [`PublicError`] holds and nothing more.
+#[derive(Clone, Debug)]
+pub struct ApiError(pub PublicError);
+
+/// Everything that has a public face can be the error of a handler: `?` turns it into the answer.
+impl<E: Into<PublicError>> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// The code an answer carries, for the metrics and the access log. Answers without it succeeded, or are not ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnsweredCode(pub(super) ErrorCode);
+
+impl<T: Serialize> IntoResponse for Envelope<T> {
+    fn into_response(self) -> Response {
+        let mut body = Vec::with_capacity(TYPICAL_ANSWER_BYTES);
+        body.extend_from_slice(br#"{"code":2000000,"message":"ok","request_id":""#);
+        body.extend_from_slice(&request_id());
+        body.extend_from_slice(br#"","data":"#);
+        if let Err(error) = serde_json::to_writer(&mut body, &self.0) {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            return ApiError(PublicError::internal()).into_response();
+        }
+        body.push(b'}');
+        json_response(StatusCode::OK, body)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = retry_hint(&error, status);
+        let request_id = request_id();
+        let body = ErrorBody {
+            code: error.code.inner(),
+            message: &error.message,
+            request_id: std::str::from_utf8(&request_id).unwrap_or_default(),
+            retry_after_ms: retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            details: &error.details,
+        };
+        // Strings and integers only: this can't fail, and an empty body with the right status would do if it did.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = json_response(status, body);
+        if let Some(after) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        }
+        response.extensions_mut().insert(AnsweredCode(error.code));
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: i32,
+    message: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "details")]
+    details: &'a [(FastStr, FastStr)],
+}
+
+fn details<S: Serializer>(details: &&[(FastStr, FastStr)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(details.iter().map(|(field, reason)| (field.as_str(), reason.as_str())))
+}
+
+/// An answer that says "not now" always says when. The jitter only spreads the returning clients, so it is taken from
+/// the process's own generator: an answer has no other way to one.
+fn retry_hint(error: &PublicError, status: StatusCode) -> Option<Duration> {
+    let base = match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            error.retry_after.or(Some(DEFAULT_RETRY_AFTER))
+        }
+        _ => error.retry_after,
+    };
+    PublicError { retry_after: base, ..PublicError::new(error.code) }.retry_hint(&SystemRandom)
+}
+
+/// The `Retry-After` of an error that is answered in another form than the envelope.
+pub fn retry_after_header(error: &PublicError) -> Option<HeaderValue> {
+    let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    retry_hint(error, status).map(|after| HeaderValue::from(whole_seconds(after)))
+}
+
+/// `Retry-After` counts whole seconds; rounding up never sends a client back too early.
+fn whole_seconds(after: Duration) -> u64 {
+    after.as_secs() + u64::from(after.subsec_nanos() > 0)
+}
+
+/// The request id as 32 lower-case hex digits; all zero outside a request.
+fn request_id() -> [u8; 32] {
+    let id = RequestContext::current().map_or(0, |context| context.trace_id.as_u128());
+    hex_digits(id)
+}
+
+/// A 128-bit number as 32 lower-case hex digits.
+pub(super) fn hex_digits(number: u128) -> [u8; 32] {
+    let mut digits = [b'0'; 32];
+    // The lengths match, so there is nothing to fail.
+    let _ = hex::encode_to_slice(number.to_be_bytes(), &mut digits);
+    digits
+}
+
+fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use volo_http::body::BodyConversion;
+
+    use super::*;
+    use crate::context::TraceId;
+
+    async fn answer(response: impl IntoResponse) -> (StatusCode, Option<u64>, Value) {
+        let context = RequestContext {
+            trace_id: TraceId::from_u128(0xabc).unwrap(),
+            parent_span: 0,
+            sampled: false,
+            deadline: None,
+        };
+        let response = context.sync_scope(|| response.into_response());
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().parse().unwrap());
+        let status = response.status();
+        (status, retry, serde_json::from_slice(&response.into_body().into_bytes().await.unwrap()).unwrap())
+    }
+
+    const REQUEST_ID: &str = "00000000000000000000000000000abc";
+
+    #[tokio::test]
+    async fn a_success_is_an_envelope_with_data() {
+        let (status, retry, body) = answer(Envelope(json!({"answer": 42}))).await;
+        assert_eq!((status, retry), (StatusCode::OK, None));
+        assert_eq!(body, json!({"code": 2_000_000, "message": "ok", "request_id": REQUEST_ID, "data": {"answer": 42}}));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_the_fields_and_has_no_data() {
+        let error = PublicError::invalid("username", "is required").detail("password", "is too short");
+        let (status, retry, body) = answer(ApiError(error)).await;
+        assert_eq!((status, retry), (StatusCode::BAD_REQUEST, None));
+        assert_eq!(
+            body,
+            json!({
+                "code": 4_000_001,
+                "message": "a field has a value that is not allowed",
+                "request_id": REQUEST_ID,
+                "details": {"username": "is required", "password": "is too short"},
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn not_now_always_says_when_and_the_seconds_are_never_too_early() {
+        for code in [
+            ErrorCode::RATE_LIMITED_ADDRESS,
+            ErrorCode::OVERLOADED,
+            ErrorCode::DEPENDENCY_UNAVAILABLE,
+            ErrorCode::SHUTTING_DOWN,
+            ErrorCode::DEADLINE_EXCEEDED,
+        ] {
+            let (_, retry, body) = answer(ApiError(PublicError::new(code))).await;
+            let millis = body["retry_after_ms"].as_u64().expect("retry_after_ms");
+            assert_eq!(retry, Some(millis.div_ceil(1000)), "{}", code.inner());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_can_not_be_written_is_a_fault_of_ours_and_says_nothing_else() {
+        struct Broken;
+        impl Serialize for Broken {
+            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("secret detail"))
+            }
+        }
+        let (status, _, body) = answer(Envelope(Broken)).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!body.to_string().contains("secret detail"), "{body}");
+    }
+}

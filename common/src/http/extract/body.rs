@@ -1,0 +1,16 @@
+//! The raw body. Its size is the business of the body limit, its time that of the request timeout.
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use volo_http::body::Body;
+
+use crate::error_code::{ErrorCode, PublicError};
+
+/// Reads the whole body. A body that breaks off or is framed wrongly is malformed; one over the limit is answered by
+/// the [body limit](crate::http::BodyLimit), whatever is made of it here.
+pub(super) async fn read_body(body: Body) -> Result<Bytes, PublicError> {
+    match body.collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(_) => Err(PublicError::new(ErrorCode::MALFORMED_BODY)),
+    }
+}

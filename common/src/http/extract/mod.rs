@@ -1,0 +1,27 @@
+//! What handlers take from a request. Every refusal is an answer in the envelope.
+//!
+//! - [`body`]: the raw body.
+//! - [`json`]: a JSON body.
+//! - [`json_shape`]: what JSON must not contain, whatever it is read into.
+//! - [`field_error`]: which field was wrong, from what serde says.
+//! - [`query`]: the query string.
+//! - [`form`]: a form body.
+//! - [`bearer`]: a player's access token.
+//! - [`signed`]: a game server's signed request.
+
+mod bearer;
+mod body;
+mod field_error;
+mod form;
+mod json;
+mod json_shape;
+mod query;
+mod signed;
+
+pub use self::{
+    bearer::Bearer,
+    form::Form,
+    json::{Json, OptionalJson},
+    query::Query,
+    signed::{AppCredentials, AppSecrets, NonceStore, SignatureChecks, Signed, SignedApp, SignedOnce},
+};

@@ -1,0 +1,204 @@
+//! A game server's signed request.
+//!
+//! Checked in the order of what it costs and what it may reveal: the headers are there, the time is near ours, the app
+//! exists, the signature over the raw bytes is right, the nonce is new; only then the body is read as JSON.
+//! When a check *could not be made* the answer is 503, never 401: a broken dependency must not look like a bad secret.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, StatusCode, request::Parts};
+use serde::de::DeserializeOwned;
+use volo::context::Context;
+use volo_http::{body::Body, context::ServerContext, server::extract::FromRequest};
+
+use super::{
+    body::read_body,
+    json::{parse, require_json},
+};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    error_code::{DEFAULT_RETRY_AFTER, ErrorCode, PublicError},
+    http::{ApiError, CLOCK_WINDOW, SignedContent, SigningKey, signing::is_fresh},
+};
+
+const X_APP_ID: HeaderName = HeaderName::from_static("x-app-id");
+const X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
+const X_NONCE: HeaderName = HeaderName::from_static("x-nonce");
+const X_SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+
+/// A nonce is remembered until the last moment at which its request could still be fresh: it may have been stamped a
+/// whole window ahead of our clock, and stays fresh for a window after that.
+const NONCE_LIFETIME: Duration = CLOCK_WINDOW.saturating_mul(2);
+
+/// A signed request that changes nothing. Replaying it teaches nothing, so its nonce is not stored.
+/// A request without a body reads as `()`.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<T> {
+    /// Who signed.
+    pub app: SignedApp,
+    /// The body.
+    pub body: T,
+}
+
+/// A signed request that changes something: accepted once.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedOnce<T> {
+    /// Who signed.
+    pub app: SignedApp,
+    /// The body.
+    pub body: T,
+}
+
+/// The app whose secret signed a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedApp {
+    /// Its id.
+    pub app_id: i64,
+}
+
+/// What the checks need. Handlers that take signed requests run inside `Extension<Arc<SignatureChecks>>`.
+#[derive(Clone, Debug)]
+pub struct SignatureChecks {
+    /// Knows the apps.
+    pub secrets: Arc<dyn AppSecrets>,
+    /// Remembers nonces.
+    pub nonces: Arc<dyn NonceStore>,
+    /// Tells the time that timestamps are compared with.
+    pub clock: SharedClock,
+}
+
+/// Knows which secrets an app signs with.
+pub trait AppSecrets: Send + Sync + fmt::Debug {
+    /// The app's credentials; `None` when there is no such app. Called for every signed request, so an implementation
+    /// answers from memory whenever it can.
+    fn secrets(&self, app_id: i64) -> BoxFuture<'_, Result<Option<Arc<AppCredentials>>, PublicError>>;
+}
+
+/// What an app signs with.
+#[derive(Clone, Debug)]
+pub struct AppCredentials {
+    /// A disabled app is refused, however well it signs.
+    pub enabled: bool,
+    /// The live secrets: one, or two while they are rotated.
+    pub keys: Vec<SigningKey>,
+}
+
+/// Remembers which nonces have been used, for all replicas.
+pub trait NonceStore: Send + Sync + fmt::Debug {
+    /// Whether this is the first use of `nonce` by the app within `lifetime`; remembers it if so.
+    fn first_use<'a>(
+        &'a self,
+        app_id: i64,
+        nonce: &'a str,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<bool, PublicError>>;
+}
+
+impl<T: DeserializeOwned + Send> FromRequest for Signed<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(cx: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, ApiError> {
+        let checks = checks_of(cx)?;
+        let (claim, body) = authenticate(&checks, &parts, body).await?;
+        Ok(Self { app: SignedApp { app_id: claim.app_id }, body: parse_signed(&parts.headers, &body)? })
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequest for SignedOnce<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(cx: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, ApiError> {
+        let checks = checks_of(cx)?;
+        let (claim, body) = authenticate(&checks, &parts, body).await?;
+        let first = checks.nonces.first_use(claim.app_id, claim.nonce, NONCE_LIFETIME).await;
+        if !first.map_err(could_not_tell)? {
+            return Err(ApiError(PublicError::new(ErrorCode::NONCE_REPLAYED)));
+        }
+        Ok(Self { app: SignedApp { app_id: claim.app_id }, body: parse_signed(&parts.headers, &body)? })
+    }
+}
+
+/// What the headers claim, before anything is proven.
+#[derive(Debug)]
+struct Claim<'a> {
+    app_id: i64,
+    timestamp: &'a str,
+    sent_at: Timestamp,
+    nonce: &'a str,
+    signature: &'a [u8],
+}
+
+impl<'a> Claim<'a> {
+    fn of(headers: &'a HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        let app_id = text(X_APP_ID)?.parse().ok().filter(|app_id| *app_id > 0)?;
+        let timestamp = text(X_TIMESTAMP)?;
+        let nonce = text(X_NONCE)?;
+        let signature = headers.get(X_SIGNATURE)?.as_bytes();
+        let well_formed = (8..=64).contains(&nonce.len())
+            && nonce.bytes().all(|byte| byte.is_ascii_graphic())
+            && !signature.is_empty();
+        let sent_at = Timestamp::from_millis(timestamp.parse().ok()?);
+        well_formed.then_some(Self { app_id, timestamp, sent_at, nonce, signature })
+    }
+}
+
+async fn authenticate<'a>(
+    checks: &SignatureChecks,
+    parts: &'a Parts,
+    body: Body,
+) -> Result<(Claim<'a>, Bytes), PublicError> {
+    let refuse = |code| Err(PublicError::new(code));
+    let Some(claim) = Claim::of(&parts.headers) else {
+        return refuse(ErrorCode::MISSING_CREDENTIALS);
+    };
+    if !is_fresh(claim.sent_at, checks.clock.now()) {
+        return refuse(ErrorCode::STALE_TIMESTAMP);
+    }
+    let Some(app) = checks.secrets.secrets(claim.app_id).await.map_err(could_not_tell)? else {
+        // Not "no such app": a stranger learns nothing about which apps exist.
+        return refuse(ErrorCode::BAD_SIGNATURE);
+    };
+    if !app.enabled {
+        return refuse(ErrorCode::APP_DISABLED);
+    }
+    let body = read_body(body).await?;
+    let content = SignedContent {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        timestamp: claim.timestamp,
+        nonce: claim.nonce,
+        body: &body,
+    };
+    if !content.is_signed_by(&app.keys, claim.signature) {
+        return refuse(ErrorCode::BAD_SIGNATURE);
+    }
+    Ok((claim, body))
+}
+
+/// A request without a body has no content type, and reads as JSON's `null`: `()` and options accept it.
+fn parse_signed<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, PublicError> {
+    if body.is_empty() {
+        return serde_json::from_slice(b"null").map_err(|_| PublicError::new(ErrorCode::MALFORMED_BODY));
+    }
+    require_json(headers)?;
+    parse(body)
+}
+
+/// The law: a check that could not be made is 429 or 503, whatever went wrong behind it.
+fn could_not_tell(error: PublicError) -> PublicError {
+    match StatusCode::from_u16(error.http_status()) {
+        Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => error,
+        _ => PublicError::unavailable(error.retry_after.unwrap_or(DEFAULT_RETRY_AFTER)),
+    }
+}
+
+fn checks_of(cx: &ServerContext) -> Result<Arc<SignatureChecks>, PublicError> {
+    cx.extensions().get::<Arc<SignatureChecks>>().cloned().ok_or_else(|| {
+        tracing::error!("a route takes signed requests, but the service runs without SignatureChecks");
+        PublicError::internal()
+    })
+}

@@ -1,0 +1,212 @@
+//! The outermost layer of a request: identity, deadline, panic, metrics, access log.
+//!
+//! One future, polled by hand. As five layers this would be five futures inside each other, each as large as all that
+//! is inside it, on the path of every request.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use http::{HeaderName, HeaderValue, Method, Uri, header::CONNECTION};
+use http_body::Body as _;
+use motore::Service;
+use tokio::time::{Instant, sleep_until};
+use tracing::Span;
+use volo::{FastStr, context::Context};
+use volo_http::{
+    context::ServerContext, request::Request, response::Response, server::IntoResponse, server::route::MatchedPath,
+};
+
+use super::{
+    AccessLog, AccessRecord, ApiError, ClientAddress, HttpParts, TrustedNetworks,
+    client_address::Origin,
+    edge::EdgeConfig,
+    envelope::{AnsweredCode, hex_digits},
+    request_metrics::{InFlight, RequestMetrics},
+    trace_ids::TraceIds,
+};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    context::RequestContext,
+    error_code::{ErrorCode, PublicError},
+};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The route of requests that no route took.
+const UNMATCHED: FastStr = FastStr::from_static_str("unmatched");
+
+/// The layer, see [`http_stack`](super::http_stack).
+#[derive(Debug)]
+pub struct Front<S> {
+    inner: S,
+    request_timeout: Duration,
+    trusted: TrustedNetworks,
+    clock: SharedClock,
+    trace_ids: TraceIds,
+    metrics: RequestMetrics,
+    access_log: Arc<dyn AccessLog>,
+}
+
+/// What is known about a request when its head has been read.
+struct Arrival {
+    at: Timestamp,
+    started: Instant,
+    context: RequestContext,
+    client: ClientAddress,
+    method: Method,
+    uri: Uri,
+}
+
+/// Why there is no answer from inside.
+enum Failure {
+    TimedOut,
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl<S> Front<S> {
+    /// Puts the layer around `inner`.
+    ///
+    /// # Errors
+    /// When the registry already has the metrics of a listener of that name.
+    pub fn new(inner: S, config: &EdgeConfig, parts: &HttpParts) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            inner,
+            request_timeout: config.request_timeout,
+            trusted: TrustedNetworks::new(&config.trusted_proxies),
+            clock: Arc::clone(&parts.clock),
+            trace_ids: TraceIds::new(&*parts.random),
+            metrics: RequestMetrics::register(&parts.registry, parts.listener)?,
+            access_log: Arc::clone(&parts.access_log),
+        })
+    }
+
+    fn arrive(&self, cx: &ServerContext, request: &Request) -> Arrival {
+        let started = Instant::now();
+        let peer = cx.rpc_info().caller().address().and_then(|peer| peer.ip_addr().map(SocketAddr::ip));
+        let origin = Origin::of(peer, request.headers(), &self.trusted);
+        // A stranger must not choose its request id, nor make us record its traces.
+        let parent = request.headers().get(TRACEPARENT).filter(|_| origin.inside);
+        let parent = parent.and_then(|header| RequestContext::parse_traceparent(header.to_str().ok()?));
+        let (trace_id, parent_span, sampled) = parent.unwrap_or_else(|| (self.trace_ids.next(), 0, false));
+        Arrival {
+            at: self.clock.now(),
+            started,
+            context: RequestContext { trace_id, parent_span, sampled, deadline: Some(started + self.request_timeout) },
+            client: ClientAddress(origin.address),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+        }
+    }
+
+    fn finish(&self, arrival: &Arrival, in_flight: InFlight<'_>, cx: &ServerContext, response: &mut Response) {
+        let status = response.status().as_u16();
+        let answered = response.extensions().get::<AnsweredCode>();
+        let code = answered.map_or(i32::from(status) * 10_000, |AnsweredCode(code)| code.inner());
+        let route = cx.extensions().get::<MatchedPath>().map_or(UNMATCHED, |matched| matched.clone().into_inner());
+        let duration = arrival.started.elapsed();
+        let digits = hex_digits(arrival.context.trace_id.as_u128());
+        if let Ok(request_id) = HeaderValue::from_bytes(&digits) {
+            response.headers_mut().insert(X_REQUEST_ID, request_id);
+        }
+        self.access_log.record(&AccessRecord {
+            at: arrival.at,
+            method: arrival.method.as_str(),
+            route: &route,
+            path: arrival.uri.path(),
+            status,
+            code,
+            duration,
+            bytes_out: response.body().size_hint().exact().unwrap_or(0),
+            client: Some(arrival.client.0),
+            trace_id: arrival.context.trace_id,
+        });
+        in_flight.answered(route, &arrival.method, code, duration);
+    }
+}
+
+impl<S> Service<ServerContext, Request> for Front<S>
+where
+    S: Service<ServerContext, Request, Response = Response, Error = Infallible> + Send + Sync,
+{
+    type Response = Response;
+    type Error = Infallible;
+
+    async fn call(&self, cx: &mut ServerContext, request: Request) -> Result<Response, Infallible> {
+        let arrival = self.arrive(cx, &request);
+        let in_flight = self.metrics.begin();
+        cx.extensions_mut().insert(arrival.client);
+        let context = arrival.context;
+        let span = span_of(&arrival);
+        let outcome = {
+            let mut inner = pin!(self.inner.call(cx, request));
+            let mut timeout = pin!(sleep_until(arrival.started + self.request_timeout));
+            poll_fn(|task| {
+                let _entered = span.enter();
+                let polled = context.sync_scope(|| catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(task))));
+                match polled {
+                    Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+                    Err(panic) => Poll::Ready(Err(Failure::Panicked(panic))),
+                    // Looked at only now: a request that never waits never touches the timer.
+                    Ok(Poll::Pending) => timeout.as_mut().poll(task).map(|()| Err(Failure::TimedOut)),
+                }
+            })
+            .await
+        };
+        let mut response = match outcome {
+            Ok(Ok(response)) => response,
+            Err(failure) => context.sync_scope(|| failure.into_answer(&arrival)),
+        };
+        self.finish(&arrival, in_flight, cx, &mut response);
+        Ok(response)
+    }
+}
+
+impl Failure {
+    fn into_answer(self, arrival: &Arrival) -> Response {
+        let code = match self {
+            Failure::TimedOut => ErrorCode::DEADLINE_EXCEEDED,
+            Failure::Panicked(panic) => {
+                tracing::error!(
+                    trace_id = %arrival.context.trace_id,
+                    panic = panic_text(&*panic),
+                    "a handler panicked"
+                );
+                ErrorCode::INTERNAL
+            }
+        };
+        let mut response = ApiError(PublicError::new(code)).into_response();
+        if code == ErrorCode::DEADLINE_EXCEEDED {
+            // The client may still be sending the body that was waited for.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// A span only where somebody will look at it: an unsampled request pays nothing.
+fn span_of(arrival: &Arrival) -> Span {
+    if !arrival.context.sampled {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "request",
+        trace_id = %arrival.context.trace_id,
+        parent_span = arrival.context.parent_span,
+        method = %arrival.method,
+    )
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(not a text)")
+}

@@ -1,0 +1,52 @@
+//! The order of everything around a handler, written once.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+
+use super::{AccessLog, BodyLimit, Front, edge::EdgeConfig};
+use crate::clock::{SharedClock, SharedRandom};
+
+/// What the layers need from outside.
+#[derive(Clone, Debug)]
+pub struct HttpParts {
+    /// Tells the time of access records.
+    pub clock: SharedClock,
+    /// Seeds the request ids.
+    pub random: SharedRandom,
+    /// Where the metrics are registered.
+    pub registry: Registry,
+    /// Where requests are recorded.
+    pub access_log: Arc<dyn AccessLog>,
+    /// Which listener this is (`public`, `operator`): a label of the metrics.
+    pub listener: &'static str,
+}
+
+/// A service with everything around it.
+pub type HttpStack<S> = Front<BodyLimit<S>>;
+
+/// Everything that happens around a handler. Written as it is wrapped: innermost first, so read it from the bottom for
+/// the way of a request.
+///
+/// `service` is the router ([`Routes::into_router`](super::Routes::into_router)), inside whatever `Extension`s its
+/// handlers take. The connection itself (caps, timeouts, drain) is the business of [`edge`](super::edge), outside of
+/// all this.
+///
+/// # Errors
+/// When the registry already has the metrics of a listener of that name.
+pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Result<HttpStack<S>, prometheus::Error> {
+    // Limits per account, device and app join here, nearest the handler: only there the caller's identity is known.
+
+    // Counted bytes and not declared ones, inside everything that answers early: a refusal below costs no reading.
+    let service = BodyLimit::new(service, config.body_limit);
+
+    // Limits per address join here: they need the client address of the front layer and nothing of the body.
+
+    // Shedding by priority joins here, outside the limits: an overloaded instance must not spend even on counting.
+
+    // CORS joins here, outside all refusals: a browser may only show an error whose headers allow it to.
+
+    // Outermost. It gives the request its identity, so that every refusal below carries the request id; its deadline,
+    // so that nothing below outlives it; and it counts and records what finally goes out, a panic of any layer included.
+    Front::new(service, config, parts)
+}

@@ -1,0 +1,8 @@
+//! The public contract's conventions, tried through real sockets against a small router.
+
+mod conventions;
+mod drain;
+mod harness;
+mod limits;
+mod observation;
+mod signed;

@@ -1,0 +1,118 @@
+//! The promises of [`SharedState`], as checks that every implementation runs.
+//!
+//! Keys are new in every run, so that a server that is shared by tests can be checked, too.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use futures_util::future::{BoxFuture, join_all};
+
+use super::{Decision, Rate, SharedState};
+use crate::clock::{SystemClock, SystemRandom, new_uuid};
+
+/// What entries live for in these checks. Long enough that a real server does not lose them meanwhile.
+const LIFETIME: Duration = Duration::from_secs(2);
+
+/// An implementation under test.
+pub struct Subject {
+    /// The implementation.
+    pub state: Arc<dyn SharedState>,
+    /// Lets the time pass by which the implementation expires entries: a clock that is moved, or for a server that
+    /// has its own clock a wait.
+    pub advance: Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// Runs every check.
+pub async fn check(subject: &Subject) {
+    a_key_is_taken_once_until_it_expires(subject).await;
+    a_key_that_is_given_back_can_be_taken_again(subject).await;
+    of_many_takers_one_succeeds(subject).await;
+    a_counter_adds_up_and_ends_with_its_first_lifetime(subject).await;
+    a_counter_that_is_reset_starts_again(subject).await;
+    keys_counters_and_rates_do_not_meet(subject).await;
+    a_rate_allows_its_burst_then_refuses_and_recovers(subject).await;
+    a_cost_is_charged_whole_or_not_at_all(subject).await;
+}
+
+async fn a_key_is_taken_once_until_it_expires(Subject { state, advance }: &Subject) {
+    let key = fresh("once");
+    assert_eq!(state.set_if_absent(&key, LIFETIME).await, Ok(true));
+    assert_eq!(state.set_if_absent(&key, LIFETIME).await, Ok(false));
+    advance(LIFETIME).await;
+    assert_eq!(state.set_if_absent(&key, LIFETIME).await, Ok(true));
+}
+
+async fn a_key_that_is_given_back_can_be_taken_again(Subject { state, .. }: &Subject) {
+    let key = fresh("returned");
+    assert_eq!(state.remove_key(&key).await, Ok(()), "a key that nobody holds may be given back");
+    assert_eq!(state.set_if_absent(&key, LIFETIME).await, Ok(true));
+    assert_eq!(state.remove_key(&key).await, Ok(()));
+    assert_eq!(state.set_if_absent(&key, LIFETIME).await, Ok(true));
+}
+
+async fn of_many_takers_one_succeeds(Subject { state, .. }: &Subject) {
+    let key = fresh("wanted");
+    let takers = join_all((0..50).map(|_| state.set_if_absent(&key, LIFETIME))).await;
+    assert_eq!(takers.iter().filter(|taken| **taken == Ok(true)).count(), 1);
+}
+
+async fn a_counter_adds_up_and_ends_with_its_first_lifetime(Subject { state, advance }: &Subject) {
+    let key = fresh("counter");
+    assert_eq!(state.counter(&key).await, Ok(0));
+    assert_eq!(state.increment(&key, 2, LIFETIME).await, Ok(2));
+    advance(LIFETIME / 2).await;
+    assert_eq!(state.increment(&key, 3, LIFETIME).await, Ok(5));
+    assert_eq!(state.counter(&key).await, Ok(5));
+    advance(LIFETIME / 2).await;
+    assert_eq!(state.counter(&key).await, Ok(0), "the second increment does not prolong the counter");
+    assert_eq!(state.increment(&key, 1, LIFETIME).await, Ok(1));
+}
+
+async fn a_counter_that_is_reset_starts_again(Subject { state, .. }: &Subject) {
+    let key = fresh("reset");
+    assert_eq!(state.increment(&key, 7, LIFETIME).await, Ok(7));
+    assert_eq!(state.reset_counter(&key).await, Ok(()));
+    assert_eq!(state.counter(&key).await, Ok(0));
+}
+
+async fn keys_counters_and_rates_do_not_meet(Subject { state, .. }: &Subject) {
+    let key = fresh("same");
+    assert_eq!(state.increment(&key, 4, LIFETIME).await, Ok(4));
+    assert_eq!(state.set_if_absent(&key, LIFETIME).await, Ok(true));
+    assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining: 2 }));
+    assert_eq!(state.counter(&key).await, Ok(4));
+}
+
+async fn a_rate_allows_its_burst_then_refuses_and_recovers(Subject { state, advance }: &Subject) {
+    let key = fresh("rate");
+    for remaining in [2, 1, 0] {
+        assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining }));
+    }
+    let Ok(Decision::Refused { retry_after }) = state.gcra(&key, &rate(3), 1).await else {
+        panic!("the burst is used up");
+    };
+    assert!(!retry_after.is_zero() && retry_after <= LIFETIME, "{retry_after:?}");
+    advance(LIFETIME).await;
+    assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining: 0 }), "one unit came back");
+}
+
+async fn a_cost_is_charged_whole_or_not_at_all(Subject { state, .. }: &Subject) {
+    let key = fresh("cost");
+    assert_eq!(state.gcra(&key, &rate(3), 2).await, Ok(Decision::Allowed { remaining: 1 }));
+    assert!(matches!(state.gcra(&key, &rate(3), 2).await, Ok(Decision::Refused { .. })));
+    assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining: 0 }));
+}
+
+/// One unit per lifetime, so that a server's clock that runs on changes nothing within a check.
+fn rate(burst: u32) -> Rate {
+    Rate::new(NonZeroU32::MIN, LIFETIME).burst(NonZeroU32::MIN.saturating_add(burst - 1))
+}
+
+fn fresh(kind: &str) -> String {
+    format!("conformance:{kind}:{}", new_uuid(&SystemClock, &SystemRandom))
+}

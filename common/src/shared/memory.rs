@@ -1,0 +1,223 @@
+//! [`MemoryState`]: the shared state of one process.
+
+use std::{
+    future::ready,
+    hash::{BuildHasher, RandomState},
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Decision, Rate, SharedError, SharedState,
+    expiring::{Entry, Expiring},
+    gcra,
+};
+use crate::{clock::SharedClock, config::Section};
+
+/// Locks that operations are spread over.
+const SHARDS: usize = 16;
+
+/// Bounds of what replicas share. An entry takes about 200 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharedConfig {
+    /// Once-only keys (nonces, codes) held in memory. Beyond it further ones are refused with 503, never forgotten:
+    /// a forgotten nonce could be replayed.
+    pub memory_keys: NonZeroUsize,
+    /// Counters held in memory. Beyond it the one that would expire first is forgotten.
+    pub memory_counters: NonZeroUsize,
+    /// Rate limits in use held in memory. Beyond it the one that is used least is forgotten: a flood of fresh keys
+    /// pushes itself out, not the keys that are being limited.
+    pub memory_rates: NonZeroUsize,
+}
+
+impl Default for SharedConfig {
+    fn default() -> Self {
+        let bound = NonZeroUsize::MIN.saturating_add(199_999);
+        Self { memory_keys: bound, memory_counters: bound, memory_rates: bound }
+    }
+}
+
+impl Section for SharedConfig {
+    const NAME: &'static str = "shared";
+}
+
+/// Shared state that is shared by the tasks of one process only. A restart forgets it.
+#[derive(Debug)]
+pub struct MemoryState {
+    shards: Vec<Mutex<Shard>>,
+    /// Keyed at random, so that nobody can aim keys at one shard.
+    hasher: RandomState,
+    clock: SharedClock,
+    config: SharedConfig,
+}
+
+#[derive(Debug)]
+struct Shard {
+    keys: Expiring,
+    counters: Expiring,
+    rates: Expiring,
+}
+
+impl MemoryState {
+    /// An empty state.
+    pub fn new(config: SharedConfig, clock: SharedClock) -> Self {
+        let share = |bound: NonZeroUsize| Expiring::new(bound.get().div_ceil(SHARDS));
+        let shard = || Shard {
+            keys: share(config.memory_keys),
+            counters: share(config.memory_counters),
+            rates: share(config.memory_rates),
+        };
+        let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
+        Self { shards, hasher: RandomState::new(), clock, config }
+    }
+
+    fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
+        let shards = self.shards.len() as u64;
+        let index = usize::try_from(self.hasher.hash_one(key) % shards).unwrap_or(0);
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.clock.now().as_millis()).unwrap_or(0).saturating_mul(1000)
+    }
+}
+
+impl SharedState for MemoryState {
+    fn set_if_absent<'a>(&'a self, key: &'a str, ttl: Duration) -> BoxFuture<'a, Result<bool, SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let answer = if shard.keys.get(key, now_us).is_some() {
+            Ok(false)
+        } else if shard.keys.has_room(now_us) {
+            shard.keys.set(key, Entry { value: 0, expires_us: after(now_us, ttl) }, now_us);
+            Ok(true)
+        } else {
+            Err(SharedError::Full { limit: self.config.memory_keys.get() })
+        };
+        Box::pin(ready(answer))
+    }
+
+    fn remove_key<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
+        self.shard(key).keys.remove(key);
+        Box::pin(ready(Ok(())))
+    }
+
+    fn increment<'a>(&'a self, key: &'a str, by: u64, ttl: Duration) -> BoxFuture<'a, Result<u64, SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let fresh = Entry { value: 0, expires_us: after(now_us, ttl) };
+        let counter = shard.counters.get(key, now_us).unwrap_or(fresh);
+        let value = counter.value.saturating_add(by);
+        shard.counters.set(key, Entry { value, ..counter }, now_us);
+        Box::pin(ready(Ok(value)))
+    }
+
+    fn counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u64, SharedError>> {
+        let value = self.shard(key).counters.get(key, self.now_us()).map_or(0, |counter| counter.value);
+        Box::pin(ready(Ok(value)))
+    }
+
+    fn reset_counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
+        self.shard(key).counters.remove(key);
+        Box::pin(ready(Ok(())))
+    }
+
+    fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let arrival_us = shard.rates.get(key, now_us).map_or(0, |stored| stored.value);
+        let verdict = gcra::decide(rate, arrival_us, now_us, cost);
+        if let Decision::Allowed { .. } = verdict.decision {
+            let stored = Entry { value: verdict.arrival_us, expires_us: verdict.arrival_us };
+            shard.rates.set(key, stored, now_us);
+        }
+        Box::pin(ready(Ok(verdict.decision)))
+    }
+}
+
+fn after(now_us: u64, ttl: Duration) -> u64 {
+    now_us.saturating_add(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::testing::ManualClock,
+        shared::conformance::{self, Subject},
+    };
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn bounded(bound: usize) -> (Arc<ManualClock>, MemoryState) {
+        let clock = Arc::new(ManualClock::default());
+        let bound = NonZeroUsize::new(bound).expect("positive");
+        let config = SharedConfig { memory_keys: bound, memory_counters: bound, memory_rates: bound };
+        (Arc::clone(&clock), MemoryState::new(config, clock))
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_promises_of_every_shared_state() {
+        let (clock, state) = bounded(100_000);
+        let advance = move |by| {
+            clock.advance(by);
+            Box::pin(ready(())) as BoxFuture<'static, ()>
+        };
+        conformance::check(&Subject { state: Arc::new(state), advance: Box::new(advance) }).await;
+    }
+
+    #[tokio::test]
+    async fn beyond_the_bound_a_once_only_key_is_refused_and_none_is_forgotten() {
+        let (clock, state) = bounded(SHARDS);
+        let (mut taken, mut refused) = (Vec::new(), 0);
+        for key in (0..200).map(|number| format!("nonce:{number}")) {
+            match state.set_if_absent(&key, MINUTE).await {
+                Ok(true) => taken.push(key),
+                outcome => {
+                    assert_eq!(outcome, Err(SharedError::Full { limit: SHARDS }));
+                    refused += 1;
+                }
+            }
+        }
+        assert!(taken.len() <= SHARDS && refused >= 200 - SHARDS);
+        for key in &taken {
+            assert_eq!(state.set_if_absent(key, MINUTE).await, Ok(false));
+        }
+        clock.advance(MINUTE);
+        assert_eq!(state.set_if_absent(&taken[0], MINUTE).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_fresh_keys_does_not_free_a_key_that_is_being_limited() {
+        let (_clock, state) = bounded(SHARDS * 4);
+        let rate = Rate::new(std::num::NonZeroU32::MIN.saturating_add(9), MINUTE);
+        while let Ok(Decision::Allowed { .. }) = state.gcra("address:attacker", &rate, 1).await {}
+        for number in 0..5_000 {
+            state.gcra(&format!("address:{number}"), &rate, 1).await.expect("never full");
+        }
+        let outcome = state.gcra("address:attacker", &rate, 1).await;
+        assert!(matches!(outcome, Ok(Decision::Refused { .. })), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn concurrent_increments_are_all_counted() {
+        let (_clock, state) = bounded(1000);
+        let state = Arc::new(state);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let state = Arc::clone(&state);
+            tasks.spawn_blocking(move || {
+                for _ in 0..1000 {
+                    let counted = futures_util::FutureExt::now_or_never(state.increment("hits", 1, MINUTE));
+                    assert!(matches!(counted, Some(Ok(_))));
+                }
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(state.counter("hits").await, Ok(8000));
+    }
+}

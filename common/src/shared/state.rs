@@ -1,0 +1,67 @@
+//! [`SharedState`]: what can be asked, whoever keeps the answers.
+
+use std::{fmt, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+use super::{Decision, Rate};
+use crate::error_code::PublicError;
+
+/// How long callers are asked to wait while the shared state can't be asked.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Counters, once-only keys and rates. Every operation is atomic across all replicas that share the state.
+///
+/// Keys are built by their owners with a prefix of their own (`nonce:…`, `login-failures:…`) and must not contain
+/// secrets in the clear. Counters, once-only keys and rates are separate spaces: the same key may exist in each.
+pub trait SharedState: Send + Sync + fmt::Debug + 'static {
+    /// Takes a key for `ttl`. `true` for the one caller that took it, `false` while it is taken.
+    fn set_if_absent<'a>(&'a self, key: &'a str, ttl: Duration) -> BoxFuture<'a, Result<bool, SharedError>>;
+
+    /// Gives a key back before its time.
+    fn remove_key<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>>;
+
+    /// Adds to a counter and answers its new value. The counter lives for `ttl` from its first increment; later
+    /// increments do not prolong it.
+    fn increment<'a>(&'a self, key: &'a str, by: u64, ttl: Duration) -> BoxFuture<'a, Result<u64, SharedError>>;
+
+    /// A counter's value; zero if it does not exist.
+    fn counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u64, SharedError>>;
+
+    /// Forgets a counter.
+    fn reset_counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>>;
+
+    /// Asks whether something of weight `cost` may happen now under `rate`, and charges it if so. A refusal charges
+    /// nothing.
+    fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>>;
+}
+
+/// The question could not be answered. A limit then lets the request pass; a once-only key must not be taken for
+/// free, so there the request is answered 503.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SharedError {
+    /// The bound on once-only keys is reached.
+    #[error("the shared state holds as many once-only keys as it may ({limit})")]
+    Full {
+        /// The bound.
+        limit: usize,
+    },
+    /// The server that keeps the state did not answer.
+    #[error("the shared state is unavailable: {0}")]
+    Unavailable(String),
+}
+
+impl SharedError {
+    /// What the outside is told: 503 with a time to ask again.
+    pub fn public(&self) -> PublicError {
+        match self {
+            Self::Full { .. } | Self::Unavailable(_) => PublicError::unavailable(RETRY_AFTER),
+        }
+    }
+}
+
+impl From<SharedError> for PublicError {
+    fn from(error: SharedError) -> Self {
+        error.public()
+    }
+}

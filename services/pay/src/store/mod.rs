@@ -1,0 +1,5 @@
+//! The ledger in SQL.
+
+mod ledger;
+
+pub use self::ledger::{Ledger, LedgerError, PostError, Posted};

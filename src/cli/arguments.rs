@@ -1,0 +1,81 @@
+//! The commands, and which file runs which.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+use common::lifecycle::ExitStatus;
+
+use super::{
+    config::{self, ConfigCommand},
+    failure::{Failure, complain},
+    globals::Globals,
+};
+
+/// The login, token and pay platform behind a game SDK.
+// Not `Debug`: `--set` may hold a secret.
+#[derive(Parser)]
+#[command(name = "playgate", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+impl Cli {
+    /// The parsed arguments, or the status to leave with after help, a version or a complaint was printed.
+    pub(crate) fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitStatus> {
+        Self::try_parse_from(arguments).map_err(|answer| {
+            // A closed standard output or error is no reason for another status.
+            let _ = answer.print();
+            if answer.use_stderr() { ExitStatus::Usage } else { ExitStatus::Clean }
+        })
+    }
+
+    /// Runs the command. What went wrong has been said when this returns.
+    pub(crate) async fn run(self) -> ExitStatus {
+        self.dispatch().await.unwrap_or_else(|failure| {
+            complain(&failure.to_string());
+            failure.status()
+        })
+    }
+
+    async fn dispatch(self) -> Result<ExitStatus, Failure> {
+        match self.command {
+            Command::Config(command) => config::run(command, &self.globals).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn verify_cli() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_a_usage_error_and_help_is_not() {
+        let status = |arguments: &[&str]| {
+            let arguments = ["playgate"].iter().chain(arguments).map(OsString::from);
+            Cli::from_arguments(arguments).err()
+        };
+        assert_eq!(status(&["config", "check", "--no-such-flag"]), Some(ExitStatus::Usage));
+        assert_eq!(status(&["no-such-command"]), Some(ExitStatus::Usage));
+        assert_eq!(status(&["--help"]), Some(ExitStatus::Clean));
+        assert_eq!(status(&["--version"]), Some(ExitStatus::Clean));
+        assert_eq!(status(&["config", "check", "--set", "a=b", "--config", "x"]), None);
+        assert_eq!(status(&["--set", "a=b", "--set", "c=d", "config", "check", "pay"]), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! What production refuses: whatever would be made up or kept on one machine because nobody chose it.
+
+use common::config::{Environment, Invalid, LoadError, Loaded, Provenance};
+
+use super::Configuration;
+use crate::role::Role;
+
+/// A key that somebody has to choose before real players come.
+struct Requirement {
+    key: &'static str,
+    /// The roles that use the key. The others may leave it out: a secret is best kept where it is needed.
+    roles: &'static [Role],
+    reason: &'static str,
+}
+
+const REQUIREMENTS: &[Requirement] = &[
+    Requirement {
+        key: "account.master_key",
+        roles: &[Role::All, Role::Account],
+        reason: "production needs a chosen key: a generated one differs between replicas and is lost with its disk",
+    },
+    Requirement {
+        key: "operator.admin_token",
+        roles: &[Role::All, Role::Gateway],
+        reason: "production needs a chosen token: a generated one is known to nobody but this machine",
+    },
+    Requirement {
+        key: "sql.url",
+        roles: &[Role::All, Role::Account, Role::Pay],
+        reason: "production needs a chosen database: the embedded one lives and dies with one machine",
+    },
+];
+
+/// Refuses a configuration that is valid by itself but not for `role` where it is to run.
+pub(crate) fn check_for_role(loaded: &Loaded<Configuration>, role: Role) -> Result<(), LoadError> {
+    match loaded.value.environment {
+        Environment::Development => Ok(()),
+        Environment::Production => check_production(&loaded.provenance, role),
+    }
+    .map_err(|invalid| loaded.provenance.complaint(invalid))
+}
+
+fn check_production(provenance: &Provenance, role: Role) -> Result<(), Invalid> {
+    let missing = REQUIREMENTS
+        .iter()
+        .find(|requirement| requirement.roles.contains(&role) && !provenance.is_chosen(requirement.key));
+    match missing {
+        Some(requirement) => Err(Invalid::new(requirement.key, requirement.reason)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use clap::ValueEnum;
+    use common::config::{ConfigFile, LoadOptions, Root, load};
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    /// The keys that production asks for, whatever else the real sections have.
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Keys {
+        account: Account,
+        operator: Operator,
+        sql: Sql,
+    }
+
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Account {
+        master_key: Option<String>,
+    }
+
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Operator {
+        admin_token: Option<String>,
+    }
+
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Sql {
+        url: Option<String>,
+    }
+
+    impl Root for Keys {
+        fn validate(&self) -> Result<(), Invalid> {
+            Ok(())
+        }
+    }
+
+    /// What production says when exactly `chosen` are set.
+    fn production(chosen: &[&str], role: Role) -> Result<(), String> {
+        let options = LoadOptions {
+            file: ConfigFile::IfPresent("/nonexistent".into()),
+            environment: Vec::new(),
+            overrides: chosen.iter().map(|key| format!("{key}=x")).collect(),
+        };
+        let provenance = load::<Keys>(options).expect("valid").provenance;
+        check_production(&provenance, role).map_err(|invalid| invalid.key)
+    }
+
+    #[test]
+    fn a_role_that_is_missing_one_of_its_keys_is_refused_by_that_key() {
+        for requirement in REQUIREMENTS {
+            let others: Vec<_> =
+                REQUIREMENTS.iter().map(|other| other.key).filter(|key| *key != requirement.key).collect();
+            for role in Role::value_variants() {
+                let expected = match requirement.roles.contains(role) {
+                    true => Err(requirement.key.to_owned()),
+                    false => Ok(()),
+                };
+                assert_eq!(production(&others, *role), expected, "{role:?} without {}", requirement.key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_role_with_all_its_keys_may_run_and_needs_none_of_the_others() {
+        assert_eq!(production(&["operator.admin_token"], Role::Gateway), Ok(()));
+        assert_eq!(production(&["account.master_key", "sql.url"], Role::Account), Ok(()));
+        assert_eq!(production(&["sql.url"], Role::Pay), Ok(()));
+        assert_eq!(production(&[], Role::Setting), Ok(()));
+        assert_eq!(production(&["account.master_key", "operator.admin_token", "sql.url"], Role::All), Ok(()));
+    }
+
+    #[test]
+    fn development_needs_nothing_and_production_says_which_key_and_why() {
+        let check = |environment: &str| {
+            let options = LoadOptions {
+                file: ConfigFile::IfPresent("/nonexistent".into()),
+                environment: Vec::new(),
+                overrides: vec![format!("environment={environment}")],
+            };
+            let loaded = load::<Configuration>(options).expect("valid by itself");
+            check_for_role(&loaded, Role::Gateway).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("development"), Ok(()));
+        let mut expected = String::new();
+        write!(expected, "operator.admin_token: {} (from default)", REQUIREMENTS[1].reason).expect("a string");
+        assert_eq!(check("production"), Err(expected));
+    }
+
+    #[test]
+    fn the_required_keys_exist() {
+        let defaults = serde_json::to_value(Configuration::default()).expect("serialisable");
+        for Requirement { key, .. } in REQUIREMENTS {
+            let (section, name) = key.split_once('.').expect("a key of a section");
+            if let Some(section) = defaults.get(section) {
+                assert!(section.get(name).is_some(), "{key}");
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Which part of the platform a process is.
+
+use clap::ValueEnum;
+
+/// What `playgate serve` runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// The whole platform in one process, with RPC turned into function calls.
+    #[default]
+    All,
+    /// The HTTP edge.
+    Gateway,
+    /// Identities, sessions and tokens.
+    Account,
+    /// Versioned settings.
+    Setting,
+    /// Orders and the wallet ledger.
+    Pay,
+}

@@ -1,0 +1,158 @@
+//! The command line from outside: what it prints, where, and with which exit status.
+#![expect(clippy::expect_used, reason = "a panic in a test's helper is a failed test")]
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// A working directory of its own, and nothing in the environment but what a test puts there.
+struct Shell {
+    directory: TempDir,
+    environment: Vec<(&'static str, &'static str)>,
+}
+
+impl Shell {
+    fn new(environment: &[(&'static str, &'static str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { directory, environment: environment.to_vec() }
+    }
+
+    fn with_file(self, name: &str, text: &str) -> Self {
+        fs::write(self.directory.path().join(name), text).expect("a file");
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        let output = Command::new(env!("CARGO_BIN_EXE_playgate"))
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env_clear()
+            .envs(self.environment.iter().copied())
+            .output()
+            .expect("playgate starts");
+        Answer::from(output)
+    }
+}
+
+struct Answer {
+    status: Option<i32>,
+    output: String,
+    complaint: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            output: String::from_utf8(output.stdout).expect("UTF-8"),
+            complaint: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
+
+impl Answer {
+    /// Refused with exactly this line, and nothing on standard output.
+    #[track_caller]
+    fn is_refused_with(&self, line: &str) {
+        assert_eq!((self.status, self.complaint.as_str(), self.output.as_str()), (Some(64), &*format!("{line}\n"), ""));
+    }
+
+    #[track_caller]
+    fn succeeded(&self) -> &str {
+        assert_eq!((self.status, self.complaint.as_str()), (Some(0), ""));
+        &self.output
+    }
+}
+
+#[test]
+fn the_embedded_defaults_are_a_valid_configuration() {
+    assert_eq!(Shell::new(&[]).run(&["config", "check"]).succeeded(), "the configuration is valid\n");
+}
+
+#[test]
+fn a_mistyped_key_in_the_usual_file_is_refused_with_the_file_and_a_suggestion() {
+    let shell = Shell::new(&[]).with_file("playgate.toml", "[log]\nlevle = 'debug'\n");
+    let line = "playgate: log.levle: there is no such key, did you mean `level`? (from playgate.toml)";
+    for command in ["check", "print"] {
+        shell.run(&["config", command]).is_refused_with(line);
+    }
+}
+
+#[test]
+fn a_variable_that_matches_no_key_is_refused_and_other_variables_are_not_ours() {
+    let shell = Shell::new(&[("PLAYGATE_TEST", "x"), ("PLAYGATE__LOG__COLOUR", "red")]);
+    let line = "playgate: log.colour: there is no such key (from environment variable PLAYGATE__LOG__COLOUR)";
+    shell.run(&["config", "check"]).is_refused_with(line);
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_key_reason_and_origin() {
+    let shell = Shell::new(&[]).with_file("mine.toml", "[lifecycle]\ndrain_timeout = '2h'\n");
+    shell
+        .run(&["--config", "mine.toml", "config", "check"])
+        .is_refused_with("playgate: lifecycle.drain_timeout: at most 1h (from mine.toml)");
+    shell
+        .run(&["config", "check", "--set", "lifecycle.drain_delay=soon"])
+        .is_refused_with("playgate: lifecycle.drain_delay: expected a duration (from command line)");
+    shell
+        .run(&["config", "check", "--set", "environment=staging"])
+        .is_refused_with("playgate: environment: expected one of: development, production (from command line)");
+}
+
+#[test]
+fn a_named_file_that_is_not_there_is_refused() {
+    let answer = Shell::new(&[]).run(&["config", "check", "--config", "absent.toml"]);
+    assert_eq!(answer.status, Some(64));
+    assert!(answer.complaint.starts_with("playgate: absent.toml: "), "{}", answer.complaint);
+    assert_eq!(answer.complaint.lines().count(), 1, "{}", answer.complaint);
+}
+
+#[test]
+fn production_refuses_a_gateway_without_a_chosen_admin_token() {
+    let shell = Shell::new(&[("PLAYGATE__ENVIRONMENT", "production")]);
+    let answer = shell.run(&["config", "check", "gateway"]);
+    assert_eq!(answer.status, Some(64));
+    assert!(answer.complaint.starts_with("playgate: operator.admin_token: production needs"), "{}", answer.complaint);
+    shell.run(&["config", "check", "gateway", "--set", "operator.admin_token=hunter2"]).succeeded();
+}
+
+#[test]
+fn the_print_can_be_loaded_again_says_where_values_came_from_and_hides_secrets() {
+    let shell = Shell::new(&[("PLAYGATE__OPERATOR__ADMIN_TOKEN", "hunter2"), ("PLAYGATE__LOG__FORMAT", "json")])
+        .with_file("playgate.toml", "data_dir = '/srv/playgate'\n");
+    let answer = shell.run(&["config", "print", "--set", "log.access=false"]);
+    let printed = answer.succeeded();
+    for line in [
+        "data_dir = \"/srv/playgate\"  # from playgate.toml",
+        "environment = \"development\"  # from default",
+        "[log]",
+        "access = false  # from command line",
+        "format = \"json\"  # from environment variable PLAYGATE__LOG__FORMAT",
+        "admin_token = \"<redacted>\"  # from environment variable PLAYGATE__OPERATOR__ADMIN_TOKEN",
+        "drain_timeout = \"25s\"  # from default",
+        "# drain_delay is not set",
+    ] {
+        assert!(printed.lines().any(|found| found == line), "{line}\nis not in\n{printed}");
+    }
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let again = Shell::new(&[]).with_file("playgate.toml", printed);
+    let line = "playgate: operator.admin_token: this is the redaction of a secret, not the secret (from playgate.toml)";
+    again.run(&["config", "check"]).is_refused_with(line);
+    again.run(&["config", "check", "--set", "operator.admin_token=hunter2"]).succeeded();
+}
+
+#[test]
+fn what_cannot_be_understood_exits_64_and_help_exits_0() {
+    let shell = Shell::new(&[]);
+    for arguments in [&["no-such-command"][..], &["config", "check", "--no-such-flag"], &["config", "check", "nobody"]]
+    {
+        let answer = shell.run(arguments);
+        assert_eq!((answer.status, answer.output.as_str()), (Some(64), ""), "{arguments:?}");
+        assert!(answer.complaint.starts_with("error: "), "{}", answer.complaint);
+    }
+    assert!(shell.run(&["--help"]).succeeded().contains("Usage: playgate"));
+    assert!(shell.run(&["--version"]).succeeded().starts_with("playgate "));
+}

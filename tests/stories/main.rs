@@ -1,0 +1,39 @@
+//! The platform from outside: every file is a story somebody lives through with it, and every test a promise kept to
+//! them, whether it is one process on SQLite or four on MariaDB.
+//!
+//! Never here: a look inside. What a story knows about the platform it knows from its listeners, its command line and
+//! its exit status.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a story is a failed story")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+// The main job.
+mod device_login;
+mod logout;
+mod me;
+mod refresh;
+mod register_login_verify;
+mod settings;
+mod verify_batch;
+
+// What it promises to everybody who asks.
+mod bad_input;
+mod conventions;
+mod introspect;
+mod operator_listener;
+mod published_contract;
+mod signed_requests;
+
+// What it withstands.
+mod account_gone;
+mod database_gone;
+mod drain;
+mod optional_parts_gone;
+mod restart;
+
+// Its first minutes, and what it keeps to itself.
+mod demo;
+mod first_run;
+mod no_secrets_in_logs;

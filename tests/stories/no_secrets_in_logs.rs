@@ -1,0 +1,45 @@
+//! Somebody reads the logs and the metrics: they learn what happened, and nothing they could sign in with.
+
+use crate::support::{Platform, Shape, in_both_shapes};
+
+in_both_shapes!(no_password_token_or_secret_is_ever_written);
+
+async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
+    let mut platform = Platform::build(shape).set("log.level", "debug").start().await;
+    let ann = platform.register("ann").await;
+    let again = ann.login().await;
+    let refreshed = ann.refresh().await.ok();
+    again.me().await.ok();
+    platform.verify(&again.tokens.access_token).await;
+    let secret = platform.app().app_secret.clone();
+    // What is refused is written about more readily than what works.
+    ann.try_login_with(serde_json::json!({ "password": "hunter2-hunter2" })).await.refused(4_010_101);
+    platform.client().get(&format!("/v1/sdk/settings?app_id=x&token={}", ann.tokens.access_token)).await;
+    again.logout().await.ok();
+    again.me().await.refused(4_010_104);
+
+    let mut shown = String::new();
+    for role in platform.roles() {
+        shown.push_str(&platform.operator(role).get("/metrics").await.text);
+        platform.terminate(role);
+        let ended = platform.ends_within(role, crate::support::PATIENCE).await;
+        assert!(ended.is_some_and(|status| status.success()), "{role:?} ended with {ended:?}");
+    }
+    // Every line is written by now: a process flushes before it ends.
+    shown.push_str(&platform.logs());
+    assert!(shown.contains("/v1/sdk/login"), "there is an access log");
+    for secret in [
+        ann.password.as_str(),
+        "hunter2-hunter2",
+        secret.as_str(),
+        ann.tokens.access_token.as_str(),
+        ann.tokens.refresh_token.as_str(),
+        again.tokens.access_token.as_str(),
+        refreshed["access_token"].as_str().unwrap(),
+        refreshed["refresh_token"].as_str().unwrap(),
+        &"5a".repeat(32),
+    ] {
+        let line = shown.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "a secret is written: {line:?}");
+    }
+}

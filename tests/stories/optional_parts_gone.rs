@@ -1,0 +1,70 @@
+//! Settings or the wallet cannot be had. Players get in all the same, and are told what is missing.
+
+use serde_json::{Value, json};
+
+use crate::support::{Platform, Player, Role, Shape, eventually, in_four_roles};
+
+in_four_roles!(
+    a_login_succeeds_without_the_part_that_is_gone_and_says_so,
+    a_login_succeeds_without_the_part_that_hangs_and_says_so,
+    without_both_parts_players_still_register_and_get_in,
+    a_part_that_comes_back_is_used_again_by_itself,
+);
+
+const PARTS: [Role; 2] = [Role::Setting, Role::Pay];
+
+async fn degraded(player: &Player) -> Value {
+    let data = player.try_login().await.ok();
+    assert!(data["settings"].is_object() && data["wallet"].is_object(), "what is missing is empty: {data}");
+    data["degraded"].clone()
+}
+
+async fn a_login_succeeds_without_the_part_that_is_gone_and_says_so(shape: Shape) {
+    for part in PARTS {
+        let mut platform = Platform::start(shape).await;
+        let ann = platform.register("ann").await;
+        platform.kill(part);
+        for _ in 0..3 {
+            assert_eq!(degraded(&ann).await, json!([part.name()]));
+        }
+        assert_eq!(platform.verify(&ann.tokens.access_token).await.status, "valid");
+    }
+}
+
+async fn a_login_succeeds_without_the_part_that_hangs_and_says_so(shape: Shape) {
+    for part in PARTS {
+        let mut platform = Platform::start(shape).await;
+        let ann = platform.register("ann").await;
+        platform.freeze(part);
+        assert_eq!(degraded(&ann).await, json!([part.name()]));
+        platform.thaw(part);
+        eventually("nothing is missing any more", || async { (degraded(&ann).await == json!([])).then_some(()) }).await;
+    }
+}
+
+async fn without_both_parts_players_still_register_and_get_in(shape: Shape) {
+    let mut platform = Platform::start(shape).await;
+    let ann = platform.register("ann").await;
+    for part in PARTS {
+        platform.kill(part);
+    }
+    let bob = platform.register("bob").await;
+    for player in [&ann, &bob] {
+        let mut missing: Vec<String> = serde_json::from_value(degraded(player).await).unwrap();
+        missing.sort();
+        assert_eq!(missing, ["pay", "setting"]);
+    }
+    let path = format!("/v1/sdk/settings?app_id={}", platform.app().app_id);
+    platform.client().get(&path).await.could_not_tell();
+}
+
+async fn a_part_that_comes_back_is_used_again_by_itself(shape: Shape) {
+    let mut platform = Platform::start(shape).await;
+    let ann = platform.register("ann").await;
+    for part in PARTS {
+        platform.kill(part);
+        assert_eq!(degraded(&ann).await, json!([part.name()]));
+        platform.restart(part).await;
+        eventually("nothing is missing any more", || async { (degraded(&ann).await == json!([])).then_some(()) }).await;
+    }
+}

@@ -1,0 +1,116 @@
+//! A player with a game client in hand.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Client};
+
+/// Long enough for every rule, and nobody's.
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A signed-in session's tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Tokens {
+    pub(crate) account_id: i64,
+    pub(crate) session_id: String,
+    pub(crate) access_token: String,
+    pub(crate) access_expires_at: i64,
+    pub(crate) refresh_token: String,
+    pub(crate) refresh_expires_at: i64,
+}
+
+/// Somebody with a username and password, in one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Player {
+    client: Client,
+    app_id: i64,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) tokens: Tokens,
+    /// The whole `data` of the answer the session began with.
+    pub(crate) welcome: Value,
+}
+
+impl Player {
+    /// Creates an account and expects it to be created.
+    pub(crate) async fn register(client: &Client, app_id: i64, username: &str) -> Self {
+        let answer = Self::try_register(client, app_id, username).await;
+        let player = Self::from_answer(client.clone(), app_id, username, &answer);
+        assert_eq!(player.welcome["is_new_account"], true, "{answer:?}");
+        player
+    }
+
+    /// Asks for an account.
+    pub(crate) async fn try_register(client: &Client, app_id: i64, username: &str) -> Answer {
+        let body = json!({ "app_id": app_id, "username": username, "password": PASSWORD });
+        client.post("/v1/sdk/register", &body).await
+    }
+
+    /// Signs in once more: another session of the same account.
+    pub(crate) async fn login(&self) -> Self {
+        let answer = self.try_login().await;
+        let player = Self::from_answer(self.client.clone(), self.app_id, &self.username, &answer);
+        assert_eq!(player.tokens.account_id, self.tokens.account_id, "{answer:?}");
+        assert_eq!(player.welcome["is_new_account"], false, "{answer:?}");
+        player
+    }
+
+    /// Asks to sign in.
+    pub(crate) async fn try_login(&self) -> Answer {
+        self.try_login_with(json!({})).await
+    }
+
+    /// Asks to sign in with further or other fields.
+    pub(crate) async fn try_login_with(&self, fields: Value) -> Answer {
+        let mut body = json!({
+            "app_id": self.app_id, "kind": "password", "username": self.username, "password": self.password,
+        });
+        if let (Value::Object(body), Value::Object(fields)) = (&mut body, fields) {
+            body.extend(fields);
+        }
+        self.client.post("/v1/sdk/login", &body).await
+    }
+
+    /// Presents this session's refresh token.
+    pub(crate) async fn refresh(&self) -> Answer {
+        self.refresh_with(&self.tokens.refresh_token).await
+    }
+
+    /// Presents a refresh token.
+    pub(crate) async fn refresh_with(&self, refresh_token: &str) -> Answer {
+        self.client.post("/v1/sdk/refresh", &json!({ "app_id": self.app_id, "refresh_token": refresh_token })).await
+    }
+
+    /// Signs this session out.
+    pub(crate) async fn logout(&self) -> Answer {
+        self.send(Method::POST, "/v1/sdk/logout", json!({})).await
+    }
+
+    /// Signs every session of the account out.
+    pub(crate) async fn logout_everywhere(&self) -> Answer {
+        self.send(Method::POST, "/v1/sdk/logout", json!({ "everywhere": true })).await
+    }
+
+    /// The player's own view.
+    pub(crate) async fn me(&self) -> Answer {
+        self.client.send(self.client.request(Method::GET, "/v1/sdk/me").bearer_auth(&self.tokens.access_token)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = self.client.request(method, path).bearer_auth(&self.tokens.access_token).json(&body);
+        self.client.send(request).await
+    }
+
+    #[track_caller]
+    pub(crate) fn from_answer(client: Client, app_id: i64, username: &str, answer: &Answer) -> Self {
+        Self {
+            client,
+            app_id,
+            username: username.to_owned(),
+            password: PASSWORD.to_owned(),
+            tokens: answer.ok_as(),
+            welcome: answer.ok(),
+        }
+    }
+}

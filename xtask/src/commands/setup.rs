@@ -1,0 +1,86 @@
+//! `cargo xtask setup`: installs what is missing, and nothing else.
+//!
+//! Programs come from Debian (as root), tools that are built from source go into `target/tools`, so that a checkout
+//! never changes the user's own installation.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
+
+use anyhow::{Result, bail};
+use xtask::workspace;
+
+/// Program → the Debian package that has it. The `-core` packages hold the database server without the service that
+/// would start one for the whole machine.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("mariadbd", "mariadb-server-core"),
+    ("mariadb-install-db", "mariadb-server-core"),
+    ("my_print_defaults", "mariadb-client-core"),
+    ("wrk", "wrk"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+];
+
+/// Pinned, so that a new release cannot fail a build nobody touched.
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+pub(crate) fn run() -> Result<()> {
+    programs()?;
+    tools()
+}
+
+/// Installs the missing Debian packages.
+pub(crate) fn programs() -> Result<()> {
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
+        bail!("missing Debian packages, and only root may install them. Run: sudo apt-get install {list}");
+    }
+    if workspace::program("apt-get").is_none() {
+        bail!("missing programs, and this is no Debian machine. Install what is here called: {list}");
+    }
+    println!("installing {list}");
+    workspace::run(apt_get().arg("update"))?;
+    workspace::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(missing))
+}
+
+/// Builds the missing tools into `target/tools`.
+pub(crate) fn tools() -> Result<()> {
+    if cargo_deny().is_some() {
+        return Ok(());
+    }
+    println!("building cargo-deny {CARGO_DENY_VERSION}: some minutes, once");
+    workspace::run(
+        workspace::cargo()
+            .args(["install", "--quiet", "--locked", "--version", CARGO_DENY_VERSION, "cargo-deny", "--root"])
+            .arg(tools_directory())
+            // A new version replaces the old one.
+            .arg("--force"),
+    )
+}
+
+/// Our cargo-deny, if it is there in the pinned version.
+pub(crate) fn cargo_deny() -> Option<PathBuf> {
+    let program = tools_directory().join("bin/cargo-deny");
+    let version = Command::new(&program).arg("--version").output().ok()?;
+    let is_pinned = String::from_utf8_lossy(&version.stdout).trim() == format!("cargo-deny {CARGO_DENY_VERSION}");
+    is_pinned.then_some(program)
+}
+
+fn tools_directory() -> PathBuf {
+    workspace::target().join("tools")
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let missing = PROGRAMS.iter().filter(|(program, _)| workspace::program(program).is_none());
+    let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    packages.dedup();
+    packages
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
+    command
+}

@@ -1,0 +1,56 @@
+//! `cargo xtask test`: everything a change must pass, in the order that fails soonest.
+
+use anyhow::Result;
+use xtask::{services::MariaDb, workspace};
+
+use super::{deny, services::TEST_MYSQL_URL, setup};
+use crate::{invariants, step::step};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Leave out every test that needs a server (those have `mariadb` in their path).
+    #[arg(long)]
+    fast: bool,
+    /// Run only the tests whose path contains one of these, and none of the other checks.
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.filters.is_empty() {
+        checks(options)?;
+    }
+    // Last, so that the closing lines on the screen are those of the tests.
+    if options.fast {
+        step("tests that need no server", || tests(options, None))
+    } else {
+        let mariadb = step("MariaDB of our own", MariaDb::start)?;
+        step("tests", || tests(options, Some(&mariadb)))
+    }
+}
+
+/// What needs no program of ours to run.
+fn checks(options: &Options) -> Result<()> {
+    step("setup", || if options.fast { setup::tools() } else { setup::run() })?;
+    step("invariants of the workspace", invariants::check)?;
+    step("format", || workspace::run(workspace::cargo().args(["fmt", "--all", "--check"])))?;
+    step("lints", || {
+        let lint = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+        workspace::run(workspace::cargo().args(lint))
+    })?;
+    step("dependencies", || deny::check(&["bans", "licenses", "sources"]))?;
+    step("documentation", || {
+        let document = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
+        workspace::run(workspace::cargo().args(document).env("RUSTDOCFLAGS", "--deny warnings"))
+    })
+}
+
+fn tests(options: &Options, mariadb: Option<&MariaDb>) -> Result<()> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--"]).args(&options.filters);
+    match mariadb {
+        Some(server) => command.env(TEST_MYSQL_URL, server.url()),
+        None => command.args(["--skip", "mariadb"]),
+    };
+    workspace::run(&mut command)
+}
