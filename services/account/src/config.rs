@@ -21,7 +21,6 @@ pub struct Config {
     pub listen: SocketAddr,
     /// 64 hexadecimal digits that everything secret at rest is sealed under, the same on every replica. Losing it loses
     /// every session and every app secret. Absent in development: generated into `master-key` in the data directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key: Option<Secret>,
     /// Tokens and sessions.
     pub tokens: TokenConfig,
