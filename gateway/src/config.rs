@@ -30,7 +30,7 @@ pub enum RouteGroup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address of the public listener. An empty list of addresses is expressed by leaving only `unix_socket`.
+    /// Address of the public listener. No TLS: that ends in front of it.
     pub listen: Option<SocketAddr>,
     /// A unix socket to serve on as well, for a proxy on the same machine. Its peer counts as a trusted proxy.
     pub unix_socket: Option<PathBuf>,
