@@ -302,8 +302,12 @@ mod tests {
                 stream.read_u8().await?;
             }
         };
-        let error: io::Result<()> = tokio::select! { error = read => error, () = drip => unreachable!() };
-        assert_eq!(stall(&error.unwrap_err()), Some(Stall::Head));
+        let cut = async {
+            let error: io::Result<()> = tokio::select! { error = read => error, () = drip => unreachable!() };
+            error.unwrap_err()
+        };
+        let error = tokio::time::timeout(Duration::from_secs(1000), cut).await.expect("the head is cut");
+        assert_eq!(stall(&error), Some(Stall::Head));
         assert_eq!(started.elapsed(), Duration::from_secs(63), "a minute of silence is not a slow head");
     }
 
@@ -356,8 +360,8 @@ mod tests {
             client.write_all(&[0; 10_000]).await.unwrap();
             drop(client);
         };
-        let (shut, ()) = tokio::join!(stream.shutdown(), send);
-        shut.unwrap();
+        let both = async { tokio::join!(stream.shutdown(), send).0 };
+        tokio::time::timeout(Duration::from_secs(100), both).await.expect("what is sent is taken").unwrap();
 
         let (mut stream, _silent, state) = guarded();
         state.body_abandoned.store(true, Ordering::Relaxed);
