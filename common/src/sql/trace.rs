@@ -57,6 +57,45 @@ fn summary(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        clock::testing::SeededRandom,
+        context::RequestContext,
+        sql::{Database, testing::TestDatabase},
+        telemetry::trace::testing::{self, spans_of},
+    };
+
+    async fn use_it(database: &Database) {
+        database.write("CREATE TABLE things (id INT PRIMARY KEY)").execute().await.expect("made");
+        let mut tx = database.begin().await.expect("it begins");
+        tx.sql("INSERT INTO things (id) VALUES (?)").bind(4711).execute().await.expect("written");
+        tx.commit().await.expect("it commits");
+        database.write("INSERT INTO things (id) VALUES (?)").bind(4711).execute().await.expect_err("it is there");
+        database.read("SELECT nothing FROM things").optional::<(i64,)>().await.expect_err("there is no such column");
+    }
+
+    #[tokio::test]
+    async fn statements_of_a_traced_request_are_its_children_and_never_show_a_value() {
+        testing::install();
+        let database = TestDatabase::sqlite().await;
+        let request = RequestContext { sampled: true, ..RequestContext::root(&SeededRandom::new(4_001)) };
+        request.scope(use_it(&database)).await;
+        let spans = spans_of(request.trace_id);
+        let seen: Vec<_> = spans.iter().map(|span| (span.name(), span.attribute("error.type"))).collect();
+        let expected = [
+            ("CREATE things", ""),
+            ("BEGIN", ""),
+            ("INSERT things", ""),
+            ("COMMIT", ""),
+            ("INSERT things", "unique_violation"),
+            ("SELECT things", "other"),
+        ];
+        assert_eq!(seen, expected.map(|(name, error)| (name, error.to_owned())));
+        for span in &spans {
+            assert_eq!(span.parent, request.parent_span);
+            assert_eq!(span.attribute("db.system.name"), "sqlite");
+            assert!(!format!("{span:?}").contains("4711"));
+        }
+    }
 
     #[test]
     fn a_statement_is_summed_up_by_its_operation_and_its_table() {

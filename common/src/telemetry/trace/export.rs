@@ -154,3 +154,165 @@ fn span_data(span: Finished, wall_time: &WallTime) -> SpanData {
         instrumentation_scope: InstrumentationScope::builder(env!("CARGO_PKG_NAME")).build(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, MutexGuard};
+
+    use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+    use prometheus::Registry;
+    use tokio::{sync::mpsc::Sender, task::JoinSet};
+
+    use super::*;
+    use crate::{
+        clock::testing::{ManualClock, SeededRandom},
+        telemetry::trace::{
+            Description,
+            recorder::{Dropped, Recorder},
+            start::flushed,
+        },
+    };
+
+    /// How the collector takes what it is sent.
+    #[derive(Clone, Copy, Debug)]
+    enum Mood {
+        Takes,
+        Refuses,
+        Hangs,
+    }
+
+    /// Remembers the sizes of batches and what was in them.
+    #[derive(Clone, Debug)]
+    struct Collector(Arc<Mutex<(Mood, Vec<Vec<SpanData>>)>>);
+
+    impl Collector {
+        fn state(&self) -> MutexGuard<'_, (Mood, Vec<Vec<SpanData>>)> {
+            self.0.lock().unwrap()
+        }
+
+        fn batches(&self) -> Vec<usize> {
+            self.state().1.iter().map(Vec::len).collect()
+        }
+    }
+
+    impl SpanExporter for Collector {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            let mood = self.state().0;
+            match mood {
+                Mood::Takes => self.state().1.push(batch),
+                Mood::Refuses => return Err(OTelSdkError::InternalFailure("unavailable".to_owned())),
+                Mood::Hangs => std::future::pending().await,
+            }
+            Ok(())
+        }
+    }
+
+    struct Running {
+        collector: Collector,
+        recorder: Recorder,
+        queue: Sender<Message>,
+        exported: IntCounter,
+        failed: IntCounter,
+        _task: JoinSet<()>,
+    }
+
+    impl Running {
+        fn start(mood: Mood) -> Self {
+            let config = OtlpConfig { queue_size: 10, batch_size: 4, ..OtlpConfig::default() };
+            let dropped = Dropped::register(&Registry::new()).expect("registers");
+            let (exported, failed) = (IntCounter::new("e", "e").expect("made"), dropped.export_failed.clone());
+            let (recorder, receiver) = Recorder::new(&config, &SeededRandom::new(1), dropped);
+            let queue = recorder.queue();
+            let collector = Collector(Arc::new(Mutex::new((mood, Vec::new()))));
+            let time = WallTime::new(Arc::new(ManualClock::default()));
+            let counters = (exported.clone(), failed.clone());
+            let mut task = JoinSet::new();
+            task.spawn(Export::new(collector.clone(), receiver, &config, time, counters).run());
+            Self { collector, recorder, queue, exported, failed, _task: task }
+        }
+
+        fn record(&self, count: u64) {
+            for id in 1..=count {
+                self.recorder.record(false, || span(id));
+            }
+        }
+
+        fn counts(&self) -> (u64, u64) {
+            (self.exported.get(), self.failed.get())
+        }
+    }
+
+    fn span(id: u64) -> Finished {
+        Finished {
+            trace_id: crate::context::TraceId::from_u128(0xabc).expect("not zero"),
+            id,
+            parent: 9,
+            parent_is_remote: true,
+            started: Instant::now(),
+            ended: Instant::now() + Duration::from_millis(3),
+            end: End::Fault,
+            description: Description::client("SELECT things").with("db.system.name", "sqlite"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spans_are_sent_when_a_batch_is_full_or_after_a_little_while() {
+        let running = Running::start(Mood::Takes);
+        running.record(6);
+        tokio::time::sleep(Duration::from_millis(999)).await;
+        assert_eq!(running.collector.batches(), [4]);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert_eq!(running.collector.batches(), [4, 2]);
+        assert_eq!(running.counts(), (6, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_sends_what_waits_at_once_and_returns_when_it_is_there() {
+        let running = Running::start(Mood::Takes);
+        let begun = Instant::now();
+        running.record(6);
+        flushed(running.queue.clone()).await;
+        assert_eq!((running.collector.batches(), begun.elapsed()), (vec![4, 2], Duration::ZERO));
+        flushed(running.queue.clone()).await;
+        assert_eq!(running.collector.batches(), [4, 2], "an empty call is not made");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_is_gone_costs_its_spans_and_nothing_later() {
+        let running = Running::start(Mood::Refuses);
+        running.record(3);
+        flushed(running.queue.clone()).await;
+        assert_eq!(running.counts(), (0, 3));
+        running.collector.state().0 = Mood::Takes;
+        running.record(2);
+        flushed(running.queue.clone()).await;
+        assert_eq!((running.counts(), running.collector.batches()), ((2, 3), vec![2]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_hangs_is_given_up_and_recording_goes_on_without_waiting() {
+        let running = Running::start(Mood::Hangs);
+        running.record(4);
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        running.record(25);
+        assert_eq!(begun.elapsed(), Duration::ZERO, "ten find room, the rest is dropped");
+        flushed(running.queue.clone()).await;
+        assert_eq!((begun.elapsed(), running.counts()), (4 * OtlpConfig::default().timeout, (0, 14)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_span_arrives_with_its_ids_times_and_status() {
+        let running = Running::start(Mood::Takes);
+        running.record(1);
+        flushed(running.queue.clone()).await;
+        let state = running.collector.state();
+        let sent = &state.1[0][0];
+        assert_eq!(sent.span_context.trace_id(), TraceId::from(0xabc));
+        assert_eq!((sent.span_context.span_id(), sent.parent_span_id), (SpanId::from(1), SpanId::from(9)));
+        let began = std::time::UNIX_EPOCH + Duration::from_millis(1_750_000_000_000);
+        assert_eq!((sent.start_time, sent.end_time), (began, began + Duration::from_millis(3)));
+        assert_eq!((sent.name.as_ref(), &sent.status), ("SELECT things", &Status::error("")));
+        assert_eq!(sent.attributes, [KeyValue::new("db.system.name", "sqlite")]);
+    }
+}

@@ -47,21 +47,21 @@ pub(super) enum Message {
 
 /// A span that has ended.
 #[derive(Clone, Debug)]
-pub(super) struct Finished {
-    pub(super) trace_id: TraceId,
-    pub(super) id: u64,
+pub(crate) struct Finished {
+    pub(crate) trace_id: TraceId,
+    pub(crate) id: u64,
     /// Zero when nobody outside asked.
-    pub(super) parent: u64,
-    pub(super) parent_is_remote: bool,
-    pub(super) started: Instant,
-    pub(super) ended: Instant,
-    pub(super) end: End,
-    pub(super) description: Description,
+    pub(crate) parent: u64,
+    pub(crate) parent_is_remote: bool,
+    pub(crate) started: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) end: End,
+    pub(crate) description: Description,
 }
 
 /// How a span ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// With an answer, which may be a refusal.
     Well,
     /// By a fault of ours or of something we depend on.

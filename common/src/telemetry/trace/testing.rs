@@ -7,10 +7,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use prometheus::Registry;
 use tokio::sync::mpsc::Receiver;
 
-pub(crate) use super::recorder::{End, Finished};
 use super::{
     config::OtlpConfig,
-    recorder::{Dropped, Message, Recorder},
+    recorder::{Dropped, Finished, Message, Recorder},
 };
 use crate::{clock::testing::SeededRandom, context::TraceId};
 
@@ -43,4 +42,17 @@ pub(crate) fn spans_of(trace_id: TraceId) -> Vec<Finished> {
         }
     }
     recorded.spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect()
+}
+
+impl Finished {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.description.name
+    }
+
+    /// An attribute as text; empty when it is not there.
+    pub(crate) fn attribute(&self, key: &str) -> String {
+        let found = self.description.attributes.iter().find(|attribute| attribute.key.as_str() == key);
+        found.map_or_else(String::new, |attribute| attribute.value.to_string())
+    }
 }
