@@ -69,6 +69,11 @@ impl Admin {
         Self { database, vault: Vault::new(master_key), clock, random }
     }
 
+    /// Whether there is any app: tells a database in use from a fresh one.
+    pub async fn has_apps(&self) -> Result<bool, AdminError> {
+        Ok(Apps::new(self.database.clone()).any().await?)
+    }
+
     /// Makes an app that allows every kind of sign-in. Without an id it gets the next free one.
     pub async fn create_app(&self, name: &str, app_id: Option<i64>) -> Result<NewApp, AdminError> {
         let name = name.trim();

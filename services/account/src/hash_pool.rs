@@ -4,7 +4,7 @@
 //! are cores. Who finds the queue full is told so at once; whose caller has given up is not hashed for.
 //! Passwords and hashes never appear in logs, metrics or errors.
 
-mod argon;
+pub(crate) mod argon;
 mod metrics;
 mod queue;
 
@@ -33,7 +33,8 @@ pub struct HashPoolConfig {
     /// Sign-ins that may wait for a thread. Beyond it they are told at once to come back: a queue longer than a player's
     /// patience is load without use. At 77 hashes a second and core, 128 is under two seconds on one core.
     pub queue: NonZeroUsize,
-    /// Memory of one hash in KiB, per thread. What makes guessing on graphics cards expensive.
+    /// Memory of one hash in KiB, per thread, at most 1 GiB. What makes guessing on graphics cards expensive. A thread
+    /// keeps it once it has hashed.
     pub memory_kib: u32,
     /// Passes over that memory.
     pub iterations: u32,

@@ -70,7 +70,12 @@ pub(super) struct GuardedStream<T> {
     head_timer: Option<Pin<Box<Sleep>>>,
     write_timer: Option<Pin<Box<Sleep>>>,
     farewell: Option<Pin<Box<Sleep>>>,
+    farewell_bytes: usize,
 }
+
+/// How much of what a refused client still sends is thrown away for its sake. Beyond it the client is not finishing a
+/// request but flooding, and whether it sees its answer is no longer our concern.
+const FAREWELL_BYTES: usize = 8 * 1024 * 1024;
 
 impl<T> GuardedStream<T> {
     pub(super) fn new(inner: T, state: Arc<ConnectionState>, patience: Patience) -> Self {
@@ -83,6 +88,7 @@ impl<T> GuardedStream<T> {
             head_timer: None,
             write_timer: None,
             farewell: None,
+            farewell_bytes: 0,
         }
     }
 
@@ -126,13 +132,14 @@ impl<T: AsyncRead + Unpin> GuardedStream<T> {
             return Poll::Ready(());
         }
         let mut scratch = [0; 4096];
-        loop {
+        while self.farewell_bytes < FAREWELL_BYTES {
             let mut scratch = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut scratch)) {
-                Ok(()) if !scratch.filled().is_empty() => {}
+                Ok(()) if !scratch.filled().is_empty() => self.farewell_bytes += scratch.filled().len(),
                 Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
+        Poll::Ready(())
     }
 }
 

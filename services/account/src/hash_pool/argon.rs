@@ -17,9 +17,9 @@ use crate::domain::password::Password;
 
 const OUTPUT_LENGTH: usize = 32;
 
-/// A stored hash that asks for more memory than this is refused: it was not made here, and it would take the process
-/// down. 1 GiB in KiB.
-const MOST_MEMORY_KIB: u32 = 1 << 20;
+/// No hash takes more memory than this, 1 GiB: neither one that is configured nor one that is stored, which could
+/// otherwise take the process down.
+pub(crate) const MOST_MEMORY_KIB: u32 = 1 << 20;
 
 /// What a thread is asked to do, and where it answers.
 pub(super) enum Work {

@@ -19,6 +19,9 @@ use crate::{
 /// The usernames of all apps are one space.
 const EVERY_APP: i64 = 0;
 
+/// A profile lists at most this many credentials. Protects the answer's size.
+const MOST_LISTED: i64 = 100;
+
 /// Accounts and their credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Accounts {
@@ -187,11 +190,12 @@ impl Accounts {
             .database
             .read(
                 "SELECT kind, shown_name FROM account_credentials \
-                 WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT 100",
+                 WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?",
             )
             .bind(account_id.get())
             .bind(EVERY_APP)
             .bind(app_id.get())
+            .bind(MOST_LISTED)
             .all()
             .await?;
         let listed =

@@ -81,6 +81,12 @@ impl Apps {
         Ok(apps)
     }
 
+    /// Whether there is any app.
+    pub(crate) async fn any(&self) -> Result<bool, SqlError> {
+        let one: Option<(i64,)> = self.database.read("SELECT app_id FROM account_apps LIMIT 1").optional().await?;
+        Ok(one.is_some())
+    }
+
     /// The next free id. Nothing reserves it: making an app of it may still find it taken.
     pub(crate) async fn next_id(&self) -> Result<i64, SqlError> {
         let (next,): (i64,) = self
