@@ -33,4 +33,5 @@ pub use self::{
     level::{LevelError, LevelHandle},
     log::{LogError, LogGuard, init},
     metrics::{encode, new_registry, observe_runtime},
+    trace::OtlpConfig,
 };
