@@ -10,7 +10,6 @@ use crate::config::{Invalid, Section};
 #[serde(deny_unknown_fields, default)]
 pub struct DiscoveryConfig {
     /// `in-process` or `static`. Absent: `in-process` when one process serves all roles, `static` when it serves one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<DiscoveryKind>,
     /// The instances of each role, for the kind `static`.
     #[serde(rename = "static")]

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use crate::{routes::Gateway, upstream::could_not_tell};
+use crate::{endpoints::channel_or_official, state::Gateway, upstream::could_not_tell};
 
 /// The player's own view. Times are Unix milliseconds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,8 +43,8 @@ pub(crate) struct Session {
     #[schema(value_type = Option<String>)]
     device: Option<FastStr>,
     /// The channel the build came from.
-    #[schema(value_type = Option<String>)]
-    channel: Option<FastStr>,
+    #[schema(value_type = String)]
+    channel: FastStr,
     created_at: i64,
     /// The last login or refresh.
     last_seen_at: i64,
@@ -87,7 +87,7 @@ impl From<SessionInfo> for Session {
         Self {
             session_id: session.session_id,
             device: session.device_id,
-            channel: session.channel,
+            channel: channel_or_official(session.channel),
             created_at: session.created_at,
             last_seen_at: session.last_seen_at,
             current: session.current,

@@ -5,6 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use volo::FastStr;
 
+use crate::endpoints::channel_or_official;
+
 /// An authoritative answer. There is no status for "could not tell": that is HTTP 429 or 503, without a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -70,7 +72,7 @@ impl TryFrom<TokenVerdict> for Verdict {
             app_id: verdict.app_id,
             issued_at: verdict.issued_at,
             expires_at: verdict.expires_at,
-            channel: verdict.channel,
+            channel: (status != Status::Invalid).then(|| channel_or_official(verdict.channel)),
             device_id: verdict.device_id,
             degraded: false,
         })
