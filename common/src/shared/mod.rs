@@ -11,7 +11,7 @@
 //! - [`redis`]: both on a Redis server that all replicas use.
 //! - `fallback`: [`FallbackState`]: Redis while it answers, memory while it does not, decided per use.
 //!
-//! The suites in [`conformance`] and `feed::conformance` hold both kinds to the same promises.
+//! The suites in `conformance` and `feed::conformance` hold both kinds to the same promises.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;

@@ -11,10 +11,19 @@ use redis::{
     cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo},
 };
 
+use tokio::time::{sleep, timeout};
+
 use super::{
     RedisConfig,
     target::{Sentinels, Target},
 };
+use crate::clock::{Random, jittered};
+
+/// Opening a connection takes several steps when sentinels or a cluster have to be asked first.
+const STEPS_TO_CONNECT: u32 = 10;
+
+/// How far the pauses between attempts are spread.
+const SPREAD: f64 = 0.5;
 
 /// A question that reached the wrong node of a cluster is asked again at the right one; more often than this the
 /// cluster is being rebuilt.
@@ -56,6 +65,12 @@ impl Limits {
 impl Target {
     /// Opens a connection that has answered.
     pub(super) async fn connect(&self, limits: Limits) -> RedisResult<Connection> {
+        timeout(limits.connect * STEPS_TO_CONNECT, self.open_and_probe(limits))
+            .await
+            .unwrap_or_else(|_| Err((ErrorKind::Io, "it takes too long to connect").into()))
+    }
+
+    async fn open_and_probe(&self, limits: Limits) -> RedisResult<Connection> {
         let mut connection = match self {
             Self::Node(info) => Connection::Node(open(info.clone(), limits).await?),
             Self::Sentinel(sentinels) => Connection::Node(sentinels.connect_to_master(limits).await?),
@@ -64,6 +79,11 @@ impl Target {
         connection.probe().await?;
         Ok(connection)
     }
+}
+
+/// The pause before the next attempt to connect.
+pub(super) async fn pause(every: Duration, random: &dyn Random) {
+    sleep(jittered(every, SPREAD, random)).await;
 }
 
 impl Sentinels {

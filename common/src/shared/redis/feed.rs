@@ -8,17 +8,16 @@ use redis::{
     ErrorKind, RedisResult,
     streams::{StreamId, StreamRangeReply, StreamReadReply},
 };
-use tokio::time::{sleep, timeout};
 
 use super::{
-    connection::{Connection, Limits},
+    connection::{Connection, Limits, pause},
     link::Link,
     metrics::{Following, Metrics},
     scripts,
     target::Target,
 };
 use crate::{
-    clock::{SharedRandom, jittered},
+    clock::SharedRandom,
     shared::{Feed, FeedEntry, FeedPosition, Followed, Follower, SharedError},
 };
 
@@ -28,11 +27,6 @@ const HELD_BACK: Duration = Duration::from_millis(500);
 
 /// Entries that one answer holds at most: bounds a follower's memory while it catches up.
 const ENTRIES_AT_ONCE: usize = 500;
-
-/// See [`Link::keep`]: opening takes several steps.
-const STEPS_TO_CONNECT: u32 = 10;
-
-const SPREAD: f64 = 0.5;
 
 /// Streams that all replicas share. They are gone when the server loses its data, and every follower is told.
 #[derive(Clone)]
@@ -118,10 +112,10 @@ impl RedisFollower {
                 let last = end_of(&self.key, &mut connection).await?;
                 Ok::<_, redis::RedisError>(Reading { connection, last, _counted: metrics.following() })
             };
-            match timeout(limits.connect * STEPS_TO_CONNECT, begun).await {
-                Ok(Ok(reading)) => return reading,
+            match begun.await {
+                Ok(reading) => return reading,
                 // Not logged here: the shared connection has the same trouble and says so.
-                Ok(Err(_)) | Err(_) => sleep(jittered(*reconnect_every, SPREAD, &**random)).await,
+                Err(_) => pause(*reconnect_every, &**random).await,
             }
         }
     }

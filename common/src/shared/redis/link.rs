@@ -14,21 +14,11 @@ use tokio::{
 
 use super::{
     RedisConfig,
-    connection::{Connection, Limits},
+    connection::{Connection, Limits, pause},
     metrics::{Failure, Metrics},
     target::Target,
 };
-use crate::{
-    clock::{SharedRandom, jittered},
-    context::RequestContext,
-    shared::SharedError,
-};
-
-/// Opening a connection takes several steps when sentinels or a cluster have to be asked first.
-const STEPS_TO_CONNECT: u32 = 10;
-
-/// How far the pauses between attempts are spread.
-const SPREAD: f64 = 0.5;
+use crate::{clock::SharedRandom, context::RequestContext, shared::SharedError};
 
 /// The connection, as far as there is one.
 #[derive(Clone)]
@@ -125,26 +115,24 @@ impl Link {
         let Shared { target, limits, reconnect_every, random, metrics, state, .. } = &*self.shared;
         let mut reported = false;
         loop {
-            let attempt = timeout(limits.connect * STEPS_TO_CONNECT, target.connect(*limits)).await;
-            let reason = match attempt {
-                Ok(Ok(connection)) => {
+            let reason = match target.connect(*limits).await {
+                Ok(connection) => {
                     tracing::info!("Redis is reachable");
                     metrics.up(true);
                     state.send_replace(State::Up(connection.clone()));
                     let reason = self.hold(connection).await;
                     metrics.up(false);
                     reported = false;
-                    reason.to_string()
+                    reason
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it takes too long to connect".to_owned(),
+                Err(error) => error,
             };
             state.send_replace(State::Down);
             if !reported {
-                tracing::warn!(reason, "Redis is away: the fallbacks decide until it is back");
+                tracing::warn!(%reason, "Redis is away: the fallbacks decide until it is back");
                 reported = true;
             }
-            sleep(jittered(*reconnect_every, SPREAD, &**random)).await;
+            pause(*reconnect_every, &**random).await;
         }
     }
 
