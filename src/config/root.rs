@@ -7,7 +7,7 @@ use common::{
     discovery::DiscoveryConfig,
     lifecycle::LifecycleConfig,
     rpc::{ClientConfig, ServerConfig},
-    shared::SharedConfig,
+    shared::{RedisConfig, SharedConfig},
     sql::SqlConfig,
     telemetry::{LogConfig, OtlpConfig, operator::OperatorConfig},
 };
@@ -60,6 +60,7 @@ sections! {
     pay: pay::Config,
     sql: SqlConfig,
     shared: SharedConfig,
+    redis: RedisConfig,
     discovery: DiscoveryConfig,
     rpc: ClientConfig,
     rpc_server: ServerConfig,

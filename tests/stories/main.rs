@@ -31,6 +31,7 @@ mod account_gone;
 mod database_gone;
 mod drain;
 mod optional_parts_gone;
+mod redis_gone;
 mod restart;
 mod revoke_sessions;
 
