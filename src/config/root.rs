@@ -7,9 +7,9 @@ use common::{
     discovery::DiscoveryConfig,
     lifecycle::LifecycleConfig,
     rpc::{ClientConfig, ServerConfig},
-    shared::SharedConfig,
+    shared::{RedisConfig, SharedConfig},
     sql::SqlConfig,
-    telemetry::{LogConfig, operator::OperatorConfig},
+    telemetry::{LogConfig, OtlpConfig, operator::OperatorConfig},
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,11 +60,13 @@ sections! {
     pay: pay::Config,
     sql: SqlConfig,
     shared: SharedConfig,
+    redis: RedisConfig,
     discovery: DiscoveryConfig,
     rpc: ClientConfig,
     rpc_server: ServerConfig,
     operator: OperatorConfig,
     log: LogConfig,
+    otlp: OtlpConfig,
     lifecycle: LifecycleConfig,
 }
 

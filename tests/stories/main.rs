@@ -31,6 +31,7 @@ mod account_gone;
 mod database_gone;
 mod drain;
 mod optional_parts_gone;
+mod redis_gone;
 mod restart;
 mod revoke_sessions;
 
@@ -38,3 +39,6 @@ mod revoke_sessions;
 mod demo;
 mod first_run;
 mod no_secrets_in_logs;
+
+// How it can be watched.
+mod tracing;
