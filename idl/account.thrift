@@ -197,10 +197,11 @@ service AccountService {
     /// after it, reuse revokes the session and answers REFRESH_TOKEN_REUSED.
     RefreshResponse Refresh(1: RefreshRequest req),
 
-    /// Revokes the session of the access token (or all of its account's). Idempotent.
+    /// Revokes the session of the access token, or all of its account's in every app. Idempotent: a token that is
+    /// revoked already revokes nothing more.
     LogoutResponse Logout(1: LogoutRequest req),
 
-    /// The player's own view: credentials and live sessions. Read only.
+    /// The player's own view: credentials and live sessions, as far as the token's app goes. Read only.
     GetProfileResponse GetProfile(1: GetProfileRequest req),
 
     /// Is this token still good? Answers from memory: no database, no network. Read only.

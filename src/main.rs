@@ -3,8 +3,12 @@
 //! Reads the arguments, builds the runtime, runs one command and leaves with its exit status. Everything is composed
 //! below [`cli`]; nothing is decided here.
 
+mod banner;
 mod cli;
 mod config;
+mod demo;
+mod first_run;
+mod platform;
 mod role;
 
 use std::process::ExitCode;

@@ -17,3 +17,16 @@ pub(crate) enum Role {
     /// Orders and the wallet ledger.
     Pay,
 }
+
+impl Role {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Role::All => "all",
+            Role::Gateway => "gateway",
+            Role::Account => "account",
+            Role::Setting => "setting",
+            Role::Pay => "pay",
+        }
+    }
+}

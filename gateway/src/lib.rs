@@ -1,1 +1,28 @@
-//! tmp
+//! The HTTP gateway: the public contract on one side, calls to account, setting and pay on the other.
+//!
+//! It decides nothing about accounts, settings or money. It parses, asks, puts answers together and says which optional
+//! part is missing. It never turns "could not tell" into "no": an open question leaves here as 503 with a time to ask again.
+//!
+//! In reading order:
+//! - [`Config`]: the `gateway` section.
+//! - `routes`: every route, in one list.
+//! - `endpoints`: one file per route.
+//! - `apps`: the apps' secrets, as account knows them, kept for a moment.
+//! - `nonces`: the nonces of changing requests, remembered by all gateways together.
+//! - `upstream`: the calls to the other roles and how their failures are answered.
+//! - `openapi`: the contract as a document, made from the endpoints.
+
+mod apps;
+mod config;
+mod endpoints;
+mod nonces;
+mod openapi;
+mod routes;
+mod upstream;
+
+pub use self::{
+    config::{Config, RouteGroup},
+    openapi::document as openapi_document,
+    routes::{Parts, router},
+    upstream::Upstream,
+};

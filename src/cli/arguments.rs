@@ -6,9 +6,12 @@ use clap::{Parser, Subcommand};
 use common::lifecycle::ExitStatus;
 
 use super::{
+    app::{self, AppCommand},
     config::{self, ConfigCommand},
+    demo,
     failure::{Failure, complain},
     globals::Globals,
+    migrate, serve,
 };
 
 /// The login, token and pay platform behind a game SDK.
@@ -18,12 +21,22 @@ use super::{
 pub(crate) struct Cli {
     #[command(flatten)]
     globals: Globals,
+    /// Without one: serve all
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the platform, or one role of it.
+    Serve(serve::Arguments),
+    /// Bring the database's schemas up to date.
+    Migrate,
+    /// Create apps and rotate their secrets.
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Start a throw-away platform and walk a player through it.
+    Demo,
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -48,7 +61,11 @@ impl Cli {
     }
 
     async fn dispatch(self) -> Result<ExitStatus, Failure> {
-        match self.command {
+        match self.command.unwrap_or_else(|| Command::Serve(serve::Arguments::all())) {
+            Command::Serve(arguments) => serve::run(arguments, &self.globals).await,
+            Command::Migrate => migrate::run(&self.globals).await,
+            Command::App(command) => app::run(command, &self.globals).await,
+            Command::Demo => demo::run().await,
             Command::Config(command) => config::run(command, &self.globals).await,
         }
     }

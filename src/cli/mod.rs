@@ -3,10 +3,14 @@
 //! Exit statuses: 0 it worked, 64 the command line or the configuration can't be used, 70 a fault of ours, 130 and 143
 //! ended at once by a second signal. A complaint is one line on standard error that starts with `playgate: `.
 
+mod app;
 mod arguments;
 mod config;
+mod demo;
 mod failure;
 mod globals;
+mod migrate;
 mod output;
+mod serve;
 
 pub(crate) use self::{arguments::Cli, failure::complain};

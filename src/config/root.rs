@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use common::{
     config::{Environment, Invalid, Root, validate_section},
+    discovery::DiscoveryConfig,
     lifecycle::LifecycleConfig,
+    rpc::{ClientConfig, ServerConfig},
+    shared::SharedConfig,
+    sql::SqlConfig,
     telemetry::{LogConfig, operator::OperatorConfig},
 };
 use serde::{Deserialize, Serialize};
@@ -50,6 +54,15 @@ macro_rules! sections {
 }
 
 sections! {
+    gateway: gateway::Config,
+    account: account::Config,
+    setting: setting::Config,
+    pay: pay::Config,
+    sql: SqlConfig,
+    shared: SharedConfig,
+    discovery: DiscoveryConfig,
+    rpc: ClientConfig,
+    rpc_server: ServerConfig,
     operator: OperatorConfig,
     log: LogConfig,
     lifecycle: LifecycleConfig,

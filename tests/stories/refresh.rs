@@ -42,7 +42,7 @@ async fn within_the_grace_the_predecessor_yields_the_same_successor(shape: Shape
 }
 
 async fn reuse_of_a_refresh_token_after_the_grace_signs_the_session_out(shape: Shape) {
-    let platform = Platform::build(shape).set("account.refresh_grace", "1s").start().await;
+    let platform = Platform::build(shape).set("account.tokens.refresh_grace", "1s").start().await;
     let ann = platform.register("ann").await;
     let elsewhere = ann.login().await;
     let next: Tokens = ann.refresh().await.ok_as();

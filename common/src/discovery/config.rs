@@ -9,8 +9,8 @@ use crate::config::{Invalid, Section};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiscoveryConfig {
-    /// `in-process`, `static`, `dns` or `nacos`. Absent: `in-process` when one process serves all roles, `static` when it serves one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `in-process`, `static`, `dns` or `nacos`. Absent: `in-process` when one process serves all roles, `static` when
+    /// it serves one.
     pub kind: Option<DiscoveryKind>,
     /// The instances of each role, for the kind `static`.
     #[serde(rename = "static")]

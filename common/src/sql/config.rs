@@ -12,7 +12,6 @@ use crate::config::{Invalid, Secret, Section};
 pub struct SqlConfig {
     /// `mysql://user:password@host:3306/database` or `sqlite:///path/to/file.db`. Absent: the embedded default, a
     /// SQLite file `playgate.db` in the data directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
     /// MySQL connections of this process. Protects the server, whose own limit is shared by all replicas; beyond it
     /// statements wait up to `acquire_timeout`.

@@ -1,1 +1,47 @@
-//! tmp
+//! The account service: identities, sessions, tokens.
+//!
+//! **Invariants**
+//! - Only an authoritative answer costs a player a session. What can't be told is an error that says when to ask again,
+//!   never "invalid".
+//! - A token is judged from memory: no database, no network, nothing to wait for.
+//! - No token, password or device secret is stored: hashes and digests are. App secrets and token keys are sealed under
+//!   the master key.
+//! - An effect is acknowledged after its commit, and a revocation counts in this instance before it is acknowledged.
+//! - `domain` imports nothing from tokio, volo, sqlx or prometheus.
+//!
+//! In reading order:
+//! - `domain`: the rules, as functions of values.
+//! - `config`: the section `account`. `error`: what a call can end with.
+//! - `rpc`: one file per method. `sign_in`: what register and login share.
+//! - `hash_pool`, `keys`, `apps`, `revocations`: what is kept ready in memory.
+//! - `store`: the SQL.
+//! - `service`, `start`, `follow`: put together, opened, kept up to date.
+//! - [`admin`], [`master_key`]: for the command line.
+
+pub mod admin;
+mod apps;
+mod config;
+mod domain;
+mod error;
+mod follow;
+mod hash_pool;
+mod keys;
+pub mod master_key;
+mod revocations;
+mod rpc;
+mod service;
+mod sign_in;
+mod start;
+mod store;
+#[cfg(test)]
+mod testing;
+
+pub use self::{
+    config::{CleanupConfig, Config, FollowConfig, TokenConfig},
+    domain::field::FieldError,
+    follow::Background,
+    hash_pool::{HashPoolConfig, HashPoolStartError},
+    master_key::MasterKey,
+    service::Account,
+    start::{StartError, migrations, open},
+};

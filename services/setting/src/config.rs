@@ -30,7 +30,6 @@ pub struct Config {
     pub store: StoreKind,
 
     /// The directory of the `fs` store. Absent: `settings` under `data_dir`. Created if it does not exist.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<PathBuf>,
 
     /// The largest document that is read, in bytes. A larger one counts as broken: it protects memory, and players

@@ -12,9 +12,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    // The scenarios start the real program, so it is built the same way first.
-    workspace::run(workspace::cargo().args(["build", "--release", "--package", "playgate", "--package", "bench"]))?;
-    workspace::run(
-        workspace::cargo().args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(&options.arguments),
-    )
+    // As it is shipped, and in a call of its own: built together with the peers, the program would get features that
+    // only they need.
+    for package in ["playgate", "bench"] {
+        workspace::run(workspace::cargo().args(["build", "--profile", "dist", "--package", package]))?;
+    }
+    let arguments = ["run", "--profile", "dist", "--quiet", "--package", "bench", "--"];
+    workspace::run(workspace::cargo().args(arguments).args(&options.arguments))
 }

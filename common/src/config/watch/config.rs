@@ -11,7 +11,6 @@ use crate::config::{Invalid, Section};
 #[serde(deny_unknown_fields, default)]
 pub struct DynamicConfig {
     /// `none`, `file` or `nacos`. Absent: `nacos` when the roles find each other through it, otherwise `none`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<DynamicKind>,
     /// Where the documents lie, for the kind `file`: a directory, such as one that a ConfigMap is mounted at.
     pub directory: PathBuf,

@@ -17,7 +17,6 @@ pub struct DnsConfig {
     /// The pay service.
     pub pay: String,
     /// The server to ask. Absent: those of the system (`/etc/resolv.conf`).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<SocketAddr>,
     /// The shortest time between two questions about a name, however soon its records expire, and the pause after a
     /// failure. Protects the server.

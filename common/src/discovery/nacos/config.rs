@@ -13,7 +13,6 @@ pub struct NacosConfig {
     /// Where the servers are: `host:port` of their HTTP port, separated by commas.
     pub server: String,
     /// Their gRPC port. Absent: the HTTP port plus 1000, as Nacos has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc_port: Option<u16>,
     /// The id of the namespace; empty is the public one. Processes see each other only within one.
     pub namespace: String,
@@ -22,25 +21,20 @@ pub struct NacosConfig {
     /// The cluster (usually a zone) that this process registers in. Calls go to all clusters.
     pub cluster: String,
     /// Who logs in, with `password`. Absent: nobody, for servers without authentication.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The password of `username`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
     /// Whether the servers speak TLS. Decided when the binary is built (cargo feature `nacos-tls`): a binary that can't
     /// do what this says refuses to start.
     pub tls: bool,
     /// Where the last good lists are kept for a start without Nacos. Absent: `nacos` in `data_dir`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
     /// The address that others shall call this process at. Absent: the one its RPC port is bound to, or if that is all
     /// of them, the one from which Nacos is reached.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<IpAddr>,
     /// This process's share of the calls, relative to the other instances of its role. 0: none.
     pub weight: u32,
     /// The lane this process serves, for requests that were marked for one. Absent: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lane: Option<String>,
     /// How often lists, documents and our own registration are looked at although no push has come. Bounds how long a
     /// lost push goes unnoticed.

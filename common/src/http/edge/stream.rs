@@ -70,7 +70,12 @@ pub(super) struct GuardedStream<T> {
     head_timer: Option<Pin<Box<Sleep>>>,
     write_timer: Option<Pin<Box<Sleep>>>,
     farewell: Option<Pin<Box<Sleep>>>,
+    farewell_bytes: usize,
 }
+
+/// How much of what a refused client still sends is thrown away for its sake. Beyond it the client is not finishing a
+/// request but flooding, and whether it sees its answer is no longer our concern.
+const FAREWELL_BYTES: usize = 8 * 1024 * 1024;
 
 impl<T> GuardedStream<T> {
     pub(super) fn new(inner: T, state: Arc<ConnectionState>, patience: Patience) -> Self {
@@ -83,6 +88,7 @@ impl<T> GuardedStream<T> {
             head_timer: None,
             write_timer: None,
             farewell: None,
+            farewell_bytes: 0,
         }
     }
 
@@ -126,13 +132,14 @@ impl<T: AsyncRead + Unpin> GuardedStream<T> {
             return Poll::Ready(());
         }
         let mut scratch = [0; 4096];
-        loop {
+        while self.farewell_bytes < FAREWELL_BYTES {
             let mut scratch = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut scratch)) {
-                Ok(()) if !scratch.filled().is_empty() => {}
+                Ok(()) if !scratch.filled().is_empty() => self.farewell_bytes += scratch.filled().len(),
                 Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
+        Poll::Ready(())
     }
 }
 
@@ -302,8 +309,12 @@ mod tests {
                 stream.read_u8().await?;
             }
         };
-        let error: io::Result<()> = tokio::select! { error = read => error, () = drip => unreachable!() };
-        assert_eq!(stall(&error.unwrap_err()), Some(Stall::Head));
+        let cut = async {
+            let error: io::Result<()> = tokio::select! { error = read => error, () = drip => unreachable!() };
+            error.unwrap_err()
+        };
+        let error = tokio::time::timeout(Duration::from_secs(1000), cut).await.expect("the head is cut");
+        assert_eq!(stall(&error), Some(Stall::Head));
         assert_eq!(started.elapsed(), Duration::from_secs(63), "a minute of silence is not a slow head");
     }
 
@@ -356,8 +367,8 @@ mod tests {
             client.write_all(&[0; 10_000]).await.unwrap();
             drop(client);
         };
-        let (shut, ()) = tokio::join!(stream.shutdown(), send);
-        shut.unwrap();
+        let both = async { tokio::join!(stream.shutdown(), send).0 };
+        tokio::time::timeout(Duration::from_secs(100), both).await.expect("what is sent is taken").unwrap();
 
         let (mut stream, _silent, state) = guarded();
         state.body_abandoned.store(true, Ordering::Relaxed);

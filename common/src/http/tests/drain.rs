@@ -84,6 +84,21 @@ async fn a_request_in_flight_is_finished_after_the_stop_and_an_idle_connection_i
 }
 
 #[tokio::test]
+async fn a_request_that_was_under_way_at_the_stop_is_answered() {
+    let config = EdgeConfig { drain_linger: Duration::from_secs(10), ..EdgeConfig::default() };
+    let mut edge = TestEdge::start_with(routes(), config);
+    let mut kept = edge.connect().await;
+    kept.ask(get("/address")).await.enveloped(200, 2_000_000);
+    edge.signals.stopping.cancel();
+    while tokio::net::TcpStream::connect(edge.address).await.is_ok() {}
+    // The stop has been seen; this client had not heard of it when it wrote.
+    let answer = kept.try_ask(get("/address")).await.expect("an answer");
+    answer.enveloped(200, 2_000_000);
+    assert!(answer.says_close());
+    edge.ended().await;
+}
+
+#[tokio::test]
 async fn a_connection_the_kernel_had_accepted_before_the_stop_is_served() {
     let mut edge = TestEdge::start(routes());
     edge.ask(get("/address")).await.enveloped(200, 2_000_000);

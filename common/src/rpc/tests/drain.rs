@@ -101,6 +101,7 @@ async fn a_call_that_has_begun_is_answered_before_the_server_stops() {
     server.stopping.cancel();
     // By now everything is closed that is not at work.
     assert_eq!(idle.read(&mut [0]).await.expect("hung up"), 0);
+    assert!(!server.serving.is_finished());
     release.notify_one();
     for outcome in calls.join_all().await {
         outcome.expect("answered");

@@ -1,0 +1,11 @@
+//! One file per endpoint, each read top to bottom: what it takes, what it does, what it answers.
+
+pub(crate) mod documentation;
+pub(crate) mod oauth2;
+pub(crate) mod sdk;
+pub(crate) mod server;
+
+/// The channel a session came through: one that named none came through the official one.
+pub(crate) fn channel_or_official(channel: Option<volo::FastStr>) -> volo::FastStr {
+    channel.unwrap_or(volo::FastStr::from_static_str("official"))
+}

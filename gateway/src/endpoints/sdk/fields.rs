@@ -1,0 +1,80 @@
+//! Fields that several player endpoints take, and their limits at the edge of the platform.
+//!
+//! Lengths are checked here so that an over-long value never travels; what a value *means* is checked by its service.
+
+use std::net::IpAddr;
+
+use common::error_code::PublicError;
+use idl::account::ClientInfo;
+use volo::FastStr;
+
+/// `app_id`s and `account_id`s stay below this, so that they survive JavaScript's and Lua's numbers.
+const ID_LIMIT: i64 = 1 << 53;
+
+/// What the client says about itself. All optional, none of it trusted.
+pub(super) struct ClientFields {
+    pub(super) device_id: Option<FastStr>,
+    pub(super) channel: Option<FastStr>,
+    pub(super) package: Option<FastStr>,
+    pub(super) sdk_version: Option<FastStr>,
+}
+
+/// The checked form that travels, with the address the edge established.
+pub(super) fn client_info(fields: ClientFields, address: IpAddr) -> Result<ClientInfo, PublicError> {
+    Ok(ClientInfo {
+        device_id: bounded("device_id", fields.device_id, 128)?,
+        channel: bounded("channel", fields.channel, 32)?,
+        package_name: bounded("package", fields.package, 128)?,
+        sdk_version: bounded("sdk_version", fields.sdk_version, 32)?,
+        address: Some(address.to_string().into()),
+    })
+}
+
+/// An id that every client language can hold.
+pub(super) fn checked_id(field: &'static str, id: i64) -> Result<i64, PublicError> {
+    match id {
+        1..ID_LIMIT => Ok(id),
+        _ => Err(PublicError::invalid(field, "must be between 1 and 2^53 - 1")),
+    }
+}
+
+/// A text that must be there.
+pub(super) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, PublicError> {
+    value.ok_or_else(|| PublicError::invalid(field, "is required"))
+}
+
+/// An optional text that is neither empty nor longer than `limit` bytes.
+pub(super) fn bounded(
+    field: &'static str,
+    value: Option<FastStr>,
+    limit: usize,
+) -> Result<Option<FastStr>, PublicError> {
+    match value {
+        Some(text) if text.is_empty() => Err(PublicError::invalid(field, "must not be empty")),
+        Some(text) if text.len() > limit => Err(PublicError::invalid(field, format!("is longer than {limit} bytes"))),
+        other => Ok(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_javascript_cannot_hold_is_refused_by_name() {
+        assert_eq!(checked_id("app_id", (1 << 53) - 1), Ok((1 << 53) - 1));
+        for id in [0, -1, 1 << 53] {
+            let error = checked_id("app_id", id).expect_err("out of range");
+            assert_eq!(error.details[0].0, "app_id");
+        }
+    }
+
+    #[test]
+    fn a_text_over_its_limit_is_refused_by_name() {
+        assert_eq!(bounded("channel", None, 4), Ok(None));
+        assert_eq!(bounded("channel", Some("abcd".into()), 4), Ok(Some("abcd".into())));
+        for text in ["", "abcde"] {
+            assert_eq!(bounded("channel", Some(text.into()), 4).expect_err("refused").details[0].0, "channel");
+        }
+    }
+}

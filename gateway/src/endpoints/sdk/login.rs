@@ -1,0 +1,143 @@
+//! `POST /v1/sdk/login`: signs a player in.
+//!
+//! The settings are fetched beside the login and the wallet after it; both are optional parts. A login never fails
+//! because of them.
+
+use std::sync::Arc;
+
+use common::{
+    error_code::PublicError,
+    http::{ApiError, ClientAddress, Envelope, Json},
+};
+use idl::account::{DeviceLogin, LoginProof, LoginRequest, PasswordLogin};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use volo::FastStr;
+use volo_http::utils::Extension;
+
+use super::{
+    fields::{ClientFields, checked_id, client_info, required},
+    session::{LoginScope, SignedIn, sign_in},
+};
+use crate::routes::Gateway;
+
+/// How a player proves who they are.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// `username` and `password`.
+    Password,
+    /// `device_id`, and `device_secret` except at the very first login of a device.
+    Device,
+}
+
+/// A login.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Request {
+    /// The app the player signs in to.
+    #[schema(example = 1001)]
+    app_id: i64,
+    kind: Kind,
+    /// With `kind` = `password`.
+    #[schema(value_type = Option<String>, example = "ann")]
+    username: Option<FastStr>,
+    /// With `kind` = `password`.
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<SecretString>,
+    /// With `kind` = `device`: what the first login of this device answered.
+    #[schema(value_type = Option<String>, format = Password)]
+    device_secret: Option<SecretString>,
+    /// Opaque to the platform, 1-128 bytes.
+    #[schema(value_type = Option<String>, max_length = 128)]
+    device_id: Option<FastStr>,
+    /// The channel the build came from: `a-z`, `0-9`, `_`, `-`, 1-32 characters. Absent: `official`.
+    #[schema(value_type = Option<String>, max_length = 32, example = "official")]
+    channel: Option<FastStr>,
+    /// Package name of the build, at most 128 bytes.
+    #[schema(value_type = Option<String>, max_length = 128)]
+    package: Option<FastStr>,
+    /// Version of the SDK, at most 32 bytes.
+    #[schema(value_type = Option<String>, max_length = 32)]
+    sdk_version: Option<FastStr>,
+}
+
+/// Signs a player in.
+///
+/// A device that was never seen gets an account of its own; its `device_secret` is answered once.
+#[utoipa::path(post, path = "/v1/sdk/login", tag = "Players", request_body = Request, responses((status = 200, body = SignedIn)))]
+pub(crate) async fn login(
+    Extension(gateway): Extension<Arc<Gateway>>,
+    ClientAddress(address): ClientAddress,
+    Json(request): Json<Request>,
+) -> Result<Envelope<SignedIn>, ApiError> {
+    let (scope, request) = parse(request, address)?;
+    let call = gateway.upstream.account.login(request);
+    Ok(Envelope(sign_in(&gateway.upstream, scope, gateway.optional_part_timeout, call).await?))
+}
+
+fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, LoginRequest), PublicError> {
+    let app_id = checked_id("app_id", request.app_id)?;
+    let client = client_info(
+        ClientFields {
+            device_id: request.device_id,
+            channel: request.channel,
+            package: request.package,
+            sdk_version: request.sdk_version,
+        },
+        address,
+    )?;
+    let proof = match request.kind {
+        Kind::Password => LoginProof::Password(PasswordLogin {
+            username: required("username", request.username)?,
+            password: required("password", request.password)?.expose_secret().to_owned().into(),
+        }),
+        Kind::Device => LoginProof::Device(DeviceLogin {
+            device_id: required("device_id", client.device_id.clone())?,
+            device_secret: request.device_secret.map(|secret| secret.expose_secret().to_owned().into()),
+        }),
+    };
+    let scope = LoginScope {
+        app_id,
+        channel: client.channel.clone(),
+        package_name: client.package_name.clone(),
+        version: client.sdk_version.clone(),
+    };
+    Ok((scope, LoginRequest { app_id, proof, client }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(body: &str) -> Result<LoginRequest, PublicError> {
+        let request = serde_json::from_str(body).expect("well formed");
+        parse(request, std::net::Ipv4Addr::LOCALHOST.into()).map(|(_, request)| request)
+    }
+
+    #[test]
+    fn a_kind_without_its_fields_is_refused_by_the_name_of_the_missing_one() {
+        for (body, field) in [
+            (r#"{"app_id":1,"kind":"password","password":"x"}"#, "username"),
+            (r#"{"app_id":1,"kind":"password","username":"ann"}"#, "password"),
+            (r#"{"app_id":1,"kind":"device"}"#, "device_id"),
+            (r#"{"app_id":0,"kind":"device","device_id":"d"}"#, "app_id"),
+            (r#"{"app_id":1,"kind":"device","device_id":""}"#, "device_id"),
+        ] {
+            assert_eq!(parsed(body).expect_err("refused").details[0].0, field, "{body}");
+        }
+    }
+
+    #[test]
+    fn fields_of_another_kind_and_unknown_fields_are_ignored() {
+        let body = r#"{"app_id":1,"kind":"device","device_id":"d","username":"ann","colour":"red"}"#;
+        assert!(matches!(parsed(body).expect("accepted").proof, LoginProof::Device(_)));
+    }
+
+    #[test]
+    fn a_request_shows_no_password_when_it_is_printed() {
+        let body = r#"{"app_id":1,"kind":"password","username":"ann","password":"s3cret-s3cret"}"#;
+        let request: Request = serde_json::from_str(body).expect("well formed");
+        assert!(!format!("{request:?}").contains("s3cret"));
+    }
+}

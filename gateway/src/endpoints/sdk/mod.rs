@@ -1,0 +1,10 @@
+//! What game clients call.
+
+mod fields;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod me;
+pub(crate) mod refresh;
+pub(crate) mod register;
+mod session;
+pub(crate) mod settings;

@@ -1,0 +1,81 @@
+//! `POST /v1/sdk/register`: a new account with a username and a password, signed in at once.
+
+use std::sync::Arc;
+
+use common::{
+    error_code::PublicError,
+    http::{ApiError, ClientAddress, Envelope, Json},
+};
+use idl::account::RegisterRequest;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use volo::FastStr;
+use volo_http::utils::Extension;
+
+use super::{
+    fields::{ClientFields, checked_id, client_info},
+    session::{LoginScope, SignedIn, sign_in},
+};
+use crate::routes::Gateway;
+
+/// A registration.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Request {
+    /// The app the player signs in to.
+    #[schema(example = 1001)]
+    app_id: i64,
+    /// 3-32 characters; letters that look alike are one name.
+    #[schema(value_type = String, example = "ann")]
+    username: FastStr,
+    /// 8 characters to 256 bytes.
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+    /// Opaque to the platform, 1-128 bytes.
+    #[schema(value_type = Option<String>, max_length = 128)]
+    device_id: Option<FastStr>,
+    /// The channel the build came from: `a-z`, `0-9`, `_`, `-`, 1-32 characters. Absent: `official`.
+    #[schema(value_type = Option<String>, max_length = 32, example = "official")]
+    channel: Option<FastStr>,
+    /// Package name of the build, at most 128 bytes.
+    #[schema(value_type = Option<String>, max_length = 128)]
+    package: Option<FastStr>,
+    /// Version of the SDK, at most 32 bytes.
+    #[schema(value_type = Option<String>, max_length = 32)]
+    sdk_version: Option<FastStr>,
+}
+
+/// Creates an account and signs it in.
+///
+/// 4090101 when the username, or one that reads the same, is taken.
+#[utoipa::path(post, path = "/v1/sdk/register", tag = "Players", request_body = Request, responses((status = 200, body = SignedIn)))]
+pub(crate) async fn register(
+    Extension(gateway): Extension<Arc<Gateway>>,
+    ClientAddress(address): ClientAddress,
+    Json(request): Json<Request>,
+) -> Result<Envelope<SignedIn>, ApiError> {
+    let (scope, request) = parse(request, address)?;
+    let call = gateway.upstream.account.register(request);
+    Ok(Envelope(sign_in(&gateway.upstream, scope, gateway.optional_part_timeout, call).await?))
+}
+
+fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, RegisterRequest), PublicError> {
+    let app_id = checked_id("app_id", request.app_id)?;
+    let client = client_info(
+        ClientFields {
+            device_id: request.device_id,
+            channel: request.channel,
+            package: request.package,
+            sdk_version: request.sdk_version,
+        },
+        address,
+    )?;
+    let scope = LoginScope {
+        app_id,
+        channel: client.channel.clone(),
+        package_name: client.package_name.clone(),
+        version: client.sdk_version.clone(),
+    };
+    let password = request.password.expose_secret().to_owned().into();
+    Ok((scope, RegisterRequest { app_id, username: request.username, password, client }))
+}

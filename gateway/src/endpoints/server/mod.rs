@@ -1,0 +1,6 @@
+//! What game servers call, signed with the app's secret.
+
+pub(crate) mod revoke_sessions;
+mod verdict;
+pub(crate) mod verify_token;
+pub(crate) mod verify_tokens;

@@ -1,0 +1,121 @@
+//! What a game server is told about a token.
+
+use idl::account::{TokenStatus, TokenVerdict};
+use serde::Serialize;
+use utoipa::ToSchema;
+use volo::FastStr;
+
+use crate::endpoints::channel_or_official;
+
+/// An authoritative answer. There is no status for "could not tell": that is HTTP 429 or 503, without a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    /// The player is who they say.
+    Valid,
+    /// It was good; the client should refresh.
+    Expired,
+    /// The session was signed out.
+    Revoked,
+    /// The account is banned.
+    Banned,
+    /// Forged, malformed, or another app's token.
+    Invalid,
+}
+
+/// The verdict on one token. Everything but `status` and `degraded` is absent when the status is `invalid`.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    session_id: Option<FastStr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<i64>,
+    /// Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_at: Option<i64>,
+    /// Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    /// The channel the player signed in through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    channel: Option<FastStr>,
+    /// The device id the client gave at login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    device_id: Option<FastStr>,
+    /// The answer came from a copy that may be seconds old, because account could not be asked.
+    degraded: bool,
+}
+
+impl TryFrom<TokenVerdict> for Verdict {
+    /// A status this version does not know: not a verdict, so the question stays open.
+    type Error = UnknownStatus;
+
+    fn try_from(verdict: TokenVerdict) -> Result<Self, UnknownStatus> {
+        let status = match verdict.status {
+            TokenStatus::VALID => Status::Valid,
+            TokenStatus::EXPIRED => Status::Expired,
+            TokenStatus::REVOKED => Status::Revoked,
+            TokenStatus::BANNED => Status::Banned,
+            TokenStatus::INVALID => Status::Invalid,
+            _ => return Err(UnknownStatus),
+        };
+        Ok(Self {
+            status,
+            account_id: verdict.account_id,
+            session_id: verdict.session_id,
+            app_id: verdict.app_id,
+            issued_at: verdict.issued_at,
+            expires_at: verdict.expires_at,
+            channel: (status != Status::Invalid).then(|| channel_or_official(verdict.channel)),
+            device_id: verdict.device_id,
+            degraded: false,
+        })
+    }
+}
+
+/// Account answered with a status that this gateway is too old to know.
+#[derive(Debug, PartialEq)]
+pub(crate) struct UnknownStatus;
+
+impl From<UnknownStatus> for common::error_code::PublicError {
+    fn from(_: UnknownStatus) -> Self {
+        Self::unavailable(std::time::Duration::from_secs(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_from_a_newer_account_is_an_open_question_and_not_a_bad_token() {
+        let newer = TokenVerdict { status: TokenStatus::from(99), ..invalid() };
+        assert_eq!(Verdict::try_from(newer), Err(UnknownStatus));
+    }
+
+    #[test]
+    fn an_invalid_token_tells_nothing_else() {
+        let verdict = Verdict::try_from(invalid()).expect("known");
+        let json = serde_json::to_string(&verdict).expect("serialises");
+        assert_eq!(json, r#"{"status":"invalid","degraded":false}"#);
+    }
+
+    fn invalid() -> TokenVerdict {
+        TokenVerdict {
+            status: TokenStatus::INVALID,
+            account_id: None,
+            session_id: None,
+            app_id: None,
+            issued_at: None,
+            expires_at: None,
+            channel: None,
+            device_id: None,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `POST /v1/server/tokens/verify`: is this token still good?
+//!
+//! Account answers from memory. An outage is never reported as a bad token: when the question can't be answered the
+//! caller gets 503 and a time to ask again.
+
+use std::sync::Arc;
+
+use common::http::{ApiError, Envelope, Signed};
+use idl::account::VerifyTokenRequest;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use volo::FastStr;
+use volo_http::utils::Extension;
+
+use super::verdict::Verdict;
+use crate::{
+    routes::Gateway,
+    upstream::{could_not_tell, within},
+};
+
+/// The question.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Request {
+    /// The access token the game client presented.
+    #[schema(value_type = String)]
+    token: FastStr,
+}
+
+/// Is this token still good?
+///
+/// 200 whatever the verdict: the question was answered. When it could not be answered: 429 or 503, and no `status`.
+#[utoipa::path(post, path = "/v1/server/tokens/verify", tag = "Game servers", security(("app" = [])), request_body = Request, responses((status = 200, body = Verdict)))]
+pub(crate) async fn verify_token(
+    Extension(gateway): Extension<Arc<Gateway>>,
+    Signed { app, body: Request { token } }: Signed<Request>,
+) -> Result<Envelope<Verdict>, ApiError> {
+    let question = VerifyTokenRequest { app_id: app.app_id, token };
+    let answer = within(gateway.verify_timeout, gateway.upstream.account.verify_token(question)).await;
+    Ok(Envelope(Verdict::try_from(answer.map_err(could_not_tell)?)?))
+}

@@ -1,0 +1,189 @@
+//! The contract as a document: collected from the endpoints, completed with what all of them share.
+//!
+//! An endpoint names its own input and output. The envelope around JSON answers, the error answers and the ways to
+//! authenticate are added here, once.
+
+use common::error_code::{ErrorCode, meaning};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use crate::endpoints::{documentation, oauth2, sdk, server};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "playgate",
+        description = "The login, token and pay platform behind a game SDK. Every JSON answer of `/v1/*` is one envelope; `code` has seven digits: the HTTP status, then four digits of detail."
+    ),
+    tags(
+        (name = "Players", description = "Called by game clients. `Authorization: Bearer <access_token>` where a session is needed."),
+        (name = "Game servers", description = "Called by game servers, signed with the app's secret: `X-Signature` = hex HMAC-SHA256(app_secret, METHOD \\n PATH \\n RAW_QUERY \\n X-Timestamp \\n X-Nonce \\n hex(SHA-256(body)))."),
+        (name = "Standards", description = "Endpoints that standards define, in their own forms."),
+        (name = "Documentation", description = "The contract itself.")
+    ),
+    paths(
+        sdk::register::register,
+        sdk::login::login,
+        sdk::refresh::refresh,
+        sdk::logout::logout,
+        sdk::me::me,
+        sdk::settings::settings,
+        server::verify_token::verify_token,
+        server::verify_tokens::verify_tokens,
+        server::revoke_sessions::revoke_sessions,
+        oauth2::introspect::introspect,
+        documentation::openapi_json::openapi_json,
+        documentation::page::page,
+    )
+)]
+struct Endpoints;
+
+/// The whole document (OpenAPI 3.1).
+pub fn document() -> Value {
+    // The document is plain data made at compile time; it always serialises.
+    let mut document = serde_json::to_value(Endpoints::openapi()).unwrap_or_default();
+    document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    document["info"].as_object_mut().map(|info| info.remove("license"));
+    document["components"]["securitySchemes"] = security_schemes();
+    document["components"]["schemas"]["Error"] = error_schema();
+    if let Some(paths) = document["paths"].as_object_mut() {
+        for (path, operations) in paths.iter_mut().filter(|(path, _)| path.starts_with("/v1/")) {
+            for operation in operations.as_object_mut().into_iter().flat_map(|operations| operations.values_mut()) {
+                wrap_in_envelope(path, operation);
+            }
+        }
+    }
+    document
+}
+
+/// Puts the envelope around the operation's JSON answer and adds the error answers that every endpoint can give.
+fn wrap_in_envelope(path: &str, operation: &mut Value) {
+    let responses = &mut operation["responses"];
+    if let Some(schema) = responses["200"].pointer_mut("/content/application~1json/schema") {
+        let data = schema.take();
+        *schema = json!({
+            "type": "object",
+            "required": ["code", "message", "request_id", "data"],
+            "properties": {
+                "code": { "type": "integer", "const": ErrorCode::OK.inner() },
+                "message": { "type": "string" },
+                "request_id": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+                "data": data,
+            },
+        });
+    }
+    let mut errors = vec![("400", "A field or the body is wrong; `details` names it."), ("429", "Too many requests.")];
+    if path.starts_with("/v1/server/") || operation.get("security").is_some() || path.ends_with("/login") {
+        errors.push(("401", "The credentials are missing, wrong, expired or revoked."));
+    }
+    errors
+        .push(("503", "Could not be answered now; ask again after `retry_after_ms`. Never a statement about a token."));
+    for (status, description) in errors {
+        let responses = &mut operation["responses"];
+        responses[status] = json!({
+            "description": description,
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+        });
+    }
+}
+
+fn error_schema() -> Value {
+    let codes = known_codes().map(|code| format!("- `{}` {}", code.inner(), meaning(code).message));
+    json!({
+        "type": "object",
+        "required": ["code", "message", "request_id"],
+        "properties": {
+            "code": { "type": "integer", "description": codes.collect::<Vec<_>>().join("\n") },
+            "message": { "type": "string", "description": "Safe to show to a player." },
+            "request_id": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+            "retry_after_ms": { "type": "integer", "description": "Always there with 429 and 503, jittered." },
+            "details": { "type": "object", "additionalProperties": { "type": "string" }, "description": "Field → reason." },
+        },
+    })
+}
+
+/// Every code of the contract, in order.
+pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
+    use ErrorCode as C;
+    [
+        C::INVALID_ARGUMENT,
+        C::MALFORMED_BODY,
+        C::MISSING_CREDENTIALS,
+        C::BAD_SIGNATURE,
+        C::STALE_TIMESTAMP,
+        C::NONCE_REPLAYED,
+        C::WRONG_CREDENTIALS,
+        C::TOKEN_INVALID,
+        C::TOKEN_EXPIRED,
+        C::TOKEN_REVOKED,
+        C::REFRESH_TOKEN_REUSED,
+        C::FORBIDDEN,
+        C::ACCOUNT_BANNED,
+        C::LOGIN_KIND_DISABLED,
+        C::APP_DISABLED,
+        C::NO_SUCH_ROUTE,
+        C::NO_SUCH_ACCOUNT,
+        C::METHOD_NOT_ALLOWED,
+        C::USERNAME_TAKEN,
+        C::BODY_TOO_LARGE,
+        C::UNSUPPORTED_MEDIA_TYPE,
+        C::TOO_MANY_FAILED_LOGINS,
+        C::RATE_LIMITED_ADDRESS,
+        C::RATE_LIMITED_SUBJECT,
+        C::RATE_LIMITED_APP,
+        C::INTERNAL,
+        C::OVERLOADED,
+        C::DEPENDENCY_UNAVAILABLE,
+        C::SHUTTING_DOWN,
+        C::DEADLINE_EXCEEDED,
+    ]
+    .into_iter()
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "player": { "type": "http", "scheme": "bearer", "description": "The player's access token." },
+        "app": { "type": "apiKey", "in": "header", "name": "X-Signature",
+            "description": "With `X-App-Id`, `X-Timestamp` (ms, within 5 minutes) and `X-Nonce` (8-64 characters)." },
+        "basic": { "type": "http", "scheme": "basic", "description": "`app_id:app_secret`." },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_openapi_3_1_and_every_answer_of_v1_is_an_envelope() {
+        let document = document();
+        assert_eq!(document["openapi"], "3.1.0");
+        let verify = &document["paths"]["/v1/server/tokens/verify"]["post"]["responses"];
+        let envelope = &verify["200"]["content"]["application/json"]["schema"]["properties"];
+        assert_eq!(envelope["code"]["const"], 2_000_000);
+        assert!(envelope["data"]["$ref"].as_str().is_some_and(|name| name.ends_with("Verdict")));
+        assert!(verify["503"].is_object());
+    }
+
+    #[test]
+    fn every_reference_in_the_document_leads_somewhere() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(object) => {
+                    if let Some(Value::String(reference)) = object.get("$ref") {
+                        found.push(reference.clone());
+                    }
+                    object.values().for_each(|value| references(value, found));
+                }
+                Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let document = document();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 10);
+        for reference in found {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+        }
+    }
+}

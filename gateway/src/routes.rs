@@ -1,0 +1,125 @@
+//! Every route of the gateway, in one list.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use common::{
+    clock::SharedClock,
+    http::{Routes, SignatureChecks},
+    lifecycle::RequestTasks,
+    shared::SharedState,
+};
+use volo_http::{server::route::Router, utils::Extension};
+
+use crate::{
+    apps::AppDirectory,
+    config::{Config, RouteGroup},
+    endpoints::{documentation, oauth2, sdk, server},
+    nonces::SharedNonces,
+    openapi,
+    upstream::Upstream,
+};
+
+/// What the endpoints share.
+pub(crate) struct Gateway {
+    pub(crate) upstream: Upstream,
+    pub(crate) apps: AppDirectory,
+    pub(crate) optional_part_timeout: Duration,
+    pub(crate) verify_timeout: Duration,
+    pub(crate) openapi_json: Bytes,
+    pub(crate) docs_page: Bytes,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("apps", &self.apps).finish_non_exhaustive()
+    }
+}
+
+/// What the gateway needs from its process.
+#[derive(Clone)]
+pub struct Parts {
+    /// The other roles.
+    pub upstream: Upstream,
+    /// Where the nonces of changing requests are kept, so that each is accepted once by all gateways.
+    pub shared: Arc<dyn SharedState>,
+    /// Tells the time that signatures are compared with.
+    pub clock: SharedClock,
+    /// Tracks refreshes that run beside requests.
+    pub tasks: RequestTasks,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// The router of the groups that `config` asks for.
+pub fn router(config: &Config, parts: Parts) -> Router {
+    let Parts { upstream, shared, clock, tasks } = parts;
+    let apps = AppDirectory::new(upstream.account.clone(), config.app_cache_capacity, tasks);
+    let checks =
+        Arc::new(SignatureChecks { secrets: Arc::new(apps.clone()), nonces: Arc::new(SharedNonces(shared)), clock });
+    let document = openapi::document();
+    let gateway = Arc::new(Gateway {
+        upstream,
+        apps,
+        optional_part_timeout: config.optional_part_timeout,
+        verify_timeout: config.verify_timeout,
+        openapi_json: document.to_string().into(),
+        docs_page: documentation::page::render(&document).into(),
+    });
+    routes(&config.routes).into_router().layer(Extension(gateway)).layer(Extension(checks))
+}
+
+fn routes(groups: &[RouteGroup]) -> Routes {
+    let mut routes = Routes::new();
+    for group in groups {
+        routes = match group {
+            RouteGroup::Sdk => routes
+                .post("/v1/sdk/register", sdk::register::register)
+                .post("/v1/sdk/login", sdk::login::login)
+                .post("/v1/sdk/refresh", sdk::refresh::refresh)
+                .post("/v1/sdk/logout", sdk::logout::logout)
+                .get("/v1/sdk/me", sdk::me::me)
+                .get("/v1/sdk/settings", sdk::settings::settings),
+            RouteGroup::Server => routes
+                .post("/v1/server/tokens/verify", server::verify_token::verify_token)
+                .post("/v1/server/tokens/verify-batch", server::verify_tokens::verify_tokens)
+                .post("/v1/server/sessions/revoke", server::revoke_sessions::revoke_sessions),
+            RouteGroup::Oauth2 => routes.post("/oauth2/introspect", oauth2::introspect::introspect),
+            RouteGroup::Docs => routes
+                .get("/openapi.json", documentation::openapi_json::openapi_json)
+                .get("/docs", documentation::page::page),
+        };
+    }
+    routes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_in_the_contract_and_everything_in_the_contract_is_a_route() {
+        let groups = Config::default().routes;
+        let mut served: Vec<(String, String)> = routes(&groups)
+            .list()
+            .flat_map(|(path, methods)| methods.iter().map(move |method| (method.to_lowercase(), path.to_owned())))
+            .filter(|(method, _)| method != "head")
+            .collect();
+        let document = openapi::document();
+        let mut documented: Vec<(String, String)> = document["paths"]
+            .as_object()
+            .expect("paths")
+            .iter()
+            .flat_map(|(path, operations)| {
+                operations.as_object().expect("operations").keys().map(|method| (method.clone(), path.clone()))
+            })
+            .collect();
+        served.sort();
+        documented.sort();
+        assert_eq!(served, documented);
+    }
+}

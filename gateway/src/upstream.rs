@@ -1,0 +1,80 @@
+//! The calls to the other roles: who they are, how long they may take, and how their failures are answered.
+
+use std::{future::Future, time::Duration};
+
+use common::{
+    context::RequestContext,
+    error_code::{Blame, ErrorCode, PublicError, meaning},
+    rpc::CallError,
+};
+use idl::{account::AccountServiceClient, pay::PayServiceClient, setting::SettingServiceClient};
+use volo_thrift::ClientError;
+
+/// How long a caller waits before it asks again when a role could not answer.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Clients of the other roles. The same types whether a role is in this process or behind the wire.
+#[derive(Clone)]
+pub struct Upstream {
+    /// Identities, sessions, tokens.
+    pub account: AccountServiceClient,
+    /// Settings of apps.
+    pub setting: SettingServiceClient,
+    /// Wallets and orders.
+    pub pay: PayServiceClient,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").finish_non_exhaustive()
+    }
+}
+
+/// Runs `call` with at most `budget` of the time the caller still waits.
+pub(crate) async fn within<T>(budget: Duration, call: impl Future<Output = T>) -> T {
+    match RequestContext::current() {
+        Some(context) => context.within(budget).scope(call).await,
+        None => call.await,
+    }
+}
+
+/// The answer when a question about a token could not be answered.
+///
+/// The one law is held here: only a refusal that account itself made, and that blames the caller, goes out as it is.
+/// A deadline, a lost connection, a fault or a full queue all become "could not tell, ask again".
+pub(crate) fn could_not_tell(error: ClientError) -> PublicError {
+    match CallError::from(error) {
+        CallError::Answered(refusal) if meaning(refusal.code).blame != Blame::Us => refusal,
+        CallError::Answered(_)
+        | CallError::NotSent { .. }
+        | CallError::LostAfterSend { .. }
+        | CallError::DeadlineExceeded
+        | CallError::Internal { .. } => {
+            PublicError::new(ErrorCode::DEPENDENCY_UNAVAILABLE).retry_after(ASK_AGAIN_AFTER)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use volo_thrift::{ApplicationException, ApplicationExceptionKind};
+
+    use super::*;
+
+    #[test]
+    fn whatever_goes_wrong_behind_a_verify_is_an_open_question_and_never_a_verdict() {
+        let faults = [
+            ClientError::Application(ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, "boom")),
+            ClientError::Transport(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into()),
+            ClientError::Transport(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+            ClientError::Biz(volo_thrift::BizError::new(ErrorCode::INTERNAL.inner(), "boom".into())),
+            ClientError::Biz(volo_thrift::BizError::new(ErrorCode::DEADLINE_EXCEEDED.inner(), "late".into())),
+        ];
+        for fault in faults {
+            let shown = format!("{fault:?}");
+            let answer = could_not_tell(fault);
+            assert_eq!(answer.http_status(), 503, "{shown}");
+            assert!(answer.retry_after.is_some(), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What an operator does to apps and keys, without a running service: for the command line.
+//!
+//! Running instances notice by themselves: a new app at once, everything else within the configured intervals.
+
+use common::{
+    clock::{SharedClock, SharedRandom, random_bytes},
+    config::Secret,
+    sql::{Database, SqlError},
+};
+
+use crate::{
+    MasterKey,
+    config::TokenConfig,
+    domain::{field::FieldError, ids::AppId, master_key, master_key::Vault},
+    error::AccountError,
+    keys,
+    store::{
+        apps::{Apps, NotCreated, SealedSecret},
+        token_keys::TokenKeys,
+    },
+};
+
+const LONGEST_NAME: usize = 128;
+
+/// How often an id that another process took meanwhile is replaced by the next one.
+const ID_ATTEMPTS: usize = 10;
+
+/// Changes apps and keys in the database.
+#[derive(Debug)]
+pub struct Admin {
+    database: Database,
+    vault: Vault,
+    clock: SharedClock,
+    random: SharedRandom,
+}
+
+/// An app and its newest secret, which is shown this once.
+#[derive(Clone, Debug)]
+pub struct NewApp {
+    /// The app.
+    pub app_id: i64,
+    /// Signs the app's requests: 64 hexadecimal digits, used as they are written.
+    pub app_secret: Secret,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// An argument is not allowed.
+    #[error(transparent)]
+    Argument(#[from] FieldError),
+    /// There is an app of that id.
+    #[error("app {0} exists already")]
+    AppExists(i64),
+    /// There is no app of that id.
+    #[error("there is no app {0}")]
+    NoSuchApp(i64),
+    /// The platform is full.
+    #[error("{0}")]
+    TooManyApps(String),
+    /// The database did not answer, or not as expected.
+    #[error("the account store can't be changed")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Admin {
+    /// Over an open, migrated database.
+    pub fn new(database: Database, master_key: &MasterKey, clock: SharedClock, random: SharedRandom) -> Self {
+        Self { database, vault: Vault::new(master_key), clock, random }
+    }
+
+    /// Whether there is any app: tells a database in use from a fresh one.
+    pub async fn has_apps(&self) -> Result<bool, AdminError> {
+        Ok(Apps::new(self.database.clone()).any().await?)
+    }
+
+    /// Makes an app that allows every kind of sign-in. Without an id it gets the next free one.
+    pub async fn create_app(&self, name: &str, app_id: Option<i64>) -> Result<NewApp, AdminError> {
+        let name = name.trim();
+        if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+            return Err(FieldError::new("name", "1 to 128 bytes without control characters").into());
+        }
+        let apps = Apps::new(self.database.clone());
+        if let Some(app_id) = app_id {
+            return self.try_create(&apps, name, AppId::parse(app_id)?).await;
+        }
+        let mut attempts = 1;
+        loop {
+            let next = AppId::parse(apps.next_id().await?)?;
+            match self.try_create(&apps, name, next).await {
+                Err(AdminError::AppExists(_)) if attempts < ID_ATTEMPTS => attempts += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Gives an app a new secret. The one before stays good until the next rotation; older ones end now.
+    pub async fn rotate_app_secret(&self, app_id: i64) -> Result<NewApp, AdminError> {
+        let id = AppId::parse(app_id)?;
+        let app_secret = self.new_secret();
+        let apps = Apps::new(self.database.clone());
+        let version = apps.rotate_secret(id, self.clock.now(), |version| self.seal(id, version, &app_secret)).await?;
+        version.ok_or(AdminError::NoSuchApp(app_id))?;
+        Ok(NewApp { app_id, app_secret })
+    }
+
+    /// Adds a key that will sign access tokens once every instance has had time to read it, and deletes the keys that
+    /// no living token needs. Answers the new key's number.
+    pub async fn rotate_token_key(&self, tokens: &TokenConfig) -> Result<u32, AdminError> {
+        let store = TokenKeys::new(self.database.clone());
+        let (announce, longest) = (tokens.key_announce, tokens.access_ttl_max);
+        let id = keys::rotate(&store, &self.vault, announce, longest, &*self.clock, &*self.random).await?;
+        Ok(id.get())
+    }
+
+    async fn try_create(&self, apps: &Apps, name: &str, app_id: AppId) -> Result<NewApp, AdminError> {
+        const FIRST_VERSION: i64 = 1;
+        let app_secret = self.new_secret();
+        let sealed = self.seal(app_id, FIRST_VERSION, &app_secret);
+        let secret = SealedSecret { version: FIRST_VERSION, sealed };
+        match apps.create(app_id, name, &secret, self.clock.now()).await {
+            Ok(()) => Ok(NewApp { app_id: app_id.get(), app_secret }),
+            Err(NotCreated::Exists) => Err(AdminError::AppExists(app_id.get())),
+            Err(error @ NotCreated::TooMany) => Err(AdminError::TooManyApps(error.to_string())),
+            Err(NotCreated::Sql(error)) => Err(error.into()),
+        }
+    }
+
+    fn new_secret(&self) -> Secret {
+        Secret::new(hex::encode(random_bytes::<32>(&*self.random)))
+    }
+
+    fn seal(&self, app_id: AppId, version: i64, secret: &Secret) -> Vec<u8> {
+        let row = master_key::Secret::AppSecret { app_id, version };
+        self.vault.seal(row, secret.expose().as_bytes(), &*self.random)
+    }
+}
+
+impl From<SqlError> for AdminError {
+    fn from(error: SqlError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+impl From<AccountError> for AdminError {
+    fn from(error: AccountError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use idl::account::TokenStatus;
+
+    use super::AdminError;
+    use crate::testing::{Service, config};
+
+    common::on_each_database! {
+        async fn apps_get_ids_of_their_own_or_the_one_that_was_asked_for(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let admin = service.admin();
+            let chosen = admin.create_app("Chosen", Some(7)).await.expect("made");
+            assert_eq!(chosen.app_id, 7);
+            let next = admin.create_app("Next", None).await.expect("made");
+            assert_eq!(next.app_id, service.app_id() + 1);
+            assert_ne!(next.app_secret.expose(), chosen.app_secret.expose());
+            let again = admin.create_app("Chosen", Some(7)).await;
+            assert!(matches!(again, Err(AdminError::AppExists(7))), "{again:?}");
+        }
+
+        async fn many_apps_made_at_once_get_different_ids(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let admin = service.admin();
+            let made = futures_util::future::join_all((0..4).map(|_| admin.create_app("Game", None))).await;
+            let mut ids: Vec<i64> = made.into_iter().map(|app| app.expect("made").app_id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), 4);
+        }
+
+        async fn arguments_that_cannot_work_are_refused(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let admin = service.admin();
+            for (name, app_id) in [("", None), (" ", None), ("a\nb", None), (&*"x".repeat(129), None), ("Game", Some(0))] {
+                let refused = admin.create_app(name, app_id).await;
+                assert!(matches!(refused, Err(AdminError::Argument(_))), "{name:?} {refused:?}");
+            }
+            let unknown = admin.rotate_app_secret(4242).await;
+            assert!(matches!(unknown, Err(AdminError::NoSuchApp(4242))), "{unknown:?}");
+        }
+
+        async fn a_new_token_key_leaves_living_tokens_good_and_old_keys_go_when_theirs_have_expired(
+            database: TestDatabase
+        ) {
+            let service = Service::start(database).await;
+            let (admin, tokens, parts) = (service.admin(), config().tokens, service.account.parts());
+            let old = service.register("ann").await.expect("registered").tokens.access_token;
+            assert_eq!(admin.rotate_token_key(&tokens).await.expect("rotated"), 2);
+            service.clock.advance(tokens.key_announce);
+            parts.keys.refresh(&*parts.clock).await.expect("read");
+            let new = service.register("bob").await.expect("registered").tokens.access_token;
+            assert_eq!(service.status(&old).await, TokenStatus::VALID);
+            assert_eq!(service.status(&new).await, TokenStatus::VALID);
+
+            service.clock.advance(tokens.key_announce + tokens.access_ttl_max);
+            assert_eq!(admin.rotate_token_key(&tokens).await.expect("rotated"), 3);
+            assert_eq!(service.count("SELECT MIN(key_id) FROM account_token_keys").await, 2);
+            parts.keys.refresh(&*parts.clock).await.expect("read");
+            assert_eq!(service.status(&old).await, TokenStatus::INVALID);
+            assert_eq!(service.status(&new).await, TokenStatus::EXPIRED);
+        }
+
+        async fn nothing_that_is_printed_shows_a_secret(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let shown = format!("{:?} {:?}", service.app, service.admin());
+            assert!(!shown.contains(service.app.app_secret.expose()), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The section `account`.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use common::config::{Invalid, Secret, Section};
+use serde::{Deserialize, Serialize};
+
+use crate::hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB};
+
+/// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
+const LONGEST_ACCESS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The account service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the RPC server listens. Never reachable from outside the cluster: the wire is not authenticated.
+    pub listen: SocketAddr,
+    /// 64 hexadecimal digits that everything secret at rest is sealed under, the same on every replica. Losing it loses
+    /// every session and every app secret. Absent in development: generated into `master-key` in the data directory.
+    pub master_key: Option<Secret>,
+    /// Tokens and sessions.
+    pub tokens: TokenConfig,
+    /// Password hashing.
+    pub hash_pool: HashPoolConfig,
+    /// How this instance follows what other instances write.
+    pub follow: FollowConfig,
+    /// Clearing away rows that no longer matter.
+    pub cleanup: CleanupConfig,
+    /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
+    pub profile_sessions: u32,
+}
+
+/// How long tokens and sessions live.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenConfig {
+    /// Lifetime of an access token unless its app says otherwise; each token gets up to 5 % less.
+    #[serde(with = "humantime_serde")]
+    pub access_ttl: Duration,
+    /// No app may ask for a longer lifetime of its access tokens. Revocations are remembered for this long. At most 30 days.
+    #[serde(with = "humantime_serde")]
+    pub access_ttl_max: Duration,
+    /// A session that is not used for this long ends, unless its app says otherwise.
+    #[serde(with = "humantime_serde")]
+    pub refresh_ttl: Duration,
+    /// A session ends after this time however often it is used.
+    #[serde(with = "humantime_serde")]
+    pub session_ttl_max: Duration,
+    /// For this long a used refresh token still yields the same successor. Covers answers lost on mobile networks;
+    /// longer only gives a thief more time.
+    #[serde(with = "humantime_serde")]
+    pub refresh_grace: Duration,
+    /// A new token key signs only this long after it was stored, so that every replica can open its first token.
+    #[serde(with = "humantime_serde")]
+    pub key_announce: Duration,
+}
+
+/// How this instance follows what other instances write.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FollowConfig {
+    /// How often revocations made by other instances are read: how long a revoked token may still pass here.
+    #[serde(with = "humantime_serde")]
+    pub revocations_every: Duration,
+    /// How long the transaction of a revocation may take at most. Rows can become visible out of order by this much;
+    /// must be longer than `sql.statement_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub revocations_overlap: Duration,
+    /// How often apps are read again: how long a change of an app takes to be seen here. A new app is seen at once.
+    #[serde(with = "humantime_serde")]
+    pub apps_every: Duration,
+    /// How often the token keys are read again. Well below `tokens.key_announce`.
+    #[serde(with = "humantime_serde")]
+    pub keys_every: Duration,
+}
+
+/// Clearing away rows that no longer matter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CleanupConfig {
+    /// How often one batch of rows is deleted.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    /// Rows per batch. Protects other writers from waiting behind a long deletion.
+    pub batch: u32,
+    /// How long a session that has ended is kept, so that its owner is still told how it ended.
+    #[serde(with = "humantime_serde")]
+    pub keep_ended_sessions: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9081)),
+            master_key: None,
+            tokens: TokenConfig::default(),
+            hash_pool: HashPoolConfig::default(),
+            follow: FollowConfig::default(),
+            cleanup: CleanupConfig::default(),
+            profile_sessions: 50,
+        }
+    }
+}
+
+impl Default for TokenConfig {
+    fn default() -> Self {
+        Self {
+            access_ttl: Duration::from_secs(2 * 3600),
+            access_ttl_max: Duration::from_secs(24 * 3600),
+            refresh_ttl: Duration::from_secs(30 * 24 * 3600),
+            session_ttl_max: Duration::from_secs(180 * 24 * 3600),
+            refresh_grace: Duration::from_secs(30),
+            key_announce: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for FollowConfig {
+    fn default() -> Self {
+        Self {
+            revocations_every: Duration::from_millis(500),
+            revocations_overlap: Duration::from_secs(15),
+            apps_every: Duration::from_secs(5),
+            keys_every: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Default for CleanupConfig {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(10), batch: 1000, keep_ended_sessions: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+impl Section for Config {
+    const NAME: &'static str = "account";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        if let Some(key) = &self.master_key
+            && crate::MasterKey::parse(key.expose()).is_err()
+        {
+            return Err(Invalid::new("master_key", "must be 64 hexadecimal digits"));
+        }
+        self.tokens.validate()?;
+        self.hash_pool.validate()?;
+        self.follow.validate(&self.tokens)?;
+        self.cleanup.validate()?;
+        if self.profile_sessions == 0 {
+            return Err(Invalid::new("profile_sessions", "must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+impl TokenConfig {
+    fn validate(&self) -> Result<(), Invalid> {
+        for (key, value) in [("tokens.access_ttl", self.access_ttl), ("tokens.refresh_ttl", self.refresh_ttl)] {
+            at_least(key, value, Duration::from_secs(1))?;
+        }
+        let chain = [
+            ("tokens.access_ttl", self.access_ttl, "tokens.access_ttl_max", self.access_ttl_max),
+            ("tokens.access_ttl_max", self.access_ttl_max, "30 days", LONGEST_ACCESS_TTL),
+            ("tokens.refresh_ttl", self.refresh_ttl, "tokens.session_ttl_max", self.session_ttl_max),
+            ("tokens.refresh_grace", self.refresh_grace, "tokens.refresh_ttl", self.refresh_ttl),
+        ];
+        for (key, value, limit_name, limit) in chain {
+            if value > limit {
+                return Err(Invalid::new(key, format!("must not be longer than {limit_name}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HashPoolConfig {
+    fn validate(&self) -> Result<(), Invalid> {
+        if self.memory_kib > MOST_MEMORY_KIB {
+            return Err(Invalid::new("hash_pool.memory_kib", format!("must be at most {MOST_MEMORY_KIB}")));
+        }
+        argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None)
+            .map(drop)
+            .map_err(|reason| Invalid::new("hash_pool", reason.to_string()))
+    }
+}
+
+impl FollowConfig {
+    fn validate(&self, tokens: &TokenConfig) -> Result<(), Invalid> {
+        for (key, value) in [
+            ("follow.revocations_every", self.revocations_every),
+            ("follow.revocations_overlap", self.revocations_overlap),
+            ("follow.apps_every", self.apps_every),
+            ("follow.keys_every", self.keys_every),
+        ] {
+            at_least(key, value, Duration::from_millis(10))?;
+        }
+        if self.keys_every * 2 > tokens.key_announce {
+            return Err(Invalid::new("follow.keys_every", "must be at most half of tokens.key_announce"));
+        }
+        Ok(())
+    }
+}
+
+impl CleanupConfig {
+    fn validate(&self) -> Result<(), Invalid> {
+        at_least("cleanup.every", self.every, Duration::from_millis(10))?;
+        if self.batch == 0 {
+            return Err(Invalid::new("cleanup.batch", "must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+fn at_least(key: &str, value: Duration, least: Duration) -> Result<(), Invalid> {
+    if value < least {
+        return Err(Invalid::new(key, format!("must be at least {least:?}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_value_that_cannot_work_is_refused_by_its_key() {
+        let check = |change: fn(&mut Config), key: &str| {
+            let mut config = Config::default();
+            change(&mut config);
+            assert_eq!(config.validate().map_err(|invalid| invalid.key), Err(key.to_owned()));
+        };
+        check(|config| config.master_key = Some(Secret::new("abc")), "master_key");
+        check(|config| config.tokens.access_ttl = Duration::ZERO, "tokens.access_ttl");
+        check(|config| config.tokens.access_ttl = config.tokens.access_ttl_max * 2, "tokens.access_ttl");
+        check(|config| config.tokens.access_ttl_max = LONGEST_ACCESS_TTL * 2, "tokens.access_ttl_max");
+        check(|config| config.tokens.refresh_ttl = config.tokens.session_ttl_max * 2, "tokens.refresh_ttl");
+        check(|config| config.tokens.refresh_grace = config.tokens.refresh_ttl * 2, "tokens.refresh_grace");
+        check(|config| config.hash_pool.memory_kib = 1, "hash_pool");
+        check(|config| config.hash_pool.memory_kib = MOST_MEMORY_KIB + 1, "hash_pool.memory_kib");
+        check(|config| config.follow.revocations_every = Duration::ZERO, "follow.revocations_every");
+        check(|config| config.follow.keys_every = config.tokens.key_announce, "follow.keys_every");
+        check(|config| config.cleanup.batch = 0, "cleanup.batch");
+        check(|config| config.profile_sessions = 0, "profile_sessions");
+    }
+
+    #[test]
+    fn the_master_key_never_prints() {
+        let config = Config { master_key: Some(Secret::new("ab".repeat(32))), ..Config::default() };
+        assert_eq!(config.validate(), Ok(()));
+        assert!(!format!("{config:?}").contains("abab"));
+    }
+}

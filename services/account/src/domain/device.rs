@@ -1,0 +1,92 @@
+//! Devices: what names one, and the secret that proves a later sign-in comes from the same one.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use common::clock::{Random, random_bytes};
+use subtle::ConstantTimeEq;
+
+use super::field::FieldError;
+
+/// A device as the game client names it: opaque text, 1-128 bytes, no control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceId(String);
+
+impl DeviceId {
+    pub(crate) const LONGEST_BYTES: usize = 128;
+
+    pub(crate) fn parse(raw: &str) -> Result<Self, FieldError> {
+        match raw.len() {
+            0 => Err(FieldError::new("device_id", "empty")),
+            length if length > Self::LONGEST_BYTES => Err(FieldError::new("device_id", "longer than 128 bytes")),
+            _ if raw.chars().any(char::is_control) => Err(FieldError::new("device_id", "has a control character")),
+            _ => Ok(Self(raw.to_owned())),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// 256 random bits, answered once when a device account is made; only its hash is kept.
+pub(crate) struct DeviceSecret([u8; 32]);
+
+impl DeviceSecret {
+    pub(crate) fn generate(random: &dyn Random) -> Self {
+        Self(random_bytes(random))
+    }
+
+    /// As the client keeps it: 64 hex digits.
+    pub(crate) fn reveal(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// What is stored: a plain SHA-256, in hex, is enough, because 256 random bits cannot be guessed.
+    pub(crate) fn hash(&self) -> String {
+        hash(&self.reveal())
+    }
+
+    /// Is what a client presents the secret that was stored as `stored`? Any text is hashed, so that nothing about its
+    /// form is told apart; compares in constant time.
+    pub(crate) fn matches(presented: &str, stored: &str) -> bool {
+        hash(presented).as_bytes().ct_eq(stored.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for DeviceSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceSecret(<redacted>)")
+    }
+}
+
+fn hash(text: &str) -> String {
+    hex::encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::clock::testing::SeededRandom;
+
+    use super::*;
+
+    #[test]
+    fn a_device_id_is_1_to_128_bytes_without_control_characters() {
+        assert!(DeviceId::parse("x").is_ok());
+        assert!(DeviceId::parse(&"x".repeat(128)).is_ok());
+        for bad in ["", "a\nb", "a\u{7f}", &"x".repeat(129)] {
+            assert_eq!(DeviceId::parse(bad).map_err(|error| error.field), Err("device_id"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_secret_that_was_answered_matches_its_hash() {
+        let random = SeededRandom::new(1);
+        let (secret, other) = (DeviceSecret::generate(&random), DeviceSecret::generate(&random));
+        let stored = secret.hash();
+        assert!(DeviceSecret::matches(&secret.reveal(), &stored));
+        for wrong in [other.reveal(), secret.reveal().to_uppercase(), String::new(), stored.clone()] {
+            assert!(!DeviceSecret::matches(&wrong, &stored), "{wrong}");
+        }
+    }
+}

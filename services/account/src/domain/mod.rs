@@ -1,0 +1,30 @@
+//! The rules of identities, sessions and tokens, as functions of values.
+//!
+//! Time, randomness and storage come in as arguments. Nothing here knows tokio, SQL, RPC or HTTP.
+//!
+//! In reading order:
+//! - [`ids`]: account, app and session identifiers.
+//! - [`field`]: what a refused field is called and why it was refused.
+//! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
+//! - [`app`]: what an app allows.
+//! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
+//! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
+//! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
+//! - [`revocation`]: which tokens no longer count.
+
+pub(crate) mod access_token;
+pub(crate) mod app;
+pub(crate) mod cipher;
+pub(crate) mod client;
+pub(crate) mod credential;
+pub(crate) mod device;
+pub(crate) mod field;
+pub(crate) mod ids;
+pub(crate) mod key_ring;
+pub(crate) mod master_key;
+pub(crate) mod password;
+pub(crate) mod refresh_token;
+pub(crate) mod revocation;
+pub(crate) mod rotation;
+pub(crate) mod username;
+pub(crate) mod verdict;

@@ -1,0 +1,60 @@
+//! What an opened token is worth to the app that asks.
+
+use common::clock::Timestamp;
+
+use super::{access_token::Claims, ids::AppId, revocation::RevocationIndex};
+
+/// The authoritative answers about a token that opened. There is no value for "could not tell".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Valid,
+    Expired,
+    Revoked,
+    /// Another app's token: the asking app learns nothing else about it.
+    Foreign,
+}
+
+/// Judges `claims` for `app_id` at `now`.
+///
+/// Expiry comes before revocation: a revocation is forgotten once every token it concerns has expired, and an answer
+/// must not change from one to the other then.
+pub(crate) fn judge(claims: &Claims<'_>, app_id: AppId, revocations: &RevocationIndex, now: Timestamp) -> Verdict {
+    if claims.app_id != app_id {
+        return Verdict::Foreign;
+    }
+    if now >= claims.expires_at() {
+        return Verdict::Expired;
+    }
+    if revocations.covers(claims) {
+        return Verdict::Revoked;
+    }
+    Verdict::Valid
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{access_token::tests::claims, revocation::Revocation};
+
+    #[test]
+    fn a_token_is_good_until_the_moment_it_expires_and_only_for_its_app() {
+        let (claims, none) = (claims(), RevocationIndex::default());
+        let last_moment = claims.expires_at().minus(Duration::from_millis(1));
+        assert_eq!(judge(&claims, claims.app_id, &none, last_moment), Verdict::Valid);
+        assert_eq!(judge(&claims, claims.app_id, &none, claims.expires_at()), Verdict::Expired);
+        let other = AppId::parse(8).expect("in range");
+        for now in [last_moment, claims.expires_at()] {
+            assert_eq!(judge(&claims, other, &none, now), Verdict::Foreign);
+        }
+    }
+
+    #[test]
+    fn a_revoked_token_is_revoked_until_it_expires_anyway() {
+        let (claims, index) = (claims(), RevocationIndex::default());
+        index.apply(Revocation::Session(claims.session_id), claims.expires_at());
+        assert_eq!(judge(&claims, claims.app_id, &index, claims.issued_at), Verdict::Revoked);
+        assert_eq!(judge(&claims, claims.app_id, &index, claims.expires_at()), Verdict::Expired);
+    }
+}

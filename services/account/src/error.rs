@@ -1,0 +1,102 @@
+//! What a call can end with: one variant per thing its caller can do something about.
+
+use common::{
+    error_code::{ErrorCode, PublicError},
+    rpc::Refusal,
+    sql::{Contention, SqlError},
+};
+
+use crate::{domain::field::FieldError, hash_pool::HashError};
+
+/// Why a call was refused or failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum AccountError {
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    #[error("no such user, or the wrong password or device secret")]
+    WrongCredentials,
+    #[error("the username is taken")]
+    UsernameTaken,
+    #[error("the app is disabled")]
+    AppDisabled,
+    #[error("the app does not allow this kind of sign-in")]
+    LoginKindDisabled,
+    #[error("the token is not one of ours")]
+    TokenInvalid,
+    #[error("the token has expired")]
+    TokenExpired,
+    #[error("the token was revoked")]
+    TokenRevoked,
+    #[error("the refresh token was used before")]
+    RefreshTokenReused,
+    #[error("there is no such account")]
+    NoSuchAccount,
+    /// Could not tell: the token names a key newer than what this instance has been able to read.
+    #[error("the token names a key that this instance has not read yet")]
+    KeyRingBehind,
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    /// A row that this version cannot have written.
+    #[error("a stored value can't be read: {0}")]
+    Damaged(&'static str),
+}
+
+impl Refusal for AccountError {
+    fn public(&self) -> PublicError {
+        let code = match self {
+            Self::Field(FieldError { field, reason }) => return PublicError::invalid(*field, *reason),
+            Self::Hash(HashError::Full { retry_after }) => {
+                return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
+            }
+            Self::Sql(error) => return error.public(),
+            Self::WrongCredentials => ErrorCode::WRONG_CREDENTIALS,
+            Self::UsernameTaken => ErrorCode::USERNAME_TAKEN,
+            Self::AppDisabled => ErrorCode::APP_DISABLED,
+            Self::LoginKindDisabled => ErrorCode::LOGIN_KIND_DISABLED,
+            Self::TokenInvalid => ErrorCode::TOKEN_INVALID,
+            Self::TokenExpired => ErrorCode::TOKEN_EXPIRED,
+            Self::TokenRevoked => ErrorCode::TOKEN_REVOKED,
+            Self::RefreshTokenReused => ErrorCode::REFRESH_TOKEN_REUSED,
+            Self::NoSuchAccount => ErrorCode::NO_SUCH_ACCOUNT,
+            Self::KeyRingBehind => ErrorCode::DEPENDENCY_UNAVAILABLE,
+            Self::Hash(HashError::Expired) => ErrorCode::DEADLINE_EXCEEDED,
+            Self::Hash(HashError::Failed) | Self::Damaged(_) => ErrorCode::INTERNAL,
+        };
+        PublicError::new(code)
+    }
+}
+
+impl Contention for AccountError {
+    fn is_contention(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.is_contention())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_told_is_never_a_verdict_on_the_token() {
+        for error in [
+            AccountError::KeyRingBehind,
+            AccountError::Hash(HashError::Full { retry_after: Duration::from_secs(2) }),
+            AccountError::Hash(HashError::Expired),
+            AccountError::Hash(HashError::Failed),
+            AccountError::Damaged("x"),
+            AccountError::Sql(SqlError::QueueFull),
+        ] {
+            assert!(error.public().http_status() >= 500, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_full_hash_queue_says_when_to_come_back() {
+        let public = AccountError::Hash(HashError::Full { retry_after: Duration::from_secs(2) }).public();
+        assert_eq!((public.code, public.retry_after), (ErrorCode::OVERLOADED, Some(Duration::from_secs(2))));
+    }
+}

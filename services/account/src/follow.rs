@@ -1,0 +1,168 @@
+//! What runs beside the requests: following other instances, and clearing away.
+//!
+//! Nothing here can fail for good. While the database is away the service answers from what it knows; each task says
+//! once that it is behind, and once that it has caught up.
+
+use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
+
+use tokio::time::MissedTickBehavior;
+
+use crate::Account;
+
+/// A task that runs as long as the service does. It never ends by itself.
+pub struct Background {
+    /// What it is called in logs.
+    pub name: &'static str,
+    /// The task.
+    pub run: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Background").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Account {
+    /// The tasks that the process has to run while the service answers.
+    pub fn background(&self) -> Vec<Background> {
+        let config = &self.parts().config;
+        vec![
+            self.repeat("account-revocations", config.follow.revocations_every, follow_revocations),
+            self.repeat("account-apps", config.follow.apps_every, follow_apps),
+            self.repeat("account-keys", config.follow.keys_every, follow_keys),
+            self.repeat("account-cleanup", config.cleanup.every, clean_up),
+        ]
+    }
+
+    fn repeat<F>(&self, name: &'static str, every: Duration, step: fn(Account) -> F) -> Background
+    where
+        F: Future<Output = StepOutcome> + Send + 'static,
+    {
+        let account = self.clone();
+        let run = async move {
+            let mut ticks = tokio::time::interval(every);
+            // After a stall the next run is a whole interval away: catching up on missed ticks would only hammer a
+            // database that has just come back.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut behind = false;
+            loop {
+                ticks.tick().await;
+                let outcome = step(account.clone()).await;
+                match &outcome {
+                    Err(error) if !behind => tracing::warn!(task = name, %error, "is behind and goes on trying"),
+                    Ok(()) if behind => tracing::info!(task = name, "has caught up"),
+                    Ok(()) | Err(_) => {}
+                }
+                behind = outcome.is_err();
+            }
+        };
+        Background { name, run: Box::pin(run) }
+    }
+}
+
+type StepOutcome = Result<(), Box<dyn Error + Send + Sync>>;
+
+async fn follow_revocations(account: Account) -> StepOutcome {
+    let parts = account.parts();
+    Ok(parts.revocations.follow(&*parts.clock).await?)
+}
+
+async fn follow_apps(account: Account) -> StepOutcome {
+    Ok(account.parts().apps.refresh().await?)
+}
+
+async fn follow_keys(account: Account) -> StepOutcome {
+    let parts = account.parts();
+    Ok(parts.keys.refresh(&*parts.clock).await?)
+}
+
+async fn clean_up(account: Account) -> StepOutcome {
+    let parts = account.parts();
+    let (now, limits) = (parts.clock.now(), &parts.config.cleanup);
+    parts.cleanup.revocations(now, limits.batch).await?;
+    parts.cleanup.sessions(now.minus(limits.keep_ended_sessions), limits.batch).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use idl::account::TokenStatus;
+    use tokio::task::JoinSet;
+
+    use super::clean_up;
+    use crate::testing::{PASSWORD, Service, config, status_on};
+
+    common::on_each_database! {
+        async fn a_running_instance_learns_of_revocations_by_itself(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let mut quick = config();
+            quick.follow.revocations_every = Duration::from_millis(10);
+            let other = service.replica_with(quick).await;
+            let mut tasks = JoinSet::new();
+            for background in other.background() {
+                tasks.spawn(background.run);
+            }
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            service.logout(&tokens.access_token, true).await.expect("signed out");
+            let learned = async {
+                while status_on(&other, service.app_id(), &tokens.access_token).await != TokenStatus::REVOKED {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), learned).await.expect("it learns of it");
+            assert!(tasks.try_join_next().is_none(), "no task ends by itself");
+        }
+
+        async fn rows_are_cleared_away_once_nobody_needs_them(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let (tokens, keep) = (config().tokens, config().cleanup.keep_ended_sessions);
+            let ended = service.register("ann").await.expect("registered").tokens;
+            service.logout(&ended.access_token, false).await.expect("ended");
+            clean_up(service.account.clone()).await.expect("cleared");
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_revocations").await, 1);
+
+            service.clock.advance(tokens.access_ttl_max + Duration::from_secs(60));
+            clean_up(service.account.clone()).await.expect("cleared");
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_revocations").await, 0);
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, 1);
+
+            service.clock.advance(tokens.refresh_ttl + keep);
+            service.login("ann", PASSWORD).await.expect("signed in");
+            clean_up(service.account.clone()).await.expect("cleared");
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, 1);
+        }
+
+        async fn a_batch_bounds_what_one_run_deletes(database: TestDatabase) {
+            let mut config = config();
+            config.cleanup.batch = 2;
+            let service = Service::start_with(database, config.clone()).await;
+            service.register("ann").await.expect("registered");
+            for _ in 0..4 {
+                service.login("ann", PASSWORD).await.expect("signed in");
+            }
+            service.clock.advance(config.tokens.refresh_ttl + config.cleanup.keep_ended_sessions);
+            for left in [3, 1, 0, 0] {
+                clean_up(service.account.clone()).await.expect("cleared");
+                assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, left);
+            }
+        }
+
+        async fn a_token_of_a_session_in_the_index_stays_revoked_until_it_expires(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            service.logout(&tokens.access_token, false).await.expect("ended");
+            let parts = service.account.parts();
+            let verdict = service.verify(&tokens.access_token).await.expect("a verdict");
+            let lifetime = verdict.expires_at.expect("told") - verdict.issued_at.expect("told");
+            service.clock.advance(Duration::from_millis(lifetime.cast_unsigned() - 1));
+            parts.revocations.follow(&*parts.clock).await.expect("read");
+            assert_eq!(service.status(&tokens.access_token).await, TokenStatus::REVOKED);
+            service.clock.advance(config().tokens.access_ttl_max);
+            parts.revocations.follow(&*parts.clock).await.expect("read");
+            assert_eq!(parts.revocations.index().len(), 0);
+        }
+    }
+}

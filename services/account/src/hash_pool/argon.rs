@@ -1,0 +1,121 @@
+//! The work itself: one Argon2id (RFC 9106) hash, and comparing one. Blocks for as long as it takes.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, PasswordHash, Salt},
+    },
+};
+use subtle::ConstantTimeEq;
+use tokio::sync::oneshot;
+
+use super::{HashError, HashPoolConfig};
+use crate::domain::password::Password;
+
+const OUTPUT_LENGTH: usize = 32;
+
+/// No hash takes more memory than this, 1 GiB: neither one that is configured nor one that is stored, which could
+/// otherwise take the process down.
+pub(crate) const MOST_MEMORY_KIB: u32 = 1 << 20;
+
+/// What a thread is asked to do, and where it answers.
+pub(super) enum Work {
+    Hash { password: Password, salt: [u8; 16], answer: oneshot::Sender<Result<String, HashError>> },
+    Verify { password: Password, stored: Arc<str>, answer: oneshot::Sender<Result<bool, HashError>> },
+}
+
+/// One thread's hasher. Keeps its memory from hash to hash: giving 19 MiB back and fetching it again costs half a
+/// millisecond.
+#[derive(Clone)]
+pub(super) struct Hasher {
+    params: Params,
+    memory: Vec<Block>,
+}
+
+impl Work {
+    /// Nobody waits for the answer any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Hash { answer, .. } => answer.is_closed(),
+            Self::Verify { answer, .. } => answer.is_closed(),
+        }
+    }
+
+    /// Answers without having done it.
+    pub(super) fn refuse(self, error: HashError) {
+        match self {
+            Self::Hash { answer, .. } => reply(answer, Err(error)),
+            Self::Verify { answer, .. } => reply(answer, Err(error)),
+        }
+    }
+
+    /// Does it, calls `done`, and answers.
+    pub(super) fn run(self, hasher: &mut Hasher, done: impl FnOnce()) {
+        match self {
+            Self::Hash { password, salt, answer } => {
+                let hashed = hasher.hash(password.as_bytes(), &salt);
+                done();
+                reply(answer, hashed.map_err(|_| HashError::Failed));
+            }
+            Self::Verify { password, stored, answer } => {
+                let matches = hasher.verify(password.as_bytes(), &stored);
+                done();
+                reply(answer, matches.ok_or(HashError::Failed));
+            }
+        }
+    }
+}
+
+/// That nobody waits for the answer any more is fine.
+fn reply<T>(answer: oneshot::Sender<T>, value: T) {
+    let _ = answer.send(value);
+}
+
+impl Hasher {
+    pub(super) fn new(config: &HashPoolConfig) -> Result<Self, argon2::Error> {
+        let params = Params::new(config.memory_kib, config.iterations, config.parallelism, Some(OUTPUT_LENGTH))?;
+        Ok(Self { params, memory: Vec::new() })
+    }
+
+    /// The hash as a PHC string, with its parameters and salt.
+    pub(super) fn hash(&mut self, password: &[u8], salt: &[u8; 16]) -> password_hash::Result<String> {
+        let mut output = [0; OUTPUT_LENGTH];
+        let params = self.params.clone();
+        self.fill(password, salt, &mut output, params.clone())?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&params)?,
+            salt: Some(Salt::new(salt)?),
+            hash: Some(Output::new(&output)?),
+        };
+        Ok(hash.to_string())
+    }
+
+    /// `None`: `stored` is not an Argon2id hash this process would compute.
+    fn verify(&mut self, password: &[u8], stored: &str) -> Option<bool> {
+        let stored = PasswordHash::new(stored).ok()?;
+        let params = Params::try_from(&stored).ok()?;
+        let version = stored.version.and_then(|version| Version::try_from(version).ok());
+        let readable = stored.algorithm == Algorithm::Argon2id.ident() && version == Some(Version::V0x13);
+        if !readable || params.m_cost() > MOST_MEMORY_KIB {
+            return None;
+        }
+        let (salt, expected) = (stored.salt?, stored.hash?);
+        let mut output = vec![0; expected.len()];
+        self.fill(password, &salt, &mut output, params).ok()?;
+        Some(output.ct_eq(expected.as_bytes()).into())
+    }
+
+    fn fill(&mut self, password: &[u8], salt: &[u8], output: &mut [u8], params: Params) -> Result<(), argon2::Error> {
+        let blocks = params.block_count();
+        if self.memory.len() < blocks {
+            self.memory.resize(blocks, Block::new());
+        }
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        argon.hash_password_into_with_memory(password, salt, output, &mut self.memory[..blocks])
+    }
+}

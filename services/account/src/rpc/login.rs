@@ -1,0 +1,196 @@
+//! `Login`: a session for whoever proves to be its account, by password or by device.
+
+use idl::account::{DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin};
+
+use super::{
+    client,
+    register::{FIRST_EPOCH, new_account_id},
+};
+use crate::{
+    domain::{
+        app::App,
+        client::Client,
+        device::{DeviceId, DeviceSecret},
+        ids::AccountId,
+        password::Password,
+        username::Username,
+    },
+    error::AccountError,
+    service::Parts,
+    sign_in,
+    store::accounts::{Creation, CredentialName},
+};
+
+pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginResponse, AccountError> {
+    let client = client::parse(&request.client)?;
+    match request.proof {
+        LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client).await,
+        LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client).await,
+    }
+}
+
+async fn with_password(
+    parts: &Parts,
+    app_id: i64,
+    proof: PasswordLogin,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    let username = Username::parse(&proof.username)?;
+    let password = Password::present(&proof.password)?;
+    let app = parts.apps.enabled(app_id).await?;
+    if !app.policy.password_login {
+        return Err(AccountError::LoginKindDisabled);
+    }
+    let stored = parts.accounts.credential(CredentialName::Password(&username)).await?;
+    // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
+    let right = parts.hash_pool.verify(password, stored.as_ref().map(|stored| stored.secret.as_str())).await?;
+    match stored {
+        Some(stored) if right => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
+        _ => Err(AccountError::WrongCredentials),
+    }
+}
+
+async fn with_device(
+    parts: &Parts,
+    app_id: i64,
+    proof: DeviceLogin,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    let device_id = DeviceId::parse(&proof.device_id)?;
+    let app = parts.apps.enabled(app_id).await?;
+    if !app.policy.device_login {
+        return Err(AccountError::LoginKindDisabled);
+    }
+    let stored = parts.accounts.credential(CredentialName::Device(app.app_id, &device_id)).await?;
+    let client = Client { device_id: Some(device_id.clone()), ..client };
+    match (stored, proof.device_secret) {
+        (Some(stored), Some(presented)) if DeviceSecret::matches(&presented, &stored.secret) => {
+            sign_in(parts, &app, stored.account_id, stored.epoch, client).await
+        }
+        (None, None) => create_guest(parts, &app, &device_id, client).await,
+        // A device that is known needs its secret; a secret for a device that is not known can't be right.
+        _ => Err(AccountError::WrongCredentials),
+    }
+}
+
+/// The first sign-in of a device. Of two at once, one makes the account and is told the secret; the other one is, from
+/// that moment, a sign-in without the secret.
+async fn create_guest(
+    parts: &Parts,
+    app: &App,
+    device_id: &DeviceId,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    let secret = DeviceSecret::generate(&*parts.random);
+    let beginning = sign_in::begin(parts, app, new_account_id(parts).await?, FIRST_EPOCH, client);
+    let name = CredentialName::Device(app.app_id, device_id);
+    match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
+        Creation::NameTaken => Err(AccountError::WrongCredentials),
+        Creation::Created => Ok(LoginResponse {
+            tokens: beginning.tokens(parts, app),
+            is_new_account: true,
+            device_secret: Some(secret.reveal().into()),
+        }),
+    }
+}
+
+async fn sign_in(
+    parts: &Parts,
+    app: &App,
+    account_id: AccountId,
+    epoch: u32,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    let beginning = sign_in::begin(parts, app, account_id, epoch, client);
+    parts.sessions.begin(&beginning.session).await?;
+    Ok(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: false, device_secret: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use common::error_code::ErrorCode;
+    use idl::account::TokenStatus;
+
+    use crate::testing::{PASSWORD, Service, code, device_proof, field};
+
+    common::on_each_database! {
+        async fn the_right_password_signs_in_to_the_same_account_in_a_new_session(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let registered = service.register("Ann").await.expect("registered");
+            let again = service.login("ａｎｎ", PASSWORD).await.expect("signed in");
+            assert!(!again.is_new_account);
+            assert_eq!(again.tokens.account_id, registered.tokens.account_id);
+            assert_ne!(again.tokens.session_id, registered.tokens.session_id);
+            assert_eq!(service.status(&again.tokens.access_token).await, TokenStatus::VALID);
+        }
+
+        async fn a_wrong_password_and_an_unknown_name_are_one_answer(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            let wrong = service.login("ann", "wrong").await.expect_err("refused");
+            let unknown = service.login("bob", PASSWORD).await.expect_err("refused");
+            assert_eq!(wrong.code, ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(wrong, unknown);
+        }
+
+        async fn an_over_long_password_is_refused_by_name(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let refused = field(service.login("ann", &"x".repeat(257)).await);
+            assert_eq!(refused, (ErrorCode::INVALID_ARGUMENT, "password".to_owned()));
+        }
+
+        async fn a_device_gets_an_account_once_and_needs_its_secret_from_then_on(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let first = service.device_login("phone", None).await.expect("a guest");
+            assert!(first.is_new_account);
+            let secret = first.device_secret.expect("answered once");
+            let again = service.device_login("phone", Some(&secret)).await.expect("signed in");
+            assert_eq!(again.tokens.account_id, first.tokens.account_id);
+            assert!(!again.is_new_account && again.device_secret.is_none());
+            for (device, wrong) in [("phone", None), ("phone", Some("wrong")), ("never seen", Some(&*secret))] {
+                assert_eq!(code(service.device_login(device, wrong).await), ErrorCode::WRONG_CREDENTIALS, "{device}");
+            }
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, 1);
+        }
+
+        async fn two_first_sign_ins_of_a_device_at_once_make_one_account(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let attempts = futures_util::future::join_all((0..8).map(|_| service.device_login("phone", None))).await;
+            assert_eq!(attempts.iter().filter(|attempt| attempt.is_ok()).count(), 1);
+            for lost in attempts.into_iter().filter(Result::is_err) {
+                assert_eq!(code(lost), ErrorCode::WRONG_CREDENTIALS);
+            }
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, 1);
+        }
+
+        async fn device_ids_that_differ_in_case_or_trailing_space_are_different_devices(database: TestDatabase) {
+            let service = Service::start(database).await;
+            for device in ["phone", "Phone", "phone "] {
+                assert!(service.device_login(device, None).await.expect("a guest").is_new_account, "{device:?}");
+            }
+        }
+
+        async fn a_device_is_known_to_each_app_separately_and_a_username_to_all(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let here = service.device_login("phone", None).await.expect("a guest");
+            let other = service.admin().create_app("Other", None).await.expect("made").app_id;
+            let there = service.login_by(other, device_proof("phone", None)).await.expect("a guest");
+            assert_ne!(here.tokens.account_id, there.tokens.account_id);
+        }
+
+        async fn a_busy_hash_pool_is_never_a_wrong_password(database: TestDatabase) {
+            let mut config = crate::testing::config();
+            config.hash_pool.queue = std::num::NonZeroUsize::MIN;
+            config.hash_pool.memory_kib = 19_456;
+            let service = Service::start_with(database, config).await;
+            service.register("ann").await.expect("registered");
+            let attempts = futures_util::future::join_all((0..32).map(|_| service.login("ann", PASSWORD))).await;
+            let refused: Vec<_> = attempts.into_iter().filter_map(Result::err).collect();
+            assert!(!refused.is_empty());
+            for refusal in refused {
+                assert_eq!(refusal.code, ErrorCode::OVERLOADED);
+                assert!(refusal.retry_after.is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The RPC methods, one file each: from the wire to the domain and back, with their tests.
+//!
+//! [`bearer`] and [`client`] read what several methods are sent.
+
+pub(crate) mod bearer;
+pub(crate) mod client;
+pub(crate) mod get_app;
+pub(crate) mod get_profile;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod revoke_sessions;
+pub(crate) mod verify_token;
+pub(crate) mod verify_tokens;

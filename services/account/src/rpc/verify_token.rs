@@ -1,0 +1,165 @@
+//! `VerifyToken`: is this token still good?
+//!
+//! Answers from memory: opens the token, looks at the revocations, answers. There is nothing to wait for, so this is not
+//! even an async function.
+
+use idl::account::{TokenStatus, TokenVerdict, VerifyTokenRequest};
+use pilota::FastStr;
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+use crate::{
+    domain::{
+        access_token::{Buffer, Claims},
+        ids::AppId,
+        verdict::{self, Verdict},
+    },
+    error::AccountError,
+    service::Parts,
+};
+
+pub(crate) fn verify_token(parts: &Parts, request: &VerifyTokenRequest) -> Result<TokenVerdict, AccountError> {
+    judge(parts, AppId::parse(request.app_id)?, &request.token)
+}
+
+/// The answer for one token. An error only when it can't be told, whatever the token is.
+pub(super) fn judge(parts: &Parts, app_id: AppId, token: &str) -> Result<TokenVerdict, AccountError> {
+    let (mut buffer, now) = (Buffer::default(), parts.clock.now());
+    let Some(claims) = parts.keys.open(token, &mut buffer, now)? else {
+        return Ok(parts.verdicts.count(invalid()));
+    };
+    let verdict = match verdict::judge(&claims, app_id, parts.revocations.index(), now) {
+        Verdict::Valid => describe(TokenStatus::VALID, &claims),
+        Verdict::Expired => describe(TokenStatus::EXPIRED, &claims),
+        Verdict::Revoked => describe(TokenStatus::REVOKED, &claims),
+        Verdict::Foreign => invalid(),
+    };
+    Ok(parts.verdicts.count(verdict))
+}
+
+fn invalid() -> TokenVerdict {
+    TokenVerdict { status: TokenStatus::INVALID, ..TokenVerdict::default() }
+}
+
+fn describe(status: TokenStatus, claims: &Claims<'_>) -> TokenVerdict {
+    TokenVerdict {
+        status,
+        account_id: Some(claims.account_id.get()),
+        session_id: Some(FastStr::new(claims.session_id.encode(&mut [0; 36]))),
+        app_id: Some(claims.app_id.get()),
+        issued_at: Some(claims.issued_at.as_millis()),
+        expires_at: Some(claims.expires_at().as_millis()),
+        channel: claims.channel.map(FastStr::new),
+        device_id: claims.device_id.map(FastStr::new),
+    }
+}
+
+/// Verdicts by status; the handles are looked up once.
+#[derive(Debug)]
+pub(crate) struct VerdictMetrics {
+    valid: IntCounter,
+    expired: IntCounter,
+    revoked: IntCounter,
+    invalid: IntCounter,
+}
+
+impl VerdictMetrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new("playgate_token_verdicts_total", "Tokens judged, by verdict.");
+        let verdicts = IntCounterVec::new(opts, &["status"])?;
+        registry.register(Box::new(verdicts.clone()))?;
+        Ok(Self {
+            valid: verdicts.with_label_values(&["valid"]),
+            expired: verdicts.with_label_values(&["expired"]),
+            revoked: verdicts.with_label_values(&["revoked"]),
+            invalid: verdicts.with_label_values(&["invalid"]),
+        })
+    }
+
+    fn count(&self, verdict: TokenVerdict) -> TokenVerdict {
+        match verdict.status {
+            TokenStatus::VALID => self.valid.inc(),
+            TokenStatus::EXPIRED => self.expired.inc(),
+            TokenStatus::REVOKED => self.revoked.inc(),
+            _ => self.invalid.inc(),
+        }
+        verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use common::error_code::ErrorCode;
+    use idl::account::{TokenStatus, TokenVerdict};
+
+    use crate::testing::{Service, code, status_on};
+
+    const NOTHING_ELSE: TokenVerdict = TokenVerdict {
+        status: TokenStatus::INVALID,
+        account_id: None,
+        session_id: None,
+        app_id: None,
+        issued_at: None,
+        expires_at: None,
+        channel: None,
+        device_id: None,
+    };
+
+    common::on_each_database! {
+        async fn a_token_is_valid_until_it_expires(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            let verdict = service.verify(&tokens.access_token).await.expect("a verdict");
+            let issued_at = verdict.issued_at.expect("told");
+            let lifetime = Duration::from_millis((tokens.access_expires_at - issued_at).cast_unsigned());
+            assert!(lifetime <= Duration::from_secs(7200) && lifetime >= Duration::from_secs(6840), "{lifetime:?}");
+            service.clock.advance(lifetime - Duration::from_millis(1));
+            assert_eq!(service.status(&tokens.access_token).await, TokenStatus::VALID);
+            service.clock.advance(Duration::from_millis(1));
+            let expired = service.verify(&tokens.access_token).await.expect("a verdict");
+            assert_eq!(expired, TokenVerdict { status: TokenStatus::EXPIRED, ..verdict });
+        }
+
+        async fn what_is_not_this_apps_token_is_invalid_and_tells_nothing_else(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            let other = service.admin().create_app("Other", None).await.expect("made").app_id;
+            assert_eq!(status_on(&service.account, other, &tokens.access_token).await, TokenStatus::INVALID);
+            for token in ["", "pg1.", "garbage", &"A".repeat(1 << 20), &tokens.refresh_token, &tokens.access_token[1..]] {
+                assert_eq!(service.verify(token).await, Ok(NOTHING_ELSE));
+            }
+        }
+
+        async fn a_good_token_stays_good_while_the_database_is_away(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            service.database.close().await;
+            assert_eq!(service.status(&tokens.access_token).await, TokenStatus::VALID);
+            assert_eq!(service.status("garbage").await, TokenStatus::INVALID);
+            let unavailable = ErrorCode::DEPENDENCY_UNAVAILABLE;
+            assert_eq!(code(service.refresh(&tokens.refresh_token).await), unavailable);
+            assert_eq!(code(service.login("ann", crate::testing::PASSWORD).await), unavailable);
+            assert_eq!(code(service.logout(&tokens.access_token, false).await), unavailable);
+            assert_eq!(service.status(&tokens.access_token).await, TokenStatus::VALID);
+        }
+
+        async fn a_token_of_a_key_not_read_yet_is_an_open_question_and_then_good(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let behind = service.replica().await;
+            let config = crate::testing::config().tokens;
+            service.admin().rotate_token_key(&config).await.expect("rotated");
+            service.clock.advance(config.key_announce);
+            service.account.parts().keys.refresh(&*service.clock).await.expect("read");
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            let request = || idl::account::VerifyTokenRequest {
+                app_id: service.app_id(),
+                token: tokens.access_token.clone(),
+            };
+            let answer = idl::account::AccountService::verify_token(&behind, request()).await;
+            assert_eq!(code(crate::testing::public(answer)), ErrorCode::DEPENDENCY_UNAVAILABLE);
+            behind.parts().keys.refresh(&*service.clock).await.expect("read");
+            assert_eq!(status_on(&behind, service.app_id(), &tokens.access_token).await, TokenStatus::VALID);
+        }
+    }
+}

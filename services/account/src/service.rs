@@ -1,0 +1,122 @@
+//! The service: its parts, and its methods as the RPC contract names them.
+
+use std::{fmt, sync::Arc};
+
+use common::{
+    clock::{SharedClock, SharedRandom},
+    rpc::answer,
+    sql::Segments,
+};
+use idl::account::{
+    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, LoginRequest, LoginResponse,
+    LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
+    RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+};
+use volo_thrift::ServerError;
+
+use crate::{
+    apps::Apps,
+    config::Config,
+    domain::master_key::Vault,
+    hash_pool::HashPool,
+    keys::Keys,
+    revocations::{self, Revocations},
+    rpc,
+    rpc::verify_token::VerdictMetrics,
+    store::{
+        accounts::Accounts,
+        cleanup::Cleanup,
+        sessions::{Ended, Ending, Sessions},
+    },
+};
+
+/// The account service, ready to answer. Cheap to clone.
+#[derive(Clone)]
+pub struct Account {
+    parts: Arc<Parts>,
+}
+
+/// What the methods work with.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) clock: SharedClock,
+    pub(crate) random: SharedRandom,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) keys: Keys,
+    pub(crate) apps: Apps,
+    pub(crate) revocations: Revocations,
+    pub(crate) hash_pool: HashPool,
+    pub(crate) account_ids: Segments,
+    pub(crate) accounts: Accounts,
+    pub(crate) sessions: Sessions,
+    pub(crate) cleanup: Cleanup,
+    pub(crate) verdicts: VerdictMetrics,
+}
+
+impl Account {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").finish_non_exhaustive()
+    }
+}
+
+impl Parts {
+    /// How sessions that end now are written down.
+    pub(crate) fn ending<'a>(&self, reason: &'a str) -> Ending<'a> {
+        let now = self.clock.now();
+        let remembered_until = revocations::remembered_until(now, self.config.tokens.access_ttl_max);
+        Ending { reason, now, remembered_until }
+    }
+
+    /// Makes sessions that were ended in the store count in this instance at once.
+    pub(crate) fn ended(&self, ended: &Ended, ending: Ending<'_>) {
+        self.revocations.apply(ended, ending.remembered_until);
+    }
+}
+
+impl AccountService for Account {
+    async fn register(&self, req: RegisterRequest) -> Result<LoginResponse, ServerError> {
+        answer(rpc::register::register(&self.parts, req).await)
+    }
+
+    async fn login(&self, req: LoginRequest) -> Result<LoginResponse, ServerError> {
+        answer(rpc::login::login(&self.parts, req).await)
+    }
+
+    async fn refresh(&self, req: RefreshRequest) -> Result<RefreshResponse, ServerError> {
+        answer(rpc::refresh::refresh(&self.parts, req).await)
+    }
+
+    async fn logout(&self, req: LogoutRequest) -> Result<LogoutResponse, ServerError> {
+        answer(rpc::logout::logout(&self.parts, req).await)
+    }
+
+    async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
+        answer(rpc::get_profile::get_profile(&self.parts, req).await)
+    }
+
+    async fn verify_token(&self, req: VerifyTokenRequest) -> Result<TokenVerdict, ServerError> {
+        answer(rpc::verify_token::verify_token(&self.parts, &req))
+    }
+
+    async fn verify_tokens(&self, req: VerifyTokensRequest) -> Result<VerifyTokensResponse, ServerError> {
+        answer(rpc::verify_tokens::verify_tokens(&self.parts, &req))
+    }
+
+    async fn revoke_sessions(&self, req: RevokeSessionsRequest) -> Result<RevokeSessionsResponse, ServerError> {
+        answer(rpc::revoke_sessions::revoke_sessions(&self.parts, req).await)
+    }
+
+    async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
+        answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+}

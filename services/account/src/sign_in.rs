@@ -1,0 +1,141 @@
+//! A session begins: what is stored of it, and the tokens its owner gets. Shared by register and login.
+
+use std::time::Duration;
+
+use common::clock::{Timestamp, new_uuid, random_bytes};
+use idl::account::TokenSet;
+
+use crate::{
+    domain::{
+        access_token::{self, Claims, DeviceClass},
+        app::App,
+        client::Client,
+        ids::{AccountId, AppId, SessionId},
+        refresh_token::RefreshToken,
+        rotation,
+    },
+    service::Parts,
+    store::sessions::NewSession,
+};
+
+/// A session that has not been stored yet. Its tokens must not be answered before it is.
+pub(crate) struct Beginning {
+    pub(crate) session: NewSession,
+    refresh_token: RefreshToken,
+}
+
+/// Whose access token is made, and for which session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder<'a> {
+    pub(crate) account_id: AccountId,
+    pub(crate) app_id: AppId,
+    pub(crate) session_id: SessionId,
+    pub(crate) epoch: u32,
+    pub(crate) channel: Option<&'a str>,
+    pub(crate) device_id: Option<&'a str>,
+}
+
+/// Prepares a session of `account_id` in `app`.
+pub(crate) fn begin(parts: &Parts, app: &App, account_id: AccountId, epoch: u32, client: Client) -> Beginning {
+    let now = parts.clock.now();
+    let session_id = SessionId::from(new_uuid(&*parts.clock, &*parts.random));
+    let refresh_token = RefreshToken::first(session_id, random_bytes(&*parts.random));
+    let absolute_expires_at = now + parts.config.tokens.session_ttl_max;
+    let session = NewSession {
+        session_id,
+        account_id,
+        app_id: app.app_id,
+        epoch,
+        refresh_digest: refresh_token.digest(),
+        client,
+        created_at: now,
+        refresh_expires_at: rotation::refresh_expiry(now, refresh_ttl(parts, app), absolute_expires_at),
+        absolute_expires_at,
+    };
+    Beginning { session, refresh_token }
+}
+
+impl Beginning {
+    /// The tokens of the session, once it is stored.
+    pub(crate) fn tokens(&self, parts: &Parts, app: &App) -> TokenSet {
+        let session = &self.session;
+        let holder = Holder {
+            account_id: session.account_id,
+            app_id: session.app_id,
+            session_id: session.session_id,
+            epoch: session.epoch,
+            channel: session.client.channel.as_deref(),
+            device_id: session.client.device_id.as_ref().map(|device_id| device_id.as_str()),
+        };
+        token_set(parts, app, holder, &self.refresh_token, session.refresh_expires_at)
+    }
+}
+
+/// A fresh access token beside a refresh token.
+pub(crate) fn token_set(
+    parts: &Parts,
+    app: &App,
+    holder: Holder<'_>,
+    refresh_token: &RefreshToken,
+    refresh_expires_at: Timestamp,
+) -> TokenSet {
+    let ttl = app.policy.access_ttl.unwrap_or(parts.config.tokens.access_ttl).min(parts.config.tokens.access_ttl_max);
+    let claims = Claims {
+        account_id: holder.account_id,
+        app_id: holder.app_id,
+        session_id: holder.session_id,
+        issued_at: parts.clock.now(),
+        lifetime: access_token::jittered_lifetime(ttl, parts.random.fraction()),
+        epoch: holder.epoch,
+        device_class: DeviceClass::UNSPECIFIED,
+        channel: holder.channel,
+        device_id: holder.device_id,
+    };
+    TokenSet {
+        account_id: holder.account_id.get(),
+        session_id: holder.session_id.to_string().into(),
+        access_token: parts.keys.seal(&claims, &*parts.random).into(),
+        access_expires_at: claims.expires_at().as_millis(),
+        refresh_token: refresh_token.encode(parts.vault.refresh_token_key()).into(),
+        refresh_expires_at: refresh_expires_at.as_millis(),
+    }
+}
+
+/// How long a session of this app lives without being used.
+pub(crate) fn refresh_ttl(parts: &Parts, app: &App) -> Duration {
+    app.policy.refresh_ttl.unwrap_or(parts.config.tokens.refresh_ttl)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use common::clock::Clock;
+
+    use crate::testing::{Service, config};
+
+    common::on_each_database! {
+        async fn an_app_sets_its_own_lifetimes_within_the_configured_limits(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let limits = config().tokens;
+            let now = service.clock.now();
+            for (change, access_ttl, refresh_ttl) in [
+                ("UPDATE account_apps SET access_ttl_ms = 60000, refresh_ttl_ms = 120000", 60, 120),
+                (
+                    "UPDATE account_apps SET access_ttl_ms = 900000000000, refresh_ttl_ms = 900000000000",
+                    limits.access_ttl_max.as_secs(),
+                    limits.session_ttl_max.as_secs(),
+                ),
+            ] {
+                service.database.write(change).execute().await.expect("changed");
+                service.account.parts().apps.refresh().await.expect("read again");
+                let tokens = service.device_login(change, None).await.expect("a guest").tokens;
+                let (longest, end) = (Duration::from_secs(access_ttl), now + Duration::from_secs(refresh_ttl));
+                let shortest = longest.mul_f64(0.95);
+                let access = tokens.access_expires_at;
+                assert!(access <= (now + longest).as_millis() && access >= (now + shortest).as_millis(), "{access}");
+                assert_eq!(tokens.refresh_expires_at, end.as_millis());
+            }
+        }
+    }
+}

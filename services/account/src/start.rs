@@ -1,0 +1,178 @@
+//! From a configuration and an open database to a service that can answer.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use common::{
+    clock::{SharedClock, SharedRandom},
+    sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
+};
+use sqlx::migrate::Migrator;
+
+use crate::{
+    Account, Config, MasterKey,
+    apps::Apps,
+    domain::master_key::Vault,
+    error::AccountError,
+    hash_pool::{HashPool, HashPoolStartError},
+    keys::{self, Keys},
+    revocations::{self, Revocations},
+    rpc::verify_token::VerdictMetrics,
+    service::Parts,
+    store::{accounts::Accounts, cleanup::Cleanup, sessions::Sessions},
+};
+
+static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Account ids count from here. Blocks are small enough that a restart leaves no large gap, and large enough that a
+/// storm of registrations does not wait for reservations.
+const ACCOUNT_IDS: SegmentPlan =
+    SegmentPlan { name: "account", first_id: 100_001, block_size: NonZeroU32::new(1000).unwrap() };
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database holds secrets that were sealed under another master key.
+    #[error(
+        "account.master_key is not the one this database was used with: {0}. Start with the old key (the file \
+         master-key in the data directory, if it was generated), or with an empty database"
+    )]
+    WrongMasterKey(String),
+    /// The database did not answer, or not as expected.
+    #[error("the account store can't be read")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The hash pool did not start.
+    #[error(transparent)]
+    HashPool(#[from] HashPoolStartError),
+    /// A metric of the same name is registered already.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// The tables of this service, prefix `account_`. They need `common::sql::platform_migrations` besides.
+pub fn migrations() -> MigrationSet {
+    MigrationSet { name: "account", mysql: &MYSQL, sqlite: &SQLITE }
+}
+
+/// Loads keys, apps and revocations. When it returns, every token can be judged: the service is ready.
+///
+/// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
+pub async fn open(
+    config: Config,
+    database: Database,
+    master_key: &MasterKey,
+    clock: SharedClock,
+    random: SharedRandom,
+    registry: &prometheus::Registry,
+) -> Result<Account, StartError> {
+    let vault = Arc::new(Vault::new(master_key));
+    // The keys first: they tell a wrong master key from damage.
+    let announce = config.tokens.key_announce;
+    let keys = Keys::load(database.clone(), Arc::clone(&vault), announce, &*clock, &*random).await?;
+    let overlap = config.follow.revocations_overlap;
+    let revocations = Revocations::load(database.clone(), overlap, &*clock, registry).await?;
+    Ok(Account::new(Parts {
+        keys,
+        revocations,
+        apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
+        hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), registry)?,
+        account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
+        accounts: Accounts::new(database.clone()),
+        sessions: Sessions::new(database.clone()),
+        cleanup: Cleanup::new(database),
+        verdicts: VerdictMetrics::register(registry)?,
+        config,
+        clock,
+        random,
+        vault,
+    }))
+}
+
+impl From<keys::LoadError> for StartError {
+    fn from(error: keys::LoadError) -> Self {
+        match error {
+            keys::LoadError::WrongMasterKey(_) => Self::WrongMasterKey(error.to_string()),
+            keys::LoadError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<revocations::LoadError> for StartError {
+    fn from(error: revocations::LoadError) -> Self {
+        match error {
+            revocations::LoadError::Store(error) => error.into(),
+            revocations::LoadError::Metrics(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountError> for StartError {
+    fn from(error: AccountError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+impl From<SqlError> for StartError {
+    fn from(error: SqlError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use common::{
+        clock::{SystemRandom, testing::ManualClock},
+        sql::Database,
+    };
+    use prometheus::Registry;
+
+    use super::{StartError, open};
+    use crate::{
+        Account, MasterKey,
+        testing::{Service, config, migrate_all, random, status_on},
+    };
+
+    async fn start(database: Database, master_key: &MasterKey) -> Result<Account, StartError> {
+        open(config(), database, master_key, Arc::new(ManualClock::default()), random(), &Registry::new()).await
+    }
+
+    common::on_each_database! {
+        async fn instances_that_start_at_once_on_an_empty_database_agree_on_one_key(database: TestDatabase) {
+            migrate_all(&database).await;
+            let master_key = MasterKey::generate(&SystemRandom);
+            let mut replicas = Vec::new();
+            for _ in 0..4 {
+                replicas.push(database.replica().await);
+            }
+            let starts = replicas.into_iter().map(|replica| start(replica, &master_key));
+            for started in futures_util::future::join_all(starts).await {
+                started.expect("starts");
+            }
+            let keys: Vec<(i64,)> = database.read("SELECT key_id FROM account_token_keys").all().await.expect("read");
+            assert_eq!(keys, [(1,)]);
+        }
+
+        async fn a_restart_keeps_every_token_good(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            let restarted = service.replica().await;
+            let status = status_on(&restarted, service.app_id(), &tokens.access_token).await;
+            assert_eq!(status, idl::account::TokenStatus::VALID);
+        }
+
+        async fn another_master_key_stops_the_start_and_says_which_key_is_wrong(database: TestDatabase) {
+            migrate_all(&database).await;
+            start(database.clone(), &MasterKey::generate(&SystemRandom)).await.expect("the first start");
+            let error = start(database.clone(), &MasterKey::generate(&SystemRandom)).await.expect_err("another key");
+            assert!(matches!(error, StartError::WrongMasterKey(_)), "{error}");
+            assert!(error.to_string().starts_with("account.master_key is not the one"), "{error}");
+        }
+
+        async fn a_database_without_the_tables_stops_the_start(database: TestDatabase) {
+            let error = start(database.clone(), &MasterKey::generate(&SystemRandom)).await.expect_err("no tables");
+            assert!(matches!(error, StartError::Store(_)), "{error}");
+        }
+    }
+}

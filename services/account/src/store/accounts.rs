@@ -1,0 +1,205 @@
+//! Accounts and their credentials.
+
+use common::{
+    clock::Timestamp,
+    sql::{Database, SqlError, Text},
+};
+
+use super::{account_id, at, counter, sessions};
+use crate::{
+    domain::{
+        credential::CredentialKind,
+        device::DeviceId,
+        ids::{AccountId, AppId},
+        username::Username,
+    },
+    error::AccountError,
+};
+
+/// The usernames of all apps are one space.
+const EVERY_APP: i64 = 0;
+
+/// A profile lists at most this many credentials. Protects the answer's size.
+const MOST_LISTED: i64 = 100;
+
+/// Accounts and their credentials.
+#[derive(Clone, Debug)]
+pub(crate) struct Accounts {
+    database: Database,
+}
+
+/// What names a credential. Two of them never name the same one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CredentialName<'a> {
+    Password(&'a Username),
+    /// A device is known to each app separately: another app must not be able to lock a player out of this one.
+    Device(AppId, &'a DeviceId),
+}
+
+/// A credential as it is checked.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredCredential {
+    pub(crate) account_id: AccountId,
+    /// PHC string or device secret hash.
+    pub(crate) secret: String,
+    /// The account's epoch now.
+    pub(crate) epoch: u32,
+}
+
+/// A credential as its owner sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedCredential {
+    pub(crate) kind: String,
+    pub(crate) shown_name: String,
+}
+
+/// Whether an account was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Creation {
+    Created,
+    /// The credential belongs to an account already; nothing was changed.
+    NameTaken,
+}
+
+impl CredentialName<'_> {
+    fn kind(self) -> CredentialKind {
+        match self {
+            Self::Password(_) => CredentialKind::Password,
+            Self::Device(..) => CredentialKind::Device,
+        }
+    }
+
+    fn scope(self) -> i64 {
+        match self {
+            Self::Password(_) => EVERY_APP,
+            Self::Device(app_id, _) => app_id.get(),
+        }
+    }
+
+    fn compared(&self) -> &str {
+        match self {
+            Self::Password(username) => username.folded(),
+            Self::Device(_, device_id) => device_id.as_str(),
+        }
+    }
+
+    fn shown(&self) -> &str {
+        match self {
+            Self::Password(username) => username.shown(),
+            Self::Device(_, device_id) => device_id.as_str(),
+        }
+    }
+}
+
+impl Accounts {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// The credential of that name, with its account's epoch.
+    pub(crate) async fn credential(&self, name: CredentialName<'_>) -> Result<Option<StoredCredential>, AccountError> {
+        let row: Option<(i64, Text, i64)> = self
+            .database
+            .read(
+                "SELECT c.account_id, c.secret, a.token_epoch FROM account_credentials AS c \
+                 JOIN account_accounts AS a ON a.account_id = c.account_id \
+                 WHERE c.kind = ? AND c.scope = ? AND c.name = ?",
+            )
+            .bind(name.kind().as_str())
+            .bind(name.scope())
+            .bind(name.compared())
+            .optional()
+            .await?;
+        row.map(|(id, secret, epoch)| {
+            Ok(StoredCredential {
+                account_id: account_id(id)?,
+                secret: secret.into(),
+                epoch: counter(epoch, "token_epoch")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Makes an account with its first credential and its first session, all or nothing. Of two callers that ask for one
+    /// name at once, one is told that it is taken.
+    pub(crate) async fn create(
+        &self,
+        name: CredentialName<'_>,
+        secret: &str,
+        session: &sessions::NewSession,
+    ) -> Result<Creation, AccountError> {
+        let attempt = || self.try_create(name, secret, session);
+        match self.database.retrying(attempt).await {
+            Ok(()) => Ok(Creation::Created),
+            // Account and session ids are never given out twice, so only the name can exist.
+            Err(SqlError::UniqueViolation { .. }) => Ok(Creation::NameTaken),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn try_create(
+        &self,
+        name: CredentialName<'_>,
+        secret: &str,
+        session: &sessions::NewSession,
+    ) -> Result<(), SqlError> {
+        let created_at = session.created_at.as_millis();
+        let mut tx = self.database.begin().await?;
+        // The credential first: who loses the race for the name has written nothing else.
+        tx.sql(
+            "INSERT INTO account_credentials (kind, scope, name, shown_name, secret, account_id, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(name.kind().as_str())
+        .bind(name.scope())
+        .bind(name.compared())
+        .bind(name.shown())
+        .bind(secret)
+        .bind(session.account_id.get())
+        .bind(created_at)
+        .execute()
+        .await?;
+        tx.sql("INSERT INTO account_accounts (account_id, token_epoch, created_at) VALUES (?, ?, ?)")
+            .bind(session.account_id.get())
+            .bind(i64::from(session.epoch))
+            .bind(created_at)
+            .execute()
+            .await?;
+        sessions::insert(tx.sql(sessions::INSERT), session).await?;
+        tx.commit().await
+    }
+
+    /// When the account was made; `None` when there is no such account.
+    pub(crate) async fn created_at(&self, account_id: AccountId) -> Result<Option<Timestamp>, AccountError> {
+        let row: Option<(i64,)> = self
+            .database
+            .read("SELECT created_at FROM account_accounts WHERE account_id = ?")
+            .bind(account_id.get())
+            .optional()
+            .await?;
+        Ok(row.map(|(created_at,)| at(created_at)))
+    }
+
+    /// What the account can be signed in to with, in `app_id`: its devices of other apps are left out.
+    pub(crate) async fn credentials(
+        &self,
+        account_id: AccountId,
+        app_id: AppId,
+    ) -> Result<Vec<ListedCredential>, AccountError> {
+        let rows: Vec<(Text, Text)> = self
+            .database
+            .read(
+                "SELECT kind, shown_name FROM account_credentials \
+                 WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?",
+            )
+            .bind(account_id.get())
+            .bind(EVERY_APP)
+            .bind(app_id.get())
+            .bind(MOST_LISTED)
+            .all()
+            .await?;
+        let listed =
+            rows.into_iter().map(|(kind, name)| ListedCredential { kind: kind.into(), shown_name: name.into() });
+        Ok(listed.collect())
+    }
+}

@@ -1,0 +1,47 @@
+//! The SQL of the account service: statements and rows, no decisions.
+//!
+//! Each file owns the statements of its tables; nothing outside this module knows a table. In reading order:
+//! - [`accounts`]: accounts and their credentials.
+//! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
+//! - [`revocations`]: the feed that other instances follow.
+//! - [`apps`], [`token_keys`]: what is read rarely and kept in memory.
+//! - [`cleanup`]: deleting what no longer matters.
+
+pub(crate) mod accounts;
+pub(crate) mod apps;
+pub(crate) mod cleanup;
+pub(crate) mod revocations;
+pub(crate) mod sessions;
+pub(crate) mod token_keys;
+
+use common::clock::Timestamp;
+
+use crate::{
+    domain::ids::{AccountId, AppId, SessionId},
+    error::AccountError,
+};
+
+fn account_id(stored: i64) -> Result<AccountId, AccountError> {
+    AccountId::parse(stored).map_err(|_| AccountError::Damaged("account_id"))
+}
+
+fn app_id(stored: i64) -> Result<AppId, AccountError> {
+    AppId::parse(stored).map_err(|_| AccountError::Damaged("app_id"))
+}
+
+fn session_id(stored: &[u8]) -> Result<SessionId, AccountError> {
+    bytes(stored, "session_id").map(SessionId::from_bytes)
+}
+
+fn bytes<const N: usize>(stored: &[u8], column: &'static str) -> Result<[u8; N], AccountError> {
+    stored.try_into().map_err(|_| AccountError::Damaged(column))
+}
+
+/// A counter that is 32 bits in memory and BIGINT in the table.
+fn counter(stored: i64, column: &'static str) -> Result<u32, AccountError> {
+    u32::try_from(stored).map_err(|_| AccountError::Damaged(column))
+}
+
+fn at(stored: i64) -> Timestamp {
+    Timestamp::from_millis(stored)
+}

@@ -1,0 +1,151 @@
+//! The feed of revocations: written in the transaction that ends a session, read by every instance.
+
+use common::{
+    clock::Timestamp,
+    sql::{Database, SqlError, Tx},
+};
+
+use super::{account_id, at, counter, session_id, sessions::Ending};
+use crate::{
+    domain::{
+        ids::{AccountId, AppId},
+        revocation::Revocation,
+    },
+    error::AccountError,
+};
+
+/// Rows read at once.
+const PAGE: usize = 2000;
+
+/// The feed of revocations.
+#[derive(Clone, Debug)]
+pub(crate) struct Revocations {
+    database: Database,
+}
+
+/// One row of the feed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FeedEntry {
+    pub(crate) sequence: i64,
+    pub(crate) revocation: Revocation,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Adds a revocation. The last statement before the commit: the shorter from here to there, the less the feed is seen
+/// out of order.
+pub(super) async fn append(
+    tx: &mut Tx,
+    revocation: Revocation,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), SqlError> {
+    let (session, account, epoch) = match revocation {
+        Revocation::Session(id) => (Some(id.as_bytes().to_vec()), None, None),
+        Revocation::Account { account_id, epoch } => (None, Some(account_id.get()), Some(i64::from(epoch))),
+    };
+    tx.sql(
+        "INSERT INTO account_revocations (session_id, account_id, epoch, created_at, expires_at) \
+         VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(session)
+    .bind(account)
+    .bind(epoch)
+    .bind(now.as_millis())
+    .bind(expires_at.as_millis())
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Adds the sessions of an account in an app that the transaction has just marked as ended, in one statement however
+/// many they are, and answers them. Sessions that somebody else ended in the same millisecond are added twice, which
+/// changes nothing.
+pub(super) async fn append_ended_of_app(
+    tx: &mut Tx,
+    account: AccountId,
+    app: AppId,
+    ending: Ending<'_>,
+) -> Result<Vec<Revocation>, AccountError> {
+    let ids: Vec<(Vec<u8>,)> = tx
+        .sql("SELECT session_id FROM account_sessions WHERE account_id = ? AND app_id = ? AND revoked_at = ?")
+        .bind(account.get())
+        .bind(app.get())
+        .bind(ending.now.as_millis())
+        .all()
+        .await?;
+    tx.sql(
+        "INSERT INTO account_revocations (session_id, created_at, expires_at) \
+         SELECT session_id, ?, ? FROM account_sessions WHERE account_id = ? AND app_id = ? AND revoked_at = ?",
+    )
+    .bind(ending.now.as_millis())
+    .bind(ending.remembered_until.as_millis())
+    .bind(account.get())
+    .bind(app.get())
+    .bind(ending.now.as_millis())
+    .execute()
+    .await?;
+    ids.iter().map(|(id,)| Ok(Revocation::Session(session_id(id)?))).collect()
+}
+
+impl Revocations {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Hands every row after `sequence` that still matters at `now` to `take`, in order, however many there are.
+    pub(crate) async fn read_after(
+        &self,
+        mut sequence: i64,
+        now: Timestamp,
+        mut take: impl FnMut(FeedEntry),
+    ) -> Result<(), AccountError> {
+        loop {
+            let rows: Vec<Row> = self
+                .database
+                .read(
+                    "SELECT sequence, session_id, account_id, epoch, created_at, expires_at FROM account_revocations \
+                     WHERE sequence > ? AND expires_at > ? ORDER BY sequence LIMIT ?",
+                )
+                .bind(sequence)
+                .bind(now.as_millis())
+                .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
+                .all()
+                .await?;
+            let last_page = rows.len() < PAGE;
+            for row in rows {
+                let entry = FeedEntry::try_from(row)?;
+                sequence = entry.sequence;
+                take(entry);
+            }
+            if last_page {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    sequence: i64,
+    session_id: Option<Vec<u8>>,
+    account_id: Option<i64>,
+    epoch: Option<i64>,
+    created_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<Row> for FeedEntry {
+    type Error = AccountError;
+
+    fn try_from(row: Row) -> Result<Self, AccountError> {
+        let revocation = match (row.session_id, row.account_id, row.epoch) {
+            (Some(id), None, None) => Revocation::Session(session_id(&id)?),
+            (None, Some(account), Some(epoch)) => {
+                Revocation::Account { account_id: account_id(account)?, epoch: counter(epoch, "epoch")? }
+            }
+            _ => return Err(AccountError::Damaged("account_revocations")),
+        };
+        Ok(Self { sequence: row.sequence, revocation, created_at: at(row.created_at), expires_at: at(row.expires_at) })
+    }
+}

@@ -1,0 +1,354 @@
+//! Sign-ins, the rotation of their refresh tokens, and their end.
+
+use common::{
+    clock::Timestamp,
+    sql::{Database, Query, SqlError, Text},
+};
+
+use super::{account_id, app_id, at, bytes, counter, revocations, session_id};
+use crate::{
+    domain::{
+        client::Client,
+        ids::{AccountId, AppId, SessionId},
+        refresh_token::TokenDigest,
+        revocation::Revocation,
+        rotation::{LastRotation, SessionState},
+    },
+    error::AccountError,
+};
+
+/// Sign-ins.
+#[derive(Clone, Debug)]
+pub(crate) struct Sessions {
+    database: Database,
+}
+
+/// A session that begins.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSession {
+    pub(crate) session_id: SessionId,
+    pub(crate) account_id: AccountId,
+    pub(crate) app_id: AppId,
+    pub(crate) epoch: u32,
+    pub(crate) refresh_digest: TokenDigest,
+    pub(crate) client: Client,
+    pub(crate) created_at: Timestamp,
+    pub(crate) refresh_expires_at: Timestamp,
+    pub(crate) absolute_expires_at: Timestamp,
+}
+
+/// A session as a refresh needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredSession {
+    pub(crate) account_id: AccountId,
+    pub(crate) device_id: Option<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) state: SessionState,
+}
+
+/// What a rotation writes.
+#[derive(Clone, Debug)]
+pub(crate) struct NextToken {
+    pub(crate) digest: TokenDigest,
+    pub(crate) predecessor: TokenDigest,
+    pub(crate) sealed_successor: Vec<u8>,
+    pub(crate) rotated_at: Timestamp,
+    pub(crate) refresh_expires_at: Timestamp,
+}
+
+/// A live session as its owner sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedSession {
+    pub(crate) session_id: SessionId,
+    pub(crate) device_id: Option<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_seen_at: Timestamp,
+}
+
+/// Why and when sessions end, and for how long that has to be remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending<'a> {
+    pub(crate) reason: &'a str,
+    pub(crate) now: Timestamp,
+    /// No access token issued until now lives longer.
+    pub(crate) remembered_until: Timestamp,
+}
+
+/// The sessions that were ended: how many, and what to tell the index of this instance.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) count: u64,
+    pub(crate) revocations: Vec<Revocation>,
+}
+
+pub(super) const INSERT: &str = "INSERT INTO account_sessions (session_id, account_id, app_id, token_epoch, generation, refresh_digest, \
+     device_id, channel, package_name, sdk_version, address, created_at, last_seen_at, refresh_expires_at, \
+     absolute_expires_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Writes `session` with a statement made of [`INSERT`].
+pub(super) async fn insert(statement: Query<'_>, session: &NewSession) -> Result<(), SqlError> {
+    let client = &session.client;
+    statement
+        .bind(session.session_id.as_bytes().to_vec())
+        .bind(session.account_id.get())
+        .bind(session.app_id.get())
+        .bind(i64::from(session.epoch))
+        .bind(session.refresh_digest.as_bytes().to_vec())
+        .bind(client.device_id.as_ref().map(|device_id| device_id.as_str().to_owned()))
+        .bind(client.channel.clone())
+        .bind(client.package_name.clone())
+        .bind(client.sdk_version.clone())
+        .bind(client.address.clone())
+        .bind(session.created_at.as_millis())
+        .bind(session.created_at.as_millis())
+        .bind(session.refresh_expires_at.as_millis())
+        .bind(session.absolute_expires_at.as_millis())
+        .execute()
+        .await
+        .map(drop)
+}
+
+impl Sessions {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Begins a session of an account that exists.
+    pub(crate) async fn begin(&self, session: &NewSession) -> Result<(), AccountError> {
+        Ok(insert(self.database.write(INSERT), session).await?)
+    }
+
+    /// The session, with its account's epoch now.
+    pub(crate) async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, AccountError> {
+        let row: Option<SessionRow> = self
+            .database
+            .read(
+                "SELECT s.account_id, s.app_id, s.token_epoch, a.token_epoch AS account_epoch, s.generation, \
+                 s.refresh_digest, s.predecessor_digest, s.sealed_successor, s.rotated_at, s.refresh_expires_at, \
+                 s.absolute_expires_at, s.revoked_at, s.device_id, s.channel FROM account_sessions AS s \
+                 JOIN account_accounts AS a ON a.account_id = s.account_id WHERE s.session_id = ?",
+            )
+            .bind(id.as_bytes().as_slice())
+            .optional()
+            .await?;
+        row.map(StoredSession::try_from).transpose()
+    }
+
+    /// Replaces the current token if it still is the one that was `read`. `false`: another request was first.
+    pub(crate) async fn rotate(
+        &self,
+        id: SessionId,
+        read: &SessionState,
+        next: &NextToken,
+    ) -> Result<bool, AccountError> {
+        let changed = self
+            .database
+            .write(
+                "UPDATE account_sessions SET generation = generation + 1, refresh_digest = ?, predecessor_digest = ?, \
+                 sealed_successor = ?, rotated_at = ?, last_seen_at = ?, refresh_expires_at = ? \
+                 WHERE session_id = ? AND generation = ? AND refresh_digest = ? AND revoked_at IS NULL",
+            )
+            .bind(next.digest.as_bytes())
+            .bind(next.predecessor.as_bytes())
+            .bind(next.sealed_successor.as_slice())
+            .bind(next.rotated_at.as_millis())
+            .bind(next.rotated_at.as_millis())
+            .bind(next.refresh_expires_at.as_millis())
+            .bind(id.as_bytes().as_slice())
+            .bind(i64::from(read.generation))
+            .bind(read.current.as_bytes())
+            .execute()
+            .await?;
+        Ok(changed == 1)
+    }
+
+    /// The live sessions of an account in an app, the latest first, at most `limit`.
+    pub(crate) async fn live(
+        &self,
+        account_id: AccountId,
+        app_id: AppId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ListedSession>, AccountError> {
+        let rows: Vec<ListedRow> = self
+            .database
+            .read(
+                "SELECT session_id, device_id, channel, created_at, last_seen_at FROM account_sessions \
+                 WHERE account_id = ? AND app_id = ? AND revoked_at IS NULL AND refresh_expires_at > ? \
+                 ORDER BY last_seen_at DESC LIMIT ?",
+            )
+            .bind(account_id.get())
+            .bind(app_id.get())
+            .bind(now.as_millis())
+            .bind(i64::from(limit))
+            .all()
+            .await?;
+        rows.into_iter().map(ListedSession::try_from).collect()
+    }
+
+    /// Ends one session of an app. One that has ended already, or never was, counts as none.
+    pub(crate) async fn end_one(&self, id: SessionId, app: AppId, ending: Ending<'_>) -> Result<Ended, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                let count = tx
+                    .sql(
+                        "UPDATE account_sessions SET revoked_at = ?, revoke_reason = ? \
+                         WHERE session_id = ? AND app_id = ? AND revoked_at IS NULL",
+                    )
+                    .bind(ending.now.as_millis())
+                    .bind(ending.reason)
+                    .bind(id.as_bytes().as_slice())
+                    .bind(app.get())
+                    .execute()
+                    .await?;
+                if count == 0 {
+                    return Ok(Ended::default());
+                }
+                let revocation = Revocation::Session(id);
+                revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
+                tx.commit().await?;
+                Ok(Ended { count, revocations: vec![revocation] })
+            })
+            .await
+    }
+
+    /// Ends every live session of an account in one app.
+    pub(crate) async fn end_all_of_app(
+        &self,
+        account: AccountId,
+        app: AppId,
+        ending: Ending<'_>,
+    ) -> Result<Ended, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                let count = tx
+                    .sql(
+                        "UPDATE account_sessions SET revoked_at = ?, revoke_reason = ? \
+                         WHERE account_id = ? AND app_id = ? AND revoked_at IS NULL AND refresh_expires_at > ?",
+                    )
+                    .bind(ending.now.as_millis())
+                    .bind(ending.reason)
+                    .bind(account.get())
+                    .bind(app.get())
+                    .bind(ending.now.as_millis())
+                    .execute()
+                    .await?;
+                if count == 0 {
+                    return Ok(Ended::default());
+                }
+                let revocations = revocations::append_ended_of_app(&mut tx, account, app, ending).await?;
+                tx.commit().await?;
+                Ok(Ended { count, revocations })
+            })
+            .await
+    }
+
+    /// Ends every session of an account, in all apps, by starting a new epoch.
+    pub(crate) async fn end_all(&self, account: AccountId, ending: Ending<'_>) -> Result<Ended, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                tx.sql("UPDATE account_accounts SET token_epoch = token_epoch + 1 WHERE account_id = ?")
+                    .bind(account.get())
+                    .execute()
+                    .await?;
+                let epoch: Option<(i64,)> = tx
+                    .sql("SELECT token_epoch FROM account_accounts WHERE account_id = ?")
+                    .bind(account.get())
+                    .optional()
+                    .await?;
+                let Some((epoch,)) = epoch else { return Ok(Ended::default()) };
+                let count = tx
+                    .sql(
+                        "UPDATE account_sessions SET revoked_at = ?, revoke_reason = ? \
+                         WHERE account_id = ? AND revoked_at IS NULL AND refresh_expires_at > ?",
+                    )
+                    .bind(ending.now.as_millis())
+                    .bind(ending.reason)
+                    .bind(account.get())
+                    .bind(ending.now.as_millis())
+                    .execute()
+                    .await?;
+                let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
+                revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
+                tx.commit().await?;
+                Ok(Ended { count, revocations: vec![revocation] })
+            })
+            .await
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct SessionRow {
+    account_id: i64,
+    app_id: i64,
+    token_epoch: i64,
+    account_epoch: i64,
+    generation: i64,
+    refresh_digest: Vec<u8>,
+    predecessor_digest: Option<Vec<u8>>,
+    sealed_successor: Option<Vec<u8>>,
+    rotated_at: Option<i64>,
+    refresh_expires_at: i64,
+    absolute_expires_at: i64,
+    revoked_at: Option<i64>,
+    device_id: Option<Text>,
+    channel: Option<Text>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    session_id: Vec<u8>,
+    device_id: Option<Text>,
+    channel: Option<Text>,
+    created_at: i64,
+    last_seen_at: i64,
+}
+
+impl TryFrom<SessionRow> for StoredSession {
+    type Error = AccountError;
+
+    fn try_from(row: SessionRow) -> Result<Self, AccountError> {
+        let last_rotation = match (row.predecessor_digest, row.sealed_successor, row.rotated_at) {
+            (Some(predecessor), Some(sealed_successor), Some(rotated_at)) => Some(LastRotation {
+                predecessor: TokenDigest::from_bytes(bytes(&predecessor, "predecessor_digest")?),
+                sealed_successor,
+                rotated_at: at(rotated_at),
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            account_id: account_id(row.account_id)?,
+            device_id: row.device_id.map(String::from),
+            channel: row.channel.map(String::from),
+            state: SessionState {
+                app_id: app_id(row.app_id)?,
+                epoch: counter(row.token_epoch, "token_epoch")?,
+                account_epoch: counter(row.account_epoch, "token_epoch")?,
+                generation: counter(row.generation, "generation")?,
+                current: TokenDigest::from_bytes(bytes(&row.refresh_digest, "refresh_digest")?),
+                last_rotation,
+                refresh_expires_at: at(row.refresh_expires_at),
+                absolute_expires_at: at(row.absolute_expires_at),
+                revoked: row.revoked_at.is_some(),
+            },
+        })
+    }
+}
+
+impl TryFrom<ListedRow> for ListedSession {
+    type Error = AccountError;
+
+    fn try_from(row: ListedRow) -> Result<Self, AccountError> {
+        Ok(Self {
+            session_id: session_id(&row.session_id)?,
+            device_id: row.device_id.map(String::from),
+            channel: row.channel.map(String::from),
+            created_at: at(row.created_at),
+            last_seen_at: at(row.last_seen_at),
+        })
+    }
+}

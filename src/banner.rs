@@ -1,0 +1,64 @@
+//! What `playgate serve` prints once it is ready: what is listening, and what to try next.
+
+use std::fmt::Write;
+
+use crate::first_run::DemoApp;
+
+/// One listener of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Listening {
+    /// What answers there.
+    pub(crate) what: &'static str,
+    /// Where.
+    pub(crate) address: String,
+}
+
+/// The text for a process with these listeners. `demo` is there when this process has the demo app to show.
+pub(crate) fn banner(role: &str, listeners: &[Listening], demo: Option<&DemoApp>) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "playgate {} is ready: {role}", env!("CARGO_PKG_VERSION"));
+    for Listening { what, address } in listeners {
+        let _ = writeln!(text, "  {what:<10} {address}");
+    }
+    let gateway = listeners.iter().find(|listening| listening.what == "gateway");
+    if let (Some(demo), Some(gateway)) = (demo, gateway) {
+        let _ = write!(text, "\n{}", commands(&gateway.address, demo));
+    }
+    text
+}
+
+/// Three commands that work as they are printed, in any POSIX shell with curl and openssl.
+fn commands(gateway: &str, demo: &DemoApp) -> String {
+    let DemoApp { app_id, app_secret, username, password } = demo;
+    let login = format!(
+        "curl -s {gateway}/v1/sdk/login -H 'Content-Type: application/json' \
+         -d '{{\"app_id\":{app_id},\"kind\":\"password\",\"username\":\"{username}\",\"password\":\"{password}\"}}'"
+    );
+    format!(
+        "# A player logs in (demo app {app_id}):\n{login}\n\n\
+         # A game server asks whether the player's token is good:\n\
+         TOKEN=$({login} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/'); \
+         BODY=\"{{\\\"token\\\":\\\"$TOKEN\\\"}}\"; TIME=$(date +%s)000; NONCE=$(openssl rand -hex 16); \
+         DIGEST=$(printf %s \"$BODY\" | openssl dgst -sha256 -r | cut -d' ' -f1); \
+         SIGNATURE=$(printf 'POST\\n/v1/server/tokens/verify\\n\\n%s\\n%s\\n%s' \"$TIME\" \"$NONCE\" \"$DIGEST\" \
+         | openssl dgst -sha256 -hmac '{app_secret}' -r | cut -d' ' -f1); \
+         curl -s {gateway}/v1/server/tokens/verify -H 'Content-Type: application/json' -H 'X-App-Id: {app_id}' \
+         -H \"X-Timestamp: $TIME\" -H \"X-Nonce: $NONCE\" -H \"X-Signature: $SIGNATURE\" -d \"$BODY\"\n\n\
+         # The app's settings:\n\
+         curl -s '{gateway}/v1/sdk/settings?app_id={app_id}'\n\n\
+         The API is described at {gateway}/docs. `playgate demo` walks through it.\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_without_the_demo_app_prints_its_listeners_only() {
+        let listeners = [Listening { what: "account", address: "127.0.0.1:9081".to_owned() }];
+        let text = banner("account", &listeners, None);
+        assert!(text.contains("account    127.0.0.1:9081"), "{text}");
+        assert!(!text.contains("curl"));
+    }
+}

@@ -1,0 +1,81 @@
+//! `playgate serve [ROLE]`: runs the whole platform, or one role of it, until it is told to stop.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use common::{
+    clock::SystemClock,
+    http::AccessLog,
+    lifecycle::{ExitStatus, StopRequests},
+    telemetry::{self, LogGuard},
+};
+
+use crate::{
+    banner::banner,
+    cli::{failure::Failure, globals::Globals, output::print},
+    config::Configuration,
+    platform::{Process, Started, start},
+    role::Role,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What this process runs
+    #[arg(value_enum, default_value_t)]
+    role: Role,
+}
+
+impl Arguments {
+    /// What `playgate` without a command runs.
+    pub(super) fn all() -> Self {
+        Self { role: Role::All }
+    }
+}
+
+pub(super) async fn run(arguments: Arguments, globals: &Globals) -> Result<ExitStatus, Failure> {
+    let configuration = globals.load_for(arguments.role).await?.value;
+    // Before anything else: a signal during the start must end it in order, too.
+    let requests = StopRequests::of_process().context("signals can't be listened to")?;
+    let process = Process::new(configuration.lifecycle.timing(configuration.environment))?;
+    let log = telemetry::init(&configuration.log, Arc::new(SystemClock), &process.registry)
+        .context("the log can't be started")?;
+    let status = serve(arguments.role, &configuration, &process, requests, &log).await?;
+    // Forced ends skip destructors; the last lines are worth the moment it takes to write them.
+    tokio::task::block_in_place(|| log.flush());
+    Ok(status)
+}
+
+async fn serve(
+    role: Role,
+    configuration: &Configuration,
+    process: &Process,
+    requests: StopRequests,
+    log: &LogGuard,
+) -> anyhow::Result<ExitStatus> {
+    telemetry::observe_runtime(&process.registry, &tokio::runtime::Handle::current())?;
+    let access_log: Arc<dyn AccessLog> = Arc::new(log.access_log().clone());
+    let life = process.lifecycle.clone().run(requests);
+    tokio::pin!(life);
+    let started = tokio::select! {
+        started = start(role, configuration, access_log, process) => started?,
+        // Told to stop before it has begun: there is nothing to finish.
+        status = &mut life => return Ok(status),
+    };
+    tokio::select! {
+        announced = announce(role, &started, process) => announced?,
+        status = &mut life => {
+            started.close().await;
+            return Ok(status);
+        }
+    }
+    let status = life.await;
+    started.close().await;
+    Ok(status)
+}
+
+/// Tells the person who started this what is there, once it is ready to be tried.
+async fn announce(role: Role, started: &Started, process: &Process) -> anyhow::Result<()> {
+    process.lifecycle.readiness().all_open().await;
+    print(&banner(role.name(), &started.listeners, started.demo.as_ref()))
+}

@@ -1,0 +1,19 @@
+//! Puts the roles of one process together: the only place that sees every crate.
+//!
+//! A role opens only what it needs. Whether the roles call each other in process or over the wire is decided here and
+//! nowhere else; handlers, clients and middleware are the same in both shapes.
+
+mod account;
+mod database;
+mod gateway;
+mod operator;
+mod pay;
+mod rpc;
+mod setting;
+mod start;
+
+pub(crate) use self::{
+    account::admin,
+    database::{migrate_all, open as open_database},
+    start::{Process, Started, start},
+};

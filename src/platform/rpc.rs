@@ -1,0 +1,80 @@
+//! The RPC side of a process: which services it holds, and how they are reached.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use common::{
+    discovery::{Discovery, StaticList},
+    rpc::{
+        AccountContract, ClientConfig, ClientMetrics, ClientParts, Contract, PayContract, ServerConfig, ServerStack,
+        SettingContract, Transport, account_client, pay_client, serve, setting_client,
+    },
+};
+use gateway::Upstream;
+use tokio::net::TcpListener;
+
+use super::Process;
+use crate::banner::Listening;
+
+/// The services that this process holds.
+#[derive(Default)]
+pub(super) struct Services {
+    pub(super) account: Option<ServerStack<AccountContract>>,
+    pub(super) setting: Option<ServerStack<SettingContract>>,
+    pub(super) pay: Option<ServerStack<PayContract>>,
+}
+
+/// Clients of all services. A service that this process holds is called in place when `in_process`; otherwise, and for
+/// all others, discovery knows where they are.
+pub(super) fn upstream(
+    services: &Services,
+    in_process: bool,
+    discovery: &Arc<dyn Discovery>,
+    config: &ClientConfig,
+    process: &Process,
+) -> anyhow::Result<Upstream> {
+    let metrics = ClientMetrics::register(&process.registry)?;
+    let parts = ClientParts { caller: "gateway", random: process.random.clone(), metrics };
+    Ok(Upstream {
+        account: account_client(transport(&services.account, in_process, discovery), config, &parts),
+        setting: setting_client(transport(&services.setting, in_process, discovery), config, &parts),
+        pay: pay_client(transport(&services.pay, in_process, discovery), config, &parts),
+    })
+}
+
+fn transport<C: Contract>(
+    service: &Option<ServerStack<C>>,
+    in_process: bool,
+    discovery: &Arc<dyn Discovery>,
+) -> Transport<C> {
+    match service {
+        Some(stack) if in_process => Transport::InProcess(stack.clone()),
+        _ => Transport::Wire(discovery.clone()),
+    }
+}
+
+/// The discovery of a process whose roles are where the configuration says.
+pub(super) fn discovery(config: &common::discovery::DiscoveryConfig) -> Arc<dyn Discovery> {
+    Arc::new(StaticList::new(&config.static_list))
+}
+
+/// Serves one service on its own port.
+pub(super) async fn listen<C: Contract>(
+    name: &'static str,
+    address: SocketAddr,
+    stack: ServerStack<C>,
+    config: &ServerConfig,
+    process: &Process,
+) -> anyhow::Result<Listening> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for {name}: choose another `{name}.listen`"))?;
+    let bound = listener.local_addr()?;
+    let (config, stopping) = (config.clone(), process.lifecycle.signals().stopping);
+    process.lifecycle.spawn_server(name, async move {
+        if let Err(error) = serve(listener, stack, &config, stopping).await {
+            tracing::error!(%error, role = name, "the RPC listener could not be closed in order");
+        }
+    });
+    Ok(Listening { what: name, address: bound.to_string() })
+}

@@ -1,0 +1,173 @@
+//! Starts the roles of a process, in the order in which they need each other.
+
+use std::sync::Arc;
+
+use ::gateway::Upstream;
+use ::setting::Setting;
+use common::{
+    clock::{SharedClock, SharedRandom, SystemClock, SystemRandom},
+    config::Environment,
+    discovery::DiscoveryKind,
+    http::AccessLog,
+    lifecycle::{Lifecycle, Timing},
+    rpc::{ServerMetrics, ServerParts},
+    shared::{MemoryState, SharedState},
+    sql::Database,
+    telemetry::{self, BuildInfo},
+};
+use prometheus::Registry;
+
+use super::{
+    account, database, gateway, operator, pay,
+    rpc::{self, Services},
+    setting,
+};
+use crate::{
+    banner::Listening,
+    config::Configuration,
+    first_run::{self, DemoApp},
+    role::Role,
+};
+
+/// What every role of a process shares.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) registry: Registry,
+    pub(crate) clock: SharedClock,
+    pub(crate) random: SharedRandom,
+}
+
+impl Process {
+    /// A process on the machine's own clock and random source.
+    pub(crate) fn new(timing: Timing) -> anyhow::Result<Self> {
+        Ok(Self {
+            lifecycle: Lifecycle::new(timing),
+            registry: telemetry::new_registry(&BuildInfo::current())?,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        })
+    }
+}
+
+/// A process that serves.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// What listens where.
+    pub(crate) listeners: Vec<Listening>,
+    /// The app to try things with, if this process has one.
+    pub(crate) demo: Option<DemoApp>,
+    database: Option<Database>,
+}
+
+impl Started {
+    /// Lets go of the database in order. For the very end: whatever still runs in the background would miss it.
+    pub(crate) async fn close(self) {
+        if let Some(database) = self.database {
+            database.close().await;
+        }
+    }
+}
+
+/// Opens the role's services, binds its listeners and serves them. Returns when everything is bound; readiness follows
+/// when the services' gates are open.
+pub(crate) async fn start(
+    role: Role,
+    configuration: &Configuration,
+    access_log: Arc<dyn AccessLog>,
+    process: &Process,
+) -> anyhow::Result<Started> {
+    let kind = configuration.discovery.kind_for(role == Role::All)?;
+    let in_process = kind == DiscoveryKind::InProcess;
+    // Before the operator listener: nobody may be told "ready" by a process that has not opened anything yet.
+    let started = process.lifecycle.readiness().gate("start");
+    let mut listeners = vec![operator::listen(&configuration.operator, role, process)?];
+    let opened = open_services(role, configuration, process).await?;
+    if !in_process {
+        listeners.extend(listen_for_rpc(&opened.services, configuration, process).await?);
+    }
+    let mut demo = None;
+    if matches!(role, Role::All | Role::Gateway) {
+        let discovery = rpc::discovery(&configuration.discovery);
+        let upstream = rpc::upstream(&opened.services, in_process, &discovery, &configuration.rpc, process)?;
+        if role == Role::All && configuration.environment == Environment::Development {
+            demo = opened.demo_app(configuration, &upstream).await?;
+        }
+        let shared: Arc<dyn SharedState> = Arc::new(MemoryState::new(configuration.shared, process.clock.clone()));
+        listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
+    }
+    started.open();
+    Ok(Started { listeners, demo, database: opened.database })
+}
+
+/// The services of this process and what stands behind them.
+struct Opened {
+    services: Services,
+    database: Option<Database>,
+    setting: Option<Setting>,
+}
+
+async fn open_services(role: Role, configuration: &Configuration, process: &Process) -> anyhow::Result<Opened> {
+    let holds = |service: Role| role == Role::All || role == service;
+    let metrics = ServerMetrics::register(&process.registry)?;
+    let tasks = process.lifecycle.requests().tracker().clone();
+    let parts = ServerParts { random: process.random.clone(), metrics, tasks };
+    let mut opened = Opened { services: Services::default(), database: None, setting: None };
+    if holds(Role::Account) || holds(Role::Pay) {
+        let database = database::open(&configuration.sql, &configuration.data_dir).await?;
+        database.register_metrics(&process.registry)?;
+        opened.database = Some(database);
+    }
+    if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
+        opened.services.account = Some(account::open(configuration, database, &parts, process).await?);
+    }
+    if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
+        opened.services.pay = Some(pay::open(database, &parts, process)?);
+    }
+    if holds(Role::Setting) {
+        let (setting, stack) = setting::open(configuration, &configuration.data_dir, &parts, process)?;
+        opened.services.setting = Some(stack);
+        opened.setting = Some(setting);
+    }
+    Ok(opened)
+}
+
+async fn listen_for_rpc(
+    services: &Services,
+    configuration: &Configuration,
+    process: &Process,
+) -> anyhow::Result<Vec<Listening>> {
+    let Configuration { account, setting, pay, rpc_server, .. } = configuration;
+    let mut listening = Vec::new();
+    if let Some(stack) = services.account.clone() {
+        listening.push(rpc::listen("account", account.listen, stack, rpc_server, process).await?);
+    }
+    if let Some(stack) = services.setting.clone() {
+        listening.push(rpc::listen("setting", setting.listen, stack, rpc_server, process).await?);
+    }
+    if let Some(stack) = services.pay.clone() {
+        listening.push(rpc::listen("pay", pay.listen, stack, rpc_server, process).await?);
+    }
+    Ok(listening)
+}
+
+impl Opened {
+    /// The demo app of an earlier run, or of this one if nobody has made an app here yet.
+    async fn demo_app(&self, configuration: &Configuration, upstream: &Upstream) -> anyhow::Result<Option<DemoApp>> {
+        let data_dir = &configuration.data_dir;
+        if let Some(demo) = DemoApp::load(data_dir)? {
+            return Ok(Some(demo));
+        }
+        let (Some(database), Some(setting)) = (&self.database, &self.setting) else { return Ok(None) };
+        let admin = account::admin(configuration, database.clone())?;
+        if admin.has_apps().await? {
+            return Ok(None);
+        }
+        let app = admin.create_app("demo", None).await?;
+        let demo = DemoApp::new(app.app_id, app.app_secret.expose().to_owned());
+        setting.seed_demo(demo.app_id).await?;
+        first_run::register_player(upstream, &demo).await?;
+        demo.save(data_dir)?;
+        Ok(Some(demo))
+    }
+}
