@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use xtask::workspace;
 
 /// Services never import each other or the gateway; the gateway imports only the contract and what all roles share.
-/// Crate → the crates of this workspace it may depend on. The root package may depend on all of them.
+/// Crate → the crates of this workspace it may depend on. The root package may depend on all of them, and the tests of
+/// every crate may start servers with `xtask`.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("idl", &[]),
     ("common", &["idl"]),
@@ -73,8 +74,13 @@ pub(crate) fn check() -> Result<()> {
 fn forbidden_dependencies(member: &str, manifest: &str, allowed: &[&str]) -> Result<Vec<String>> {
     let manifest: toml::Table = manifest.parse()?;
     let tables = ["dependencies", "build-dependencies", "dev-dependencies"];
-    let named = tables.iter().filter_map(|table| manifest.get(*table)?.as_table()).flat_map(toml::Table::keys);
+    let named = tables.into_iter().flat_map(|table| {
+        let names = manifest.get(table).and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+        names.map(move |name| (table, name))
+    });
     Ok(named
+        .filter(|(table, name)| !(*table == "dev-dependencies" && *name == "xtask"))
+        .map(|(_, name)| name)
         .filter(|name| is_ours(name) && !allowed.contains(&name.as_str()))
         .filter(|name| !is_own_name(member, name))
         .map(|name| format!("{member} depends on {name}; it may depend on {allowed:?}"))
@@ -179,6 +185,13 @@ mod tests {
     fn a_dependency_hidden_among_the_test_dependencies_is_refused_too() {
         let manifest = "[dev-dependencies]\naccount.workspace = true";
         assert_eq!(forbidden_dependencies("gateway", manifest, &["idl", "common"]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn servers_of_tests_are_for_tests_only() {
+        let check = |table| forbidden_dependencies("common", &format!("[{table}]\nxtask.workspace = true"), &["idl"]);
+        assert!(check("dev-dependencies").unwrap().is_empty());
+        assert_eq!(check("dependencies").unwrap().len(), 1);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use std::{
 /// Between two looks at whether a process has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// A process that moves this long after it was told to stand still is not going to.
+const STANDSTILL_LIMIT: Duration = Duration::from_secs(20);
+
 /// What can be sent to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -76,7 +79,8 @@ impl OwnedProcess {
         self.child.stdin.take()
     }
 
-    /// Sends a signal. A process that has already ended is left alone: its id may belong to somebody else by now.
+    /// Sends a signal. A process that has already ended is left alone: its id may belong to somebody else by now. A
+    /// frozen process stands still when this returns.
     ///
     /// # Errors
     /// When the signal could not be sent.
@@ -87,7 +91,26 @@ impl OwnedProcess {
         // The shell's own `kill`: the program of that name is not part of a minimal installation.
         let sent =
             Command::new("/bin/sh").args(["-c", &format!("kill -{} {}", signal.name(), self.child.id())]).status()?;
-        if sent.success() { Ok(()) } else { Err(io::Error::other(format!("SIG{} was not sent", signal.name()))) }
+        if !sent.success() {
+            return Err(io::Error::other(format!("SIG{} was not sent", signal.name())));
+        }
+        if signal == Signal::Freeze { self.await_standstill() } else { Ok(()) }
+    }
+
+    /// On a busy machine a process goes on for a moment after SIGSTOP was sent, and a signal that overtakes it kills.
+    fn await_standstill(&mut self) -> io::Result<()> {
+        let give_up = Instant::now() + STANDSTILL_LIMIT;
+        while self.child.try_wait()?.is_none() && !std::fs::read_to_string(self.status_file())?.contains(") T ") {
+            if Instant::now() >= give_up {
+                return Err(io::Error::other(format!("the process still moves {STANDSTILL_LIMIT:?} after SIGSTOP")));
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn status_file(&self) -> String {
+        format!("/proc/{}/stat", self.child.id())
     }
 
     /// How it ended, if it has.
@@ -212,10 +235,8 @@ mod tests {
     fn a_frozen_process_does_not_react_until_it_is_thawed() {
         let mut process = sleeper();
         process.signal(Signal::Freeze).unwrap();
+        assert!(std::fs::read_to_string(process.status_file()).unwrap().contains(") T "));
         process.signal(Signal::Terminate).unwrap();
-        assert!(eventually(|| {
-            std::fs::read_to_string(format!("/proc/{}/stat", process.id())).is_ok_and(|stat| stat.contains(") T "))
-        }));
         assert_eq!(process.ended().unwrap(), None);
         process.signal(Signal::Thaw).unwrap();
         assert!(process.wait_at_most(PATIENCE).unwrap().is_some_and(|status| !status.success()));

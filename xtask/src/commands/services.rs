@@ -3,14 +3,18 @@
 use std::thread;
 
 use anyhow::Result;
-use xtask::services::MariaDb;
+use xtask::services::{MariaDb, Redis};
 
 /// The variable tests look at for a MariaDB server where they may create databases.
 pub(crate) const TEST_MYSQL_URL: &str = "PLAYGATE_TEST_MYSQL_URL";
 
+/// The variable tests look at for a Redis server where they may write keys.
+pub(crate) const TEST_REDIS_URL: &str = "PLAYGATE_TEST_REDIS_URL";
+
 pub(crate) fn run() -> Result<()> {
-    let mariadb = MariaDb::start()?;
+    let (mariadb, redis) = (MariaDb::start()?, Redis::start()?);
     println!("export {TEST_MYSQL_URL}={}", mariadb.url());
+    println!("export {TEST_REDIS_URL}={}", redis.url());
     println!("# Ctrl-C ends the servers and removes their data.");
     // Ctrl-C ends this process at once; each server is on a leash that notices (see `xtask::process`).
     loop {

@@ -8,12 +8,13 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
 use anyhow::{Result, bail};
 use xtask::workspace;
 
-/// Program → the Debian package that has it. The `-core` packages hold the database server without the service that
-/// would start one for the whole machine.
+/// Program → the Debian package that has it. The `-core` packages, and `redis-tools`, hold a server without the service
+/// that would start one for the whole machine (see `xtask::services::Redis`).
 const PROGRAMS: &[(&str, &str)] = &[
     ("mariadbd", "mariadb-server-core"),
     ("mariadb-install-db", "mariadb-server-core"),
     ("my_print_defaults", "mariadb-client-core"),
+    ("redis-check-rdb", "redis-tools"),
     ("wrk", "wrk"),
     ("curl", "curl"),
     ("openssl", "openssl"),

@@ -1,14 +1,21 @@
 //! `cargo xtask test`: everything a change must pass, in the order that fails soonest.
 
 use anyhow::Result;
-use xtask::{services::MariaDb, workspace};
+use xtask::{
+    services::{MariaDb, Redis},
+    workspace,
+};
 
-use super::{deny, services::TEST_MYSQL_URL, setup};
+use super::{
+    deny,
+    services::{TEST_MYSQL_URL, TEST_REDIS_URL},
+    setup,
+};
 use crate::{invariants, step::step};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Leave out every test that needs a server (those have `mariadb` in their path).
+    /// Leave out every test that needs a server (those have `mariadb` or `redis` in their path).
     #[arg(long)]
     fast: bool,
     /// Run only the tests whose path contains one of these, and none of the other checks.
@@ -25,7 +32,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step("tests that need no server", || tests(options, None))
     } else {
         let mariadb = step("MariaDB of our own", MariaDb::start)?;
-        step("tests", || tests(options, Some(&mariadb)))
+        let redis = step("Redis of our own", Redis::start)?;
+        step("tests", || tests(options, Some((&mariadb, &redis))))
     }
 }
 
@@ -45,12 +53,12 @@ fn checks(options: &Options) -> Result<()> {
     })
 }
 
-fn tests(options: &Options, mariadb: Option<&MariaDb>) -> Result<()> {
+fn tests(options: &Options, servers: Option<(&MariaDb, &Redis)>) -> Result<()> {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--"]).args(&options.filters);
-    match mariadb {
-        Some(server) => command.env(TEST_MYSQL_URL, server.url()),
-        None => command.args(["--skip", "mariadb"]),
+    match servers {
+        Some((mariadb, redis)) => command.env(TEST_MYSQL_URL, mariadb.url()).env(TEST_REDIS_URL, redis.url()),
+        None => command.args(["--skip", "mariadb", "--skip", "redis"]),
     };
     workspace::run(&mut command)
 }

@@ -1,5 +1,7 @@
 //! Private servers: started on a free loopback port in a temporary directory, gone with the value that holds them.
 
 mod mariadb;
+mod redis;
 
 pub use mariadb::MariaDb;
+pub use redis::{Redis, RedisCluster, RedisSentinels};

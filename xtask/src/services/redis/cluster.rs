@@ -1,0 +1,88 @@
+//! [`RedisCluster`]: three masters that share the slots, without replicas.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Redis, command::await_reply};
+use crate::ports::Port;
+
+/// Masters that gossip agree within a second or two.
+const AGREEMENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The slots of each master: all 16384 in thirds.
+const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10922), (10923, 16383)];
+
+/// Three masters. They end when this value is dropped.
+#[derive(Debug)]
+pub struct RedisCluster {
+    masters: Vec<Redis>,
+    /// Where the masters talk to each other.
+    _gossip_ports: Vec<Port>,
+}
+
+impl RedisCluster {
+    /// Starts the masters and waits until each of them finds the cluster complete.
+    ///
+    /// # Errors
+    /// When Redis is not installed, or the cluster does not come together.
+    pub fn start() -> Result<Self> {
+        let (mut masters, mut gossip_ports) = (Vec::new(), Vec::new());
+        for (first, last) in SLOTS {
+            let gossip = Port::reserve()?;
+            let master = start_master(&gossip)?;
+            master.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
+            masters.push(master);
+            gossip_ports.push(gossip);
+        }
+        // Each gets an epoch of its own before they meet: equal ones would have to be settled by gossip first.
+        for (epoch, master) in (1..).zip(&masters) {
+            master.ask(&format!("CLUSTER SET-CONFIG-EPOCH {epoch}"))?;
+        }
+        for (master, gossip) in masters.iter().zip(&gossip_ports).skip(1) {
+            masters[0].ask(&format!("CLUSTER MEET 127.0.0.1 {} {}", master.port(), gossip.number()))?;
+        }
+        for master in &masters {
+            let complete = |info: &str| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+            await_reply(&master.address(), "CLUSTER INFO", AGREEMENT_LIMIT, complete)?;
+        }
+        Ok(Self { masters, _gossip_ports: gossip_ports })
+    }
+
+    /// `127.0.0.1:PORT,127.0.0.1:PORT,127.0.0.1:PORT`.
+    pub fn addresses(&self) -> String {
+        self.masters.iter().map(Redis::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// The masters, in the order of their slots.
+    pub fn masters(&mut self) -> &mut [Redis] {
+        &mut self.masters
+    }
+}
+
+fn start_master(gossip: &Port) -> Result<Redis> {
+    let settings = [
+        "--cluster-enabled".to_owned(),
+        "yes".to_owned(),
+        "--cluster-port".to_owned(),
+        gossip.number().to_string(),
+        "--cluster-node-timeout".to_owned(),
+        "2000".to_owned(),
+        // What is left goes on when one is gone.
+        "--cluster-require-full-coverage".to_owned(),
+        "no".to_owned(),
+    ];
+    Redis::start_and(&settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_of_a_cluster_has_a_master() {
+        let cluster = RedisCluster::start().unwrap();
+        let info = cluster.masters[2].ask("CLUSTER INFO").unwrap();
+        assert!(info.contains("cluster_slots_ok:16384"), "{info}");
+    }
+}
