@@ -43,11 +43,6 @@ struct Login {
 }
 
 impl Nacos {
-    /// The program, if `cargo xtask setup` has built it.
-    pub fn program() -> PathBuf {
-        workspace::target().join("tools/bin/rnacos")
-    }
-
     /// Starts a server that lets everybody in, and waits until it answers.
     ///
     /// # Errors
@@ -109,7 +104,7 @@ impl Nacos {
     }
 
     fn command(&self) -> Result<Command> {
-        let program = Self::program();
+        let program = workspace::tools().join("bin/rnacos");
         if !program.is_file() {
             bail!("rnacos is not installed: run `cargo xtask setup`");
         }
@@ -161,7 +156,8 @@ impl Nacos {
     /// Whether it has an opinion on a document that does not exist. That needs its store, which is what comes up last.
     fn answers(&self) -> bool {
         let Ok(mut connection) = TcpStream::connect(self.http.address()) else { return false };
-        let question = "GET /nacos/v1/cs/configs?dataId=none&group=none HTTP/1.1\r\nHost: nacos\r\nConnection: close\r\n\r\n";
+        let question =
+            "GET /nacos/v1/cs/configs?dataId=none&group=none HTTP/1.1\r\nHost: nacos\r\nConnection: close\r\n\r\n";
         let mut answer = [0; 12];
         connection.set_read_timeout(Some(Duration::from_secs(1))).is_ok()
             && connection.write_all(question.as_bytes()).is_ok()

@@ -33,12 +33,7 @@ pub struct WatchParts {
 
 impl<T: Section + Send + Sync + 'static> ConfigWatch<T> {
     /// Follows the document `name`. `T::default()` holds until there is a good one.
-    pub fn follow(
-        name: &'static str,
-        source: impl DocumentSource,
-        config: &DynamicConfig,
-        parts: &WatchParts,
-    ) -> Self {
+    pub fn follow(name: &'static str, source: impl DocumentSource, config: &DynamicConfig, parts: &WatchParts) -> Self {
         let (value, receiver) = watch::channel(Arc::new(T::default()));
         let follower = Follower {
             name,
@@ -46,7 +41,8 @@ impl<T: Section + Send + Sync + 'static> ConfigWatch<T> {
             interval: config.interval,
             max_bytes: config.max_document_bytes,
             value,
-            last_read: Read::Nothing,
+            last_read: None,
+            is_readable: true,
             metrics: parts.metrics.of(name),
             random: Arc::clone(&parts.random),
         };

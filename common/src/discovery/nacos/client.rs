@@ -240,10 +240,7 @@ impl<S: Clone> Api<S> {
     }
 
     /// Asks a question, within the time limit.
-    pub(super) async fn ask<T>(
-        &self,
-        question: impl Future<Output = Result<T, SdkError>>,
-    ) -> Result<T, Unanswered> {
+    pub(super) async fn ask<T>(&self, question: impl Future<Output = Result<T, SdkError>>) -> Result<T, Unanswered> {
         let answer = match timeout(self.request_timeout, without_panic(question)).await {
             Ok(answer) => answer,
             Err(_) => Err(Unanswered::TimedOut),

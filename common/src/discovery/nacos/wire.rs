@@ -84,8 +84,7 @@ mod tests {
         let registration = Registration { service: "account", address, version: "1.2.3".to_owned() };
         let encoded = encode(&registration, &config);
         assert!(encoded.ephemeral, "gone when the process is");
-        let expected =
-            Instance { address, weight: 1, lane: Some("canary".to_owned()), version: "1.2.3".to_owned() };
+        let expected = Instance { address, weight: 1, lane: Some("canary".to_owned()), version: "1.2.3".to_owned() };
         assert_eq!(decode(&[encoded]), Instances::new(vec![expected]));
     }
 
