@@ -1,6 +1,6 @@
 //! The apps' secrets as account knows them, kept for a moment so that checking a signature costs no call.
 //!
-//! An entry is fresh for two seconds; after that it is still used while a new one is fetched in the background, and for
+//! An entry is fresh for one second; after that it is still used while a new one is fetched in the background, and for
 //! up to ten minutes when account cannot be asked: an outage there must not make signatures "bad". What this module
 //! never does is decide that an app does not exist without account having said so.
 
@@ -28,7 +28,7 @@ use crate::upstream::could_not_tell;
 
 /// How long an entry is used without asking again. A disabled app is refused, and a new secret accepted, this soon
 /// after the first request that finds the entry stale.
-const FRESH_FOR: Duration = Duration::from_secs(2);
+const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// How long an entry is used when account cannot be asked.
 const USABLE_FOR: Duration = Duration::from_secs(600);

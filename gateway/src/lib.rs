@@ -7,6 +7,7 @@
 //! - [`Config`]: the `gateway` section.
 //! - `routes`: every route, in one list.
 //! - `endpoints`: one file per route.
+//! - `state`: what the endpoints share.
 //! - `apps`: the apps' secrets, as account knows them, kept for a moment.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
 //! - `upstream`: the calls to the other roles and how their failures are answered.
@@ -18,6 +19,7 @@ mod endpoints;
 mod nonces;
 mod openapi;
 mod routes;
+mod state;
 mod upstream;
 
 pub use self::{

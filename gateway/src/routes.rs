@@ -1,8 +1,7 @@
 //! Every route of the gateway, in one list.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use common::{
     clock::SharedClock,
     http::{Routes, SignatureChecks},
@@ -17,24 +16,9 @@ use crate::{
     endpoints::{documentation, oauth2, sdk, server},
     nonces::SharedNonces,
     openapi,
+    state::Gateway,
     upstream::Upstream,
 };
-
-/// What the endpoints share.
-pub(crate) struct Gateway {
-    pub(crate) upstream: Upstream,
-    pub(crate) apps: AppDirectory,
-    pub(crate) optional_part_timeout: Duration,
-    pub(crate) verify_timeout: Duration,
-    pub(crate) openapi_json: Bytes,
-    pub(crate) docs_page: Bytes,
-}
-
-impl fmt::Debug for Gateway {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("apps", &self.apps).finish_non_exhaustive()
-    }
-}
 
 /// What the gateway needs from its process.
 #[derive(Clone)]

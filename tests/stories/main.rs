@@ -32,6 +32,7 @@ mod database_gone;
 mod drain;
 mod optional_parts_gone;
 mod restart;
+mod revoke_sessions;
 
 // Its first minutes, and what it keeps to itself.
 mod demo;

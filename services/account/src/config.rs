@@ -124,7 +124,7 @@ impl Default for FollowConfig {
         Self {
             revocations_every: Duration::from_millis(500),
             revocations_overlap: Duration::from_secs(15),
-            apps_every: Duration::from_secs(5),
+            apps_every: Duration::from_secs(1),
             keys_every: Duration::from_secs(15),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, header};
 use volo_http::{body::Body, response::Response, server::IntoResponse, utils::Extension};
 
-use crate::routes::Gateway;
+use crate::state::Gateway;
 
 /// This contract, as OpenAPI 3.1.
 #[utoipa::path(get, path = "/openapi.json", tag = "Documentation", responses((status = 200, description = "The OpenAPI document.")))]

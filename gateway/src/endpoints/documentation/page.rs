@@ -8,7 +8,7 @@ use http::{HeaderValue, header};
 use serde_json::{Map, Value};
 use volo_http::{body::Body, response::Response, server::IntoResponse, utils::Extension};
 
-use crate::routes::Gateway;
+use crate::state::Gateway;
 
 const STYLE: &str = include_str!("page.css");
 const INTRODUCTION: &str = include_str!("introduction.html");

@@ -24,7 +24,7 @@ use volo_http::{
 };
 
 use crate::{
-    routes::Gateway,
+    state::Gateway,
     upstream::{could_not_tell, within},
 };
 

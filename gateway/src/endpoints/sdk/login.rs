@@ -20,7 +20,7 @@ use super::{
     fields::{ClientFields, checked_id, client_info, required},
     session::{LoginScope, SignedIn, sign_in},
 };
-use crate::routes::Gateway;
+use crate::state::Gateway;
 
 /// How a player proves who they are.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -97,12 +97,7 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Log
             device_secret: request.device_secret.map(|secret| secret.expose_secret().to_owned().into()),
         }),
     };
-    let scope = LoginScope {
-        app_id,
-        channel: client.channel.clone(),
-        package_name: client.package_name.clone(),
-        version: client.sdk_version.clone(),
-    };
+    let scope = LoginScope::of(app_id, &client);
     Ok((scope, LoginRequest { app_id, proof, client }))
 }
 

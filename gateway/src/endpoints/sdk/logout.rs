@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volo_http::utils::Extension;
 
-use crate::{routes::Gateway, upstream::could_not_tell};
+use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A logout. The body may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]

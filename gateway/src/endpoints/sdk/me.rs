@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use crate::{endpoints::channel_or_official, routes::Gateway, upstream::could_not_tell};
+use crate::{endpoints::channel_or_official, state::Gateway, upstream::could_not_tell};
 
 /// The player's own view. Times are Unix milliseconds.
 #[derive(Debug, Serialize, ToSchema)]

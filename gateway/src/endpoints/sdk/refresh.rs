@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use volo_http::utils::Extension;
 
 use super::{fields::checked_id, session::Tokens};
-use crate::{routes::Gateway, upstream::could_not_tell};
+use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A refresh.
 #[derive(Debug, Deserialize, ToSchema)]

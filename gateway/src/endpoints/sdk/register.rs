@@ -17,7 +17,7 @@ use super::{
     fields::{ClientFields, checked_id, client_info},
     session::{LoginScope, SignedIn, sign_in},
 };
-use crate::routes::Gateway;
+use crate::state::Gateway;
 
 /// A registration.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -70,12 +70,7 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Reg
         },
         address,
     )?;
-    let scope = LoginScope {
-        app_id,
-        channel: client.channel.clone(),
-        package_name: client.package_name.clone(),
-        version: client.sdk_version.clone(),
-    };
+    let scope = LoginScope::of(app_id, &client);
     let password = request.password.expose_secret().to_owned().into();
     Ok((scope, RegisterRequest { app_id, username: request.username, password, client }))
 }

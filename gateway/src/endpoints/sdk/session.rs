@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::rpc::CallError;
 use idl::{
-    account::{LoginResponse, TokenSet},
+    account::{ClientInfo, LoginResponse, TokenSet},
     pay::GetWalletRequest,
     setting::{GetSettingsRequest, GetSettingsResponse},
 };
@@ -76,10 +76,21 @@ pub(crate) struct SignedIn {
 
 /// Which settings go with a login.
 pub(super) struct LoginScope {
-    pub(super) app_id: i64,
-    pub(super) channel: Option<FastStr>,
-    pub(super) package_name: Option<FastStr>,
-    pub(super) version: Option<FastStr>,
+    app_id: i64,
+    channel: Option<FastStr>,
+    package_name: Option<FastStr>,
+    version: Option<FastStr>,
+}
+
+impl LoginScope {
+    pub(super) fn of(app_id: i64, client: &ClientInfo) -> Self {
+        Self {
+            app_id,
+            channel: client.channel.clone(),
+            package_name: client.package_name.clone(),
+            version: client.sdk_version.clone(),
+        }
+    }
 }
 
 /// Runs `sign_in`, and beside it what does not need its answer; then what does. Optional parts that fail or are late

@@ -26,7 +26,7 @@ use super::{
     fields::{bounded, checked_id},
     session::settings_object,
 };
-use crate::routes::Gateway;
+use crate::state::Gateway;
 
 /// A longer `If-None-Match` is treated as absent: the client gets the whole answer.
 const IF_NONE_MATCH_LIMIT: usize = 1024;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use crate::{routes::Gateway, upstream::could_not_tell};
+use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A reason is kept with the revocation; longer ones are refused.
 const MAX_REASON_BYTES: usize = 256;

@@ -14,7 +14,7 @@ use volo_http::utils::Extension;
 
 use super::verdict::Verdict;
 use crate::{
-    routes::Gateway,
+    state::Gateway,
     upstream::{could_not_tell, within},
 };
 

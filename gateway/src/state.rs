@@ -1,0 +1,24 @@
+//! What the endpoints share. Made once, at start; nothing in here changes while requests run, but for what the app
+//! directory remembers.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{apps::AppDirectory, upstream::Upstream};
+
+/// What the endpoints share.
+pub(crate) struct Gateway {
+    pub(crate) upstream: Upstream,
+    pub(crate) apps: AppDirectory,
+    pub(crate) optional_part_timeout: Duration,
+    pub(crate) verify_timeout: Duration,
+    pub(crate) openapi_json: Bytes,
+    pub(crate) docs_page: Bytes,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("apps", &self.apps).finish_non_exhaustive()
+    }
+}
