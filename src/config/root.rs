@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use common::{
-    config::{Environment, Invalid, Root, validate_section},
-    discovery::DiscoveryConfig,
+    config::{Environment, Invalid, Root, validate_section, watch::DynamicConfig},
+    discovery::{DiscoveryConfig, nacos::NacosConfig},
     lifecycle::LifecycleConfig,
     rpc::{ClientConfig, ServerConfig},
     shared::SharedConfig,
@@ -61,6 +61,8 @@ sections! {
     sql: SqlConfig,
     shared: SharedConfig,
     discovery: DiscoveryConfig,
+    nacos: NacosConfig,
+    dynamic: DynamicConfig,
     rpc: ClientConfig,
     rpc_server: ServerConfig,
     operator: OperatorConfig,

@@ -37,13 +37,17 @@ impl DiscoveryConfig {
     /// The kind that applies to a process that serves all roles, or to one that serves a single role.
     ///
     /// # Errors
-    /// A single role has nobody in its process to call.
+    /// A single role has nobody in its process to call, and all roles together have nobody to look for.
     pub fn kind_for(&self, serves_all: bool) -> Result<DiscoveryKind, Invalid> {
         match (self.kind, serves_all) {
             (None, true) => Ok(DiscoveryKind::InProcess),
             (None, false) => Ok(DiscoveryKind::Static),
             (Some(DiscoveryKind::InProcess), false) => {
                 let reason = "a process that serves one role has to find the others: use `static`, `dns` or `nacos`";
+                Err(Invalid::new("kind", reason))
+            }
+            (Some(DiscoveryKind::Dns | DiscoveryKind::Nacos), true) => {
+                let reason = "a process that serves all roles has nobody to find: use `in-process` or leave it out";
                 Err(Invalid::new("kind", reason))
             }
             (Some(kind), _) => Ok(kind),
@@ -80,6 +84,15 @@ mod tests {
         let config = parse("kind = 'in-process'").expect("a known kind");
         assert_eq!(config.kind_for(false).map_err(|invalid| invalid.key), Err("kind".to_owned()));
         assert_eq!(config.kind_for(true), Ok(DiscoveryKind::InProcess));
+    }
+
+    #[test]
+    fn a_process_that_serves_all_roles_does_not_look_for_others() {
+        for kind in ["dns", "nacos"] {
+            let config = parse(&format!("kind = '{kind}'")).expect("a known kind");
+            assert_eq!(config.kind_for(true).map_err(|invalid| invalid.key), Err("kind".to_owned()));
+            assert!(config.kind_for(false).is_ok());
+        }
     }
 
     #[test]

@@ -155,12 +155,10 @@ impl Follower {
         Ok((addresses, answer.valid_until().saturating_duration_since(Instant::now())))
     }
 
-    fn publish(&self, mut addresses: Vec<IpAddr>) {
-        // Servers answer in changing order; the order alone is no news.
-        addresses.sort_unstable();
+    fn publish(&self, addresses: Vec<IpAddr>) {
         let port = self.target.port;
         let instances = addresses.into_iter().map(|ip| Instance::at(SocketAddr::new(ip, port)));
-        self.feed.publish(Instances::new(instances.collect()));
+        self.feed.publish(Instances::unordered(instances.collect()));
         self.feed.confirm();
     }
 }

@@ -56,6 +56,12 @@ impl Instances {
         Self(unique)
     }
 
+    /// From a list whose order means nothing: the same instances are equal, however they came.
+    pub(super) fn unordered(mut list: Vec<Instance>) -> Self {
+        list.sort_by_key(|instance| instance.address);
+        Self::new(list)
+    }
+
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Instance> {
         self.0.iter()
@@ -82,5 +88,12 @@ mod tests {
         let instances = Instances::new(vec![Instance::at(one), Instance::at(other), Instance::at(one)]);
         let addresses: Vec<_> = instances.iter().map(|instance| instance.address).collect();
         assert_eq!(addresses, [one, other]);
+    }
+
+    #[test]
+    fn where_order_means_nothing_another_order_is_no_other_list() {
+        let (one, other) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2)));
+        let list = |addresses: [SocketAddr; 2]| Instances::unordered(addresses.map(Instance::at).into());
+        assert_eq!(list([one, other]), list([other, one]));
     }
 }

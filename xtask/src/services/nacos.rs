@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
     process::{Command, Stdio},
@@ -19,7 +19,7 @@ use crate::{ports::Port, process::OwnedProcess, workspace};
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A fresh server sometimes panics while it initialises its data, and then needs a fresh directory.
-const STARTS: usize = 3;
+const STARTS: usize = 5;
 
 /// Between two looks at whether the server answers.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -108,7 +108,7 @@ impl Nacos {
         if !program.is_file() {
             bail!("rnacos is not installed: run `cargo xtask setup`");
         }
-        let log = File::options().append(true).create(true).open(self.log())?;
+        let log = File::create(self.log())?;
         let mut command = Command::new(program);
         command
             // It reads settings from the directory it runs in.
@@ -121,6 +121,8 @@ impl Nacos {
             .env("RNACOS_HTTP_CONSOLE_PORT", "0")
             .env("RNACOS_HTTP_WORKERS", "1")
             .env("RUST_LOG", "warn")
+            // A panic is recognised by its line in the log.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -133,8 +135,7 @@ impl Nacos {
         Ok(command)
     }
 
-    /// A port that is open is not enough: a server that panicked half-way still has one. One that works answers
-    /// questions on both.
+    /// A port that is open is not enough.
     fn await_answer(&mut self) -> Result<()> {
         let give_up = Instant::now() + START_LIMIT;
         while !(self.answers() && TcpStream::connect(self.grpc.address()).is_ok()) {
@@ -142,27 +143,46 @@ impl Nacos {
             if let Some(status) = process.ended()? {
                 bail!("Nacos ended with {status}\n{}", self.log_tail());
             }
+            if self.log_tail().contains("panicked") {
+                bail!("a part of Nacos panicked\n{}", self.log_tail());
+            }
             if Instant::now() >= give_up {
                 bail!("Nacos does not answer after {START_LIMIT:?}\n{}", self.log_tail());
             }
             thread::sleep(LOOK_AGAIN);
         }
-        if self.log_tail().contains("panicked") {
-            bail!("a part of Nacos panicked at the start\n{}", self.log_tail());
-        }
         Ok(())
     }
 
-    /// Whether it has an opinion on a document that does not exist. That needs its store, which is what comes up last.
+    /// Whether it does what it is there for: keeps a document, or lets its user in, which comes up after that. A server
+    /// that panicked half-way still listens, and says that it has kept the document.
     fn answers(&self) -> bool {
-        let Ok(mut connection) = TcpStream::connect(self.http.address()) else { return false };
-        let question =
-            "GET /nacos/v1/cs/configs?dataId=none&group=none HTTP/1.1\r\nHost: nacos\r\nConnection: close\r\n\r\n";
-        let mut answer = [0; 12];
-        connection.set_read_timeout(Some(Duration::from_secs(1))).is_ok()
-            && connection.write_all(question.as_bytes()).is_ok()
-            && connection.read_exact(&mut answer).is_ok()
-            && matches!(&answer[9..], b"404" | b"200" | b"401" | b"403")
+        let proof = match &self.login {
+            None => {
+                let document = "/nacos/v1/cs/configs?dataId=probe&group=probe";
+                let published = self.request("POST", document, "content=kept");
+                published.and_then(|_| self.request("GET", document, "")).map(|answer| answer.ends_with("kept"))
+            }
+            Some(Login { username, password }) => {
+                let form = format!("username={username}&password={password}");
+                self.request("POST", "/nacos/v1/auth/login", &form).map(|answer| answer.contains("accessToken"))
+            }
+        };
+        proof.unwrap_or(false)
+    }
+
+    fn request(&self, method: &str, path: &str, form: &str) -> io::Result<String> {
+        let mut connection = TcpStream::connect(self.http.address())?;
+        connection.set_read_timeout(Some(Duration::from_secs(1)))?;
+        write!(
+            connection,
+            "{method} {path} HTTP/1.1\r\nHost: nacos\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        )?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     fn log(&self) -> PathBuf {

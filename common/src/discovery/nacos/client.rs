@@ -49,6 +49,8 @@ pub struct NacosParts {
     pub lifecycle: Lifecycle,
     /// Where the client's metrics go.
     pub registry: Registry,
+    /// What is measured of the lists.
+    pub lists: DiscoveryMetrics,
     /// For the age of lists.
     pub clock: SharedClock,
     /// For jitter.
@@ -82,7 +84,6 @@ pub(super) struct Inner {
     pub(super) lifecycle: Lifecycle,
     pub(super) random: SharedRandom,
     pub(super) metrics: NacosMetrics,
-    login: Option<Arc<Login>>,
 }
 
 /// One of the two halves of Nacos, with a connection of its own.
@@ -92,6 +93,7 @@ pub(super) struct Api<S> {
     request_timeout: Duration,
     /// What the last answer was, so that only changes are logged.
     is_answering: AtomicBool,
+    login: Option<Arc<Login>>,
     connected: IntGauge,
     failures: IntCounter,
 }
@@ -111,9 +113,8 @@ impl Nacos {
     /// A client that has not connected yet: the first question does. `data_dir` is where the last good lists are kept
     /// unless the configuration names another place.
     pub fn new(config: &NacosConfig, data_dir: &Path, parts: NacosParts) -> Result<Self, NacosError> {
-        let NacosParts { lifecycle, registry, clock, random } = parts;
+        let NacosParts { lifecycle, registry, lists, clock, random } = parts;
         let metrics = NacosMetrics::register(&registry)?;
-        let discovery_metrics = DiscoveryMetrics::register(&registry)?;
         let login = match (&config.username, &config.password) {
             (Some(username), Some(password)) => {
                 let login = Login::new(username, password, config.tls, config.request_timeout);
@@ -123,14 +124,13 @@ impl Nacos {
         };
         Ok(Self(Arc::new(Inner {
             cache_dir: config.cache_dir.clone().unwrap_or_else(|| data_dir.join("nacos")),
-            naming: Api::new("naming", config.request_timeout, &metrics),
-            documents: Api::new("config", config.request_timeout, &metrics),
-            feeds: Feeds::new(discovery_metrics, clock),
+            naming: Api::new("naming", config.request_timeout, login.clone(), &metrics),
+            documents: Api::new("config", config.request_timeout, login, &metrics),
+            feeds: Feeds::new(lists, clock),
             config: config.clone(),
             lifecycle,
             random,
             metrics,
-            login,
         })))
     }
 
@@ -166,7 +166,7 @@ impl Inner {
     pub(super) async fn naming(&self) -> NamingService {
         let build = || {
             let builder = NamingServiceBuilder::new(self.properties());
-            match self.auth() {
+            match self.naming.auth() {
                 Some(login) => builder.with_auth_plugin(login).build(),
                 None => builder.build(),
             }
@@ -178,16 +178,12 @@ impl Inner {
     pub(super) async fn documents(&self) -> ConfigService {
         let build = || {
             let builder = ConfigServiceBuilder::new(self.properties());
-            match self.auth() {
+            match self.documents.auth() {
                 Some(login) => builder.with_auth_plugin(login).build(),
                 None => builder.build(),
             }
         };
         self.documents.service(build).await
-    }
-
-    fn auth(&self) -> Option<Arc<dyn AuthPlugin>> {
-        self.login.clone().map(|login| login as Arc<dyn AuthPlugin>)
     }
 
     fn properties(&self) -> ClientProps {
@@ -211,15 +207,20 @@ impl Inner {
 }
 
 impl<S: Clone> Api<S> {
-    fn new(name: &'static str, request_timeout: Duration, metrics: &NacosMetrics) -> Self {
+    fn new(name: &'static str, request_timeout: Duration, login: Option<Arc<Login>>, metrics: &NacosMetrics) -> Self {
         Self {
             name,
             service: OnceCell::new(),
             request_timeout,
             is_answering: AtomicBool::new(true),
+            login,
             connected: metrics.connected.with_label_values(&[name]),
             failures: metrics.failures.with_label_values(&[name]),
         }
+    }
+
+    fn auth(&self) -> Option<Arc<dyn AuthPlugin>> {
+        self.login.clone().map(|login| login as Arc<dyn AuthPlugin>)
     }
 
     /// The service, made by whoever asks first. Waits until it is made, however long that takes.
@@ -265,6 +266,9 @@ impl<S: Clone> Api<S> {
             return;
         };
         self.failures.inc();
+        if let Some(login) = &self.login {
+            login.doubt();
+        }
         if answered_before {
             tracing::warn!(api = self.name, %error, "Nacos does not answer: what is known stays in use");
         }

@@ -36,7 +36,7 @@ pub struct NacosConfig {
     pub weight: u32,
     /// The lane this process serves, for requests that were marked for one. Absent: all.
     pub lane: Option<String>,
-    /// How often lists, documents and our own registration are looked at although no push has come. Bounds how long a
+    /// How often lists and our own registration are looked at although no push has come. Bounds how long a
     /// lost push goes unnoticed.
     #[serde(with = "humantime_serde")]
     pub refresh_interval: Duration,

@@ -35,7 +35,7 @@ impl LastGood {
             self.unanswered(now);
         } else if self.keep_missing_until.is_some_and(|until| now < until) {
             let missing = self.instances.iter().cloned();
-            self.instances = Instances::new(found.iter().cloned().chain(missing).collect());
+            self.instances = Instances::unordered(found.iter().cloned().chain(missing).collect());
         } else {
             self.keep_missing_until = None;
             self.instances = found;
@@ -75,8 +75,8 @@ mod tests {
     async fn after_an_outage_a_list_only_grows_until_everybody_had_time_to_register_again() {
         let (mut known, now) = (LastGood::new(list(&[1, 2]), KEEP), Instant::now());
         known.unanswered(now);
-        assert_eq!(*known.answered(list(&[2]), now + KEEP / 2), list(&[2, 1]));
-        assert_eq!(*known.answered(list(&[2, 3]), now + KEEP / 2), list(&[2, 3, 1]));
+        assert_eq!(*known.answered(list(&[2]), now + KEEP / 2), list(&[1, 2]));
+        assert_eq!(*known.answered(list(&[2, 3]), now + KEEP / 2), list(&[1, 2, 3]));
         assert_eq!(*known.answered(list(&[2, 3]), now + KEEP), list(&[2, 3]));
     }
 

@@ -72,6 +72,14 @@ impl Login {
         })
     }
 
+    /// Something was refused, perhaps because a server has forgotten the token: the next time it is asked to, it logs in
+    /// again.
+    pub(super) fn doubt(&self) {
+        if let Some(session) = &mut *self.session.lock().unwrap_or_else(PoisonError::into_inner) {
+            session.renew_at = Instant::now();
+        }
+    }
+
     fn is_fresh(&self) -> bool {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         session.as_ref().is_some_and(|session| Instant::now() < session.renew_at)
@@ -215,6 +223,16 @@ mod tests {
             assert_eq!(token(&login).as_deref(), Some("the-token"), "{path}");
             assert_eq!(*granted.lock().unwrap(), 1, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_in_doubt_is_replaced() {
+        let (address, granted) = server(PATHS[0]).await;
+        let (servers, login) = (Arc::new(vec![address]), login());
+        login.login(Arc::clone(&servers), Arc::default()).await;
+        login.doubt();
+        login.login(servers, Arc::default()).await;
+        assert_eq!(*granted.lock().unwrap(), 2);
     }
 
     #[tokio::test]

@@ -59,7 +59,7 @@ impl Keeper {
             }
         }
         // Background tasks have no end of their own.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn until_ready(&self) -> NamingService {
@@ -84,14 +84,14 @@ impl Keeper {
     }
 
     async fn is_listed(&self, naming: &NamingService) -> Result<bool, Unanswered> {
-        let question = naming.get_all_instances(self.name(), self.group(), Vec::new(), false);
+        let question = naming.get_all_instances(self.name(), Some(self.group()), Vec::new(), false);
         let found = self.nacos.naming.ask(question).await?;
         Ok(found.iter().any(|instance| wire::address(instance) == Some(self.registration.address)))
     }
 
     async fn announce(&self, naming: &NamingService) -> Result<(), Unanswered> {
         let instance = wire::encode(&self.registration, &self.nacos.config);
-        self.nacos.naming.ask(naming.register_instance(self.name(), self.group(), instance)).await
+        self.nacos.naming.ask(naming.register_instance(self.name(), Some(self.group()), instance)).await
     }
 
     /// Tries until it has worked or the process ends. What is never taken back vanishes with the connection.
@@ -99,7 +99,7 @@ impl Keeper {
         let Registration { service, address, .. } = &self.registration;
         loop {
             let instance = wire::encode(&self.registration, &self.nacos.config);
-            let deregistered = naming.deregister_instance(self.name(), self.group(), instance);
+            let deregistered = naming.deregister_instance(self.name(), Some(self.group()), instance);
             if self.nacos.naming.ask(deregistered).await.is_ok() {
                 self.is_registered.set(0);
                 tracing::info!(service, %address, "no longer registered in Nacos");
@@ -113,7 +113,7 @@ impl Keeper {
         Inner::registered_name(self.registration.service)
     }
 
-    fn group(&self) -> Option<String> {
-        Some(self.nacos.config.group.clone())
+    fn group(&self) -> String {
+        self.nacos.config.group.clone()
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn decode(found: &[ServiceInstance]) -> Instances {
             version: instance.metadata.get(VERSION).cloned().unwrap_or_default(),
         })
     });
-    Instances::new(instances.collect())
+    Instances::unordered(instances.collect())
 }
 
 /// Where an instance says it is. `None` for a host name, which none of ours registers.

@@ -10,7 +10,7 @@ use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use xtask::services::Nacos as Server;
 
@@ -21,7 +21,7 @@ use crate::{
         watch::{ConfigWatch, DynamicConfig, WatchMetrics, WatchParts},
     },
     discovery::{
-        Discovery, Instances,
+        Discovery, DiscoveryMetrics, Instances,
         nacos::{Nacos, NacosConfig, NacosParts, Registration},
     },
     lifecycle::{Lifecycle, LifecycleConfig},
@@ -71,6 +71,12 @@ pub(super) fn config(server: &str) -> NacosConfig {
     }
 }
 
+/// Prints how long something took. Measured, not asserted: machines differ.
+#[expect(clippy::print_stdout, reason = "shown by `cargo test -- --nocapture`")]
+pub(super) fn report(what: &str, began: Instant) {
+    println!("{what}: {:?}", began.elapsed());
+}
+
 pub(super) fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], port))
 }
@@ -93,6 +99,7 @@ impl Client {
         let parts = NacosParts {
             lifecycle: lifecycle.clone(),
             registry: registry.clone(),
+            lists: DiscoveryMetrics::register(&registry).expect("registered once"),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
         };
@@ -127,6 +134,12 @@ impl Client {
             random: Arc::new(SystemRandom),
         };
         ConfigWatch::follow(LOG_DOCUMENT, self.nacos.document(LOG_DOCUMENT), dynamic, &parts)
+    }
+
+    /// The level of the next document that is in force.
+    pub(super) async fn next_level(&self, watch: &mut ConfigWatch<LogDocument>) -> Option<String> {
+        let document = timeout(PATIENCE, watch.changed()).await.expect("another document is in force");
+        document.level.clone()
     }
 
     pub(super) async fn until_registered(&self, service: &str, registered: bool) {

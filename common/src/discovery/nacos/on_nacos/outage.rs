@@ -30,8 +30,9 @@ async fn a_killed_server_costs_no_instance_and_registrations_heal_after_its_rest
         client.until_connected(true).await;
         client.until_registered("account", true).await;
     }
-    println!("restart -> registered again: {:?}", began.elapsed());
+    fixture::report("restart -> registered again", began);
     caller.until_connected(true).await;
+    fixture::report("restart -> read again", began);
     assert!(!instances.has_changed().expect("followed"), "handed out: {:?}", ports(&instances.borrow()));
 
     // And what is new is seen again.
@@ -40,7 +41,7 @@ async fn a_killed_server_costs_no_instance_and_registrations_heal_after_its_rest
     caller.wait(&mut instances, &[1, 2, 3]).await;
     // This one knows nothing but what Nacos says.
     three.wait(&mut three.watch("account"), &[1, 2, 3]).await;
-    println!("restart -> a new instance seen: {:?}", began.elapsed());
+    fixture::report("restart -> a new instance seen", began);
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn an_instance_that_did_not_come_back_after_an_outage_is_dropped_in_the_en
     server.restart().expect("restarted");
     let began = Instant::now();
     caller.wait(&mut instances, &[1]).await;
-    println!("restart -> the missing one dropped, kept for {:?}: {:?}", config.keep_missing_for, began.elapsed());
+    fixture::report("restart -> the missing one dropped, kept for 15 s", began);
 }
 
 #[tokio::test]
@@ -82,14 +83,14 @@ async fn a_process_starts_from_the_lists_of_its_last_run_while_nacos_is_down() {
     let mut instances = client.watch("account");
     client.nacos.settled().await;
     assert_eq!(ports(&instances.borrow()), [1]);
-    println!("start without Nacos, from disk: {:?}", began.elapsed());
+    fixture::report("start without Nacos, from disk", began);
 
     // It finds Nacos by itself, and announces itself there.
     client.register("account", 2);
     server.restart().expect("restarted");
     let began = Instant::now();
     client.wait(&mut instances, &[1, 2]).await;
-    println!("Nacos up -> registered and seen: {:?}", began.elapsed());
+    fixture::report("Nacos up -> registered and seen", began);
 }
 
 #[tokio::test]
@@ -103,5 +104,5 @@ async fn a_start_without_nacos_and_without_kept_lists_goes_on_after_its_time() {
     let began = Instant::now();
     client.nacos.settled().await;
     assert!(instances.borrow().is_empty());
-    println!("start without anything, limit {:?}: {:?}", config.start_timeout, began.elapsed());
+    fixture::report("start without Nacos and kept lists, limit 300 ms", began);
 }
