@@ -9,7 +9,7 @@ use common::{
     rpc::{ClientConfig, ServerConfig},
     shared::{RedisConfig, SharedConfig},
     sql::SqlConfig,
-    telemetry::{LogConfig, operator::OperatorConfig},
+    telemetry::{LogConfig, OtlpConfig, operator::OperatorConfig},
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,7 @@ sections! {
     rpc_server: ServerConfig,
     operator: OperatorConfig,
     log: LogConfig,
+    otlp: OtlpConfig,
     lifecycle: LifecycleConfig,
 }
 

@@ -39,3 +39,6 @@ mod revoke_sessions;
 mod demo;
 mod first_run;
 mod no_secrets_in_logs;
+
+// How it can be watched.
+mod tracing;
