@@ -28,7 +28,7 @@ pub struct ServerParts {
 pub(super) type StackService<C> =
     Arc<BoxService<ServerContext, <C as Contract>::RequestRecv, <C as Contract>::ResponseSend, ServerError>>;
 
-/// A handler with everything that happens around it. Cloned cheaply; served on the wire by [`serve`](super::serve) and
+/// A handler with everything that happens around it. Cloned cheaply; served on the wire by [`serve`](super::serve()) and
 /// called directly through [`Transport::InProcess`](super::Transport).
 pub struct ServerStack<C: Contract> {
     pub(super) service: StackService<C>,
