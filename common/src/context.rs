@@ -28,6 +28,11 @@ impl TraceId {
     pub fn as_u128(self) -> u128 {
         self.0
     }
+
+    /// The id of the outermost span of a trace that begins here. A span id needs to be unique in its trace only.
+    pub fn first_span(self) -> u64 {
+        u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or(u64::MAX).max(1)
+    }
 }
 
 impl fmt::Display for TraceId {
@@ -41,7 +46,8 @@ impl fmt::Display for TraceId {
 pub struct RequestContext {
     /// The trace, and the request id.
     pub trace_id: TraceId,
-    /// The span of the caller in that trace; zero when there is none.
+    /// The span that is being worked in, and the parent of those that begin inside it. Never zero, recorded or not: the
+    /// W3C header has no way to send a trace without a span.
     pub parent_span: u64,
     /// Decided once, where the request entered: spans are recorded and exported.
     pub sampled: bool,
@@ -56,7 +62,8 @@ tokio::task_local! {
 impl RequestContext {
     /// A fresh context for work that nobody outside asked for.
     pub fn root(random: &dyn Random) -> Self {
-        Self { trace_id: TraceId::new(random), parent_span: 0, sampled: false, deadline: None }
+        let trace_id = TraceId::new(random);
+        Self { trace_id, parent_span: trace_id.first_span(), sampled: false, deadline: None }
     }
 
     /// The context of the request this task works on.
@@ -130,6 +137,13 @@ mod tests {
         ] {
             assert_eq!(RequestContext::parse_traceparent(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_trace_that_begins_here_can_be_sent_on() {
+        let context = RequestContext::root(&crate::clock::testing::SeededRandom::new(1));
+        let sent = RequestContext::parse_traceparent(&context.traceparent());
+        assert_eq!(sent, Some((context.trace_id, context.parent_span, false)));
     }
 
     #[tokio::test(start_paused = true)]

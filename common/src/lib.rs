@@ -8,7 +8,7 @@
 //! - [`context`]: what travels with a request: trace and deadline.
 //! - [`config`]: layered configuration, sections, validation, redacted print.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
-//! - [`telemetry`]: logs, the access log, metrics, the operator listener.
+//! - [`telemetry`]: logs, the access log, metrics, traces, the operator listener.
 //! - [`http`]: the edge: accept loop, client address, envelope, extractors, request signing.
 //! - [`rpc`]: client and server suites, the wire and the in-process transport.
 //! - [`discovery`]: where the instances of a role are.
@@ -23,6 +23,7 @@ pub mod error_code;
 pub mod http;
 pub mod lifecycle;
 pub mod rpc;
+mod sequence;
 pub mod shared;
 pub mod sql;
 pub mod telemetry;

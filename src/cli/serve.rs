@@ -8,7 +8,10 @@ use common::{
     clock::SystemClock,
     http::AccessLog,
     lifecycle::{ExitStatus, StopRequests},
-    telemetry::{self, LogGuard},
+    telemetry::{
+        self, BuildInfo, LogGuard,
+        trace::{self, TraceParts},
+    },
 };
 
 use crate::{
@@ -54,6 +57,8 @@ async fn serve(
     log: &LogGuard,
 ) -> anyhow::Result<ExitStatus> {
     telemetry::observe_runtime(&process.registry, &tokio::runtime::Handle::current())?;
+    trace::start(&configuration.otlp, &trace_parts(role, configuration, process), &process.lifecycle)
+        .context("traces can't be sent")?;
     let access_log: Arc<dyn AccessLog> = Arc::new(log.access_log().clone());
     let life = process.lifecycle.clone().run(requests);
     tokio::pin!(life);
@@ -73,6 +78,18 @@ async fn serve(
     let status = life.await;
     started.close().await;
     Ok(status)
+}
+
+/// Who this process is to a collector of traces.
+fn trace_parts(role: Role, configuration: &Configuration, process: &Process) -> TraceParts {
+    TraceParts {
+        role: role.name(),
+        build: BuildInfo::current(),
+        environment: configuration.environment,
+        clock: process.clock.clone(),
+        random: process.random.clone(),
+        registry: process.registry.clone(),
+    }
 }
 
 /// Tells the person who started this what is there, once it is ready to be tried.

@@ -7,9 +7,9 @@ use common::{
     discovery::{DiscoveryConfig, nacos::NacosConfig},
     lifecycle::LifecycleConfig,
     rpc::{ClientConfig, ServerConfig},
-    shared::SharedConfig,
+    shared::{RedisConfig, SharedConfig},
     sql::SqlConfig,
-    telemetry::{LogConfig, operator::OperatorConfig},
+    telemetry::{LogConfig, OtlpConfig, operator::OperatorConfig},
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,7 @@ sections! {
     pay: pay::Config,
     sql: SqlConfig,
     shared: SharedConfig,
+    redis: RedisConfig,
     discovery: DiscoveryConfig,
     nacos: NacosConfig,
     dynamic: DynamicConfig,
@@ -67,6 +68,7 @@ sections! {
     rpc_server: ServerConfig,
     operator: OperatorConfig,
     log: LogConfig,
+    otlp: OtlpConfig,
     lifecycle: LifecycleConfig,
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use common::{
     clock::{Random, SystemClock, SystemRandom},
     rpc::{AccountContract, ServerParts, ServerStack, server_stack},
+    shared::Feed,
     sql::Database,
 };
 
@@ -36,13 +37,15 @@ pub(crate) fn admin(configuration: &Configuration, database: Database) -> anyhow
 pub(super) async fn open(
     configuration: &Configuration,
     database: Database,
+    feed: Option<Arc<dyn Feed>>,
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<ServerStack<AccountContract>> {
     let master_key = master_key(configuration, &*process.random)?;
     let Process { lifecycle, registry, clock, random } = process;
     let config = configuration.account.clone();
-    let account = account::open(config, database, &master_key, clock.clone(), random.clone(), registry).await?;
+    let (clock, random) = (clock.clone(), random.clone());
+    let account = account::open(config, database, feed, &master_key, clock, random, registry).await?;
     for task in account.background() {
         lifecycle.spawn_background(task.name, task.run);
     }

@@ -11,6 +11,7 @@ mod operator;
 mod pay;
 mod rpc;
 mod setting;
+mod shared;
 mod start;
 
 pub(crate) use self::{

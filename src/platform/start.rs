@@ -10,7 +10,6 @@ use common::{
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
     rpc::{ServerMetrics, ServerParts},
-    shared::{MemoryState, SharedState},
     sql::Database,
     telemetry::{self, BuildInfo, LevelHandle},
 };
@@ -22,6 +21,7 @@ use super::{
     gateway, operator, pay,
     rpc::{self, Services},
     setting,
+    shared::Shared,
 };
 use crate::{
     banner::Listening,
@@ -106,7 +106,7 @@ pub(crate) async fn start(
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;
         }
-        let shared: Arc<dyn SharedState> = Arc::new(MemoryState::new(configuration.shared, process.clock.clone()));
+        let shared = opened.shared.state(configuration, process)?;
         listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
     }
     started.open();
@@ -118,6 +118,7 @@ struct Opened {
     services: Services,
     database: Option<Database>,
     setting: Option<Setting>,
+    shared: Shared,
 }
 
 async fn open_services(role: Role, configuration: &Configuration, process: &Process) -> anyhow::Result<Opened> {
@@ -125,14 +126,20 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
     let parts = ServerParts { random: process.random.clone(), metrics, tasks };
-    let mut opened = Opened { services: Services::default(), database: None, setting: None };
+    let shared = if holds(Role::Account) || holds(Role::Gateway) {
+        Shared::open(configuration, process).await?
+    } else {
+        Shared::none()
+    };
+    let mut opened = Opened { services: Services::default(), database: None, setting: None, shared };
     if holds(Role::Account) || holds(Role::Pay) {
         let database = database::open(&configuration.sql, &configuration.data_dir).await?;
         database.register_metrics(&process.registry)?;
         opened.database = Some(database);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
-        opened.services.account = Some(account::open(configuration, database, &parts, process).await?);
+        opened.services.account =
+            Some(account::open(configuration, database, opened.shared.feed(configuration), &parts, process).await?);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
         opened.services.pay = Some(pay::open(database, &parts, process)?);

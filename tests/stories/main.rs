@@ -32,6 +32,7 @@ mod database_gone;
 mod drain;
 mod nacos_gone;
 mod optional_parts_gone;
+mod redis_gone;
 mod restart;
 mod revoke_sessions;
 
@@ -39,3 +40,6 @@ mod revoke_sessions;
 mod demo;
 mod first_run;
 mod no_secrets_in_logs;
+
+// How it can be watched.
+mod tracing;

@@ -1,6 +1,6 @@
 //! Layered configuration: defaults < file < environment < command line.
 //!
-//! [`load`] is the way in. Nothing here reads the process's environment or arguments by itself, and nothing here knows
+//! [`load()`] is the way in. Nothing here reads the process's environment or arguments by itself, and nothing here knows
 //! any section: those live in the crates that use them.
 
 mod deployment;

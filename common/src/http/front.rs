@@ -1,4 +1,4 @@
-//! The outermost layer of a request: identity, deadline, panic, metrics, access log.
+//! The outermost layer of a request: identity, deadline, panic, span, metrics, access log.
 //!
 //! One future, polled by hand. As five layers this would be five futures inside each other, each as large as all that
 //! is inside it, on the path of every request.
@@ -19,7 +19,6 @@ use http::{HeaderName, HeaderValue, Method, Uri, header::CONNECTION};
 use http_body::Body as _;
 use motore::Service;
 use tokio::time::{Instant, sleep_until};
-use tracing::Span;
 use volo::{FastStr, context::Context};
 use volo_http::{
     context::ServerContext, request::Request, response::Response, server::IntoResponse, server::route::MatchedPath,
@@ -31,12 +30,14 @@ use super::{
     edge::EdgeConfig,
     envelope::{AnsweredCode, hex_digits},
     request_metrics::{InFlight, RequestMetrics},
+    request_span::{self, Answered},
     trace_ids::TraceIds,
 };
 use crate::{
     clock::{SharedClock, Timestamp},
     context::RequestContext,
     error_code::{ErrorCode, PublicError},
+    telemetry::trace::{self, Description, Entry, Span},
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -61,7 +62,7 @@ pub struct Front<S> {
 struct Arrival {
     at: Timestamp,
     started: Instant,
-    context: RequestContext,
+    entry: Entry,
     client: ClientAddress,
     method: Method,
     uri: Uri,
@@ -95,26 +96,36 @@ impl<S> Front<S> {
         let peer = cx.rpc_info().caller().address().and_then(|peer| peer.ip_addr().map(SocketAddr::ip));
         let origin = Origin::of(peer, request.headers(), &self.trusted);
         // A stranger must not choose its request id, nor make us record its traces.
-        let parent = request.headers().get(TRACEPARENT).filter(|_| origin.inside);
-        let parent = parent.and_then(|header| RequestContext::parse_traceparent(header.to_str().ok()?));
-        let (trace_id, parent_span, sampled) = parent.unwrap_or_else(|| (self.trace_ids.next(), 0, false));
+        let callers = request.headers().get(TRACEPARENT).filter(|_| origin.inside);
+        let callers = callers.and_then(|header| RequestContext::parse_traceparent(header.to_str().ok()?));
         Arrival {
             at: self.clock.now(),
             started,
-            context: RequestContext { trace_id, parent_span, sampled, deadline: Some(started + self.request_timeout) },
+            entry: trace::enter(callers, || self.trace_ids.next()),
             client: ClientAddress(origin.address),
             method: request.method().clone(),
             uri: request.uri().clone(),
         }
     }
 
-    fn finish(&self, arrival: &Arrival, in_flight: InFlight<'_>, cx: &ServerContext, response: &mut Response) {
+    fn finish<D: FnOnce() -> Description>(
+        &self,
+        arrival: &Arrival,
+        (in_flight, span): (InFlight<'_>, Span<D>),
+        cx: &ServerContext,
+        response: &mut Response,
+    ) {
         let status = response.status().as_u16();
         let answered = response.extensions().get::<AnsweredCode>();
         let code = answered.map_or(i32::from(status) * 10_000, |AnsweredCode(code)| code.inner());
-        let route = cx.extensions().get::<MatchedPath>().map_or(UNMATCHED, |matched| matched.clone().into_inner());
-        let duration = arrival.started.elapsed();
-        let digits = hex_digits(arrival.context.trace_id.as_u128());
+        let matched = cx.extensions().get::<MatchedPath>().map(|matched| matched.clone().into_inner());
+        let ended = Instant::now();
+        let answered = Answered { route: matched.as_deref(), status, code };
+        span.end_with(ended, answered.is_fault(), |asked| answered.describe(&arrival.method, asked));
+        let route = matched.unwrap_or(UNMATCHED);
+        let duration = ended.duration_since(arrival.started);
+        let trace_id = arrival.entry.context.trace_id;
+        let digits = hex_digits(trace_id.as_u128());
         if let Ok(request_id) = HeaderValue::from_bytes(&digits) {
             response.headers_mut().insert(X_REQUEST_ID, request_id);
         }
@@ -128,7 +139,7 @@ impl<S> Front<S> {
             duration,
             bytes_out: response.body().size_hint().exact().unwrap_or(0),
             client: Some(arrival.client.0),
-            trace_id: arrival.context.trace_id,
+            trace_id,
         });
         in_flight.answered(route, &arrival.method, code, duration);
     }
@@ -145,13 +156,13 @@ where
         let arrival = self.arrive(cx, &request);
         let in_flight = self.metrics.begin();
         cx.extensions_mut().insert(arrival.client);
-        let context = arrival.context;
-        let span = span_of(&arrival);
+        let context = arrival.context(self.request_timeout);
+        let describe = || request_span::asked(&arrival.method, arrival.uri.path());
+        let span = trace::request(&arrival.entry, arrival.started, describe);
         let outcome = {
             let mut inner = pin!(self.inner.call(cx, request));
             let mut timeout = pin!(sleep_until(arrival.started + self.request_timeout));
             poll_fn(|task| {
-                let _entered = span.enter();
                 let polled = context.sync_scope(|| catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(task))));
                 match polled {
                     Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
@@ -166,8 +177,14 @@ where
             Ok(Ok(response)) => response,
             Err(failure) => context.sync_scope(|| failure.into_answer(&arrival)),
         };
-        self.finish(&arrival, in_flight, cx, &mut response);
+        self.finish(&arrival, (in_flight, span), cx, &mut response);
         Ok(response)
+    }
+}
+
+impl Arrival {
+    fn context(&self, request_timeout: Duration) -> RequestContext {
+        RequestContext { deadline: Some(self.started + request_timeout), ..self.entry.context }
     }
 }
 
@@ -177,7 +194,7 @@ impl Failure {
             Failure::TimedOut => ErrorCode::DEADLINE_EXCEEDED,
             Failure::Panicked(panic) => {
                 tracing::error!(
-                    trace_id = %arrival.context.trace_id,
+                    trace_id = %arrival.entry.context.trace_id,
                     panic = panic_text(&*panic),
                     "a handler panicked"
                 );
@@ -191,19 +208,6 @@ impl Failure {
         }
         response
     }
-}
-
-/// A span only where somebody will look at it: an unsampled request pays nothing.
-fn span_of(arrival: &Arrival) -> Span {
-    if !arrival.context.sampled {
-        return Span::none();
-    }
-    tracing::info_span!(
-        "request",
-        trace_id = %arrival.context.trace_id,
-        parent_span = arrival.context.parent_span,
-        method = %arrival.method,
-    )
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

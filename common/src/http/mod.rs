@@ -20,6 +20,7 @@ mod envelope;
 mod extract;
 mod front;
 mod request_metrics;
+mod request_span;
 mod routes;
 mod signing;
 mod stack;

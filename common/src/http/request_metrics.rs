@@ -119,7 +119,8 @@ impl fmt::Debug for RequestMetrics {
     }
 }
 
-fn known_method(method: &Method) -> &'static str {
+/// The method as a label; `other` for those that clients invent.
+pub(super) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

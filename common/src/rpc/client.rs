@@ -14,7 +14,7 @@ use super::{
     contracts::{AccountContract, PayContract, SettingContract},
     frame::LimitedCodec,
     in_process::InProcess,
-    layer::{ClientCalls, ClientDeadline, PropagateContext},
+    layer::{ClientCalls, ClientDeadline, ClientTrace, PropagateContext},
     metrics::ClientMetrics,
     server::ServerStack,
 };
@@ -169,6 +169,9 @@ fn client<C: Contract>(transport: Transport<C>, config: &ClientConfig, parts: &C
     .make_codec(LimitedCodec::new(config.max_frame_bytes, None))
     // Outermost: every outcome is counted, those of the layers below included.
     .layer_outer(layer_fn(move |service| ClientCalls::<C, _>::new(service, &calls)))
+    // Outside the deadline, so that its expiry is the end of the span, and outside the choice of the instance, so that
+    // the callee's span hangs on this one whichever it is.
+    .layer_outer(layer_fn(ClientTrace::<C, _>::new))
     // Around everything that can take time: waiting for a permit or for a second instance is on the caller's clock.
     .layer_outer(layer_fn(move |service| ClientDeadline::new(service, timeout, Arc::clone(&deadline_random))))
     // The bulkhead, the breaker and the retry budget join here, in this order: a call that waits for its permit must

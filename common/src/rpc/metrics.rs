@@ -10,9 +10,10 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tokio::time::Instant;
+use volo_thrift::ServerError;
 
 use super::{contract::Contract, contract::Method, error::CallError};
-use crate::error_code::ErrorCode;
+use crate::error_code::{ErrorCode, http_status};
 
 /// From a tenth of a millisecond (an answer from memory) to the time after which every caller has given up.
 const DURATION_BUCKETS: &[f64] =
@@ -187,7 +188,30 @@ impl Outcome {
         }
     }
 
-    fn label(self) -> String {
+    /// The outcome that a server's answer is.
+    pub(super) fn of_answer<T>(answer: &Result<T, ServerError>) -> Self {
+        match answer {
+            Ok(_) => Self::OK,
+            Err(ServerError::Biz(refusal)) => Self::answered(ErrorCode::from(refusal.status_code)),
+            Err(ServerError::Application(_)) => Self::Code(ErrorCode::INTERNAL),
+        }
+    }
+
+    /// The code, if there was an answer with one that this version knows.
+    pub(super) fn code(self) -> Option<ErrorCode> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::UnknownCode | Self::NotSent | Self::LostAfterSend | Self::Cancelled => None,
+        }
+    }
+
+    /// Ours or a dependency's to look into, and not a refusal.
+    pub(super) fn is_fault(self) -> bool {
+        self.code().is_none_or(|code| http_status(code) >= 500)
+    }
+
+    /// As a label: the code, or a word where there was none.
+    pub(super) fn label(self) -> String {
         match self {
             Self::Code(code) => code.inner().to_string(),
             Self::UnknownCode => "unknown".to_owned(),

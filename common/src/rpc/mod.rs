@@ -5,7 +5,7 @@
 //! - [`error`] and `biz`: what can become of a call, and how a refusal crosses.
 //! - [`server`] and [`client`]: the two lists of layers, each line with its reason; `layer/` has them, one per file.
 //! - `in_process`, [`serve`](mod@serve) and `balance`: the two transports; `frame` and `ejection` belong to the wire.
-//! - `metrics`: counting.
+//! - `metrics` and `trace`: counting calls, and what their spans say.
 //!
 //! What a method means is the services' business: nothing here looks into a message.
 
@@ -24,6 +24,7 @@ mod serve;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use self::{
     client::{ClientConfig, ClientParts, Transport, account_client, pay_client, setting_client},

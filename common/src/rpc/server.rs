@@ -8,7 +8,7 @@ use volo_thrift::{ServerError, context::ServerContext};
 
 use super::{
     contract::{Contract, Handler},
-    layer::{CatchPanic, Seal, ServerCalls, ServerDeadline, Trace},
+    layer::{CatchPanic, Seal, ServerCalls, ServerDeadline, ServerTrace},
     metrics::ServerMetrics,
 };
 use crate::clock::SharedRandom;
@@ -28,7 +28,7 @@ pub struct ServerParts {
 pub(super) type StackService<C> =
     Arc<BoxService<ServerContext, <C as Contract>::RequestRecv, <C as Contract>::ResponseSend, ServerError>>;
 
-/// A handler with everything that happens around it. Cloned cheaply; served on the wire by [`serve`](super::serve) and
+/// A handler with everything that happens around it. Cloned cheaply; served on the wire by [`serve`](super::serve()) and
 /// called directly through [`Transport::InProcess`](super::Transport).
 pub struct ServerStack<C: Contract> {
     pub(super) service: StackService<C>,
@@ -45,8 +45,8 @@ pub fn server_stack<C: Contract, H: Handler<C>>(handler: H, parts: &ServerParts)
     // check of a clock, and inside the counting, because refusals are what one looks for when things are slow.
     // Outside everything that can refuse or fail, so that every outcome is counted.
     let service = ServerCalls::<C, _>::new(service, &parts.metrics.calls);
-    // Around the counting, so that whatever the layers below write to the log stands in the span of the call.
-    let service = Trace::<C, _>::new(service);
+    // Around the counting, so that what a call waits for is inside its span, and a refusal of any layer below is one.
+    let service = ServerTrace::<C, _>::new(service);
     // Around everything of ours that runs per call: a bug in any layer is an answer, not a dropped connection.
     let service = CatchPanic::<C, _>::new(service, parts.metrics.panics.clone());
     // Outermost: whatever any layer answered, what leaves is a result or a business error, the same on both transports.

@@ -61,7 +61,7 @@ impl Rate {
     }
 
     /// Microseconds in which one unit comes back (T in I.371). Rounded up, so that a rate is never exceeded.
-    fn interval_us(&self) -> u64 {
+    pub(super) fn interval_us(&self) -> u64 {
         let per = u64::try_from(self.per.as_micros()).unwrap_or(u64::MAX);
         per.div_ceil(u64::from(self.limit.get())).max(1)
     }

@@ -33,12 +33,16 @@ pub struct SharedConfig {
     /// Rate limits in use held in memory. Beyond it the one that is used least is forgotten: a flood of fresh keys
     /// pushes itself out, not the keys that are being limited.
     pub memory_rates: NonZeroUsize,
+    /// Entries that a feed keeps, in memory or in Redis. Beyond it the oldest give way; a replica that has not read
+    /// them by then reads the truth again. An entry takes about 100 bytes.
+    pub feed_entries: NonZeroUsize,
 }
 
 impl Default for SharedConfig {
     fn default() -> Self {
         let bound = NonZeroUsize::MIN.saturating_add(199_999);
-        Self { memory_keys: bound, memory_counters: bound, memory_rates: bound }
+        let feed_entries = NonZeroUsize::MIN.saturating_add(9_999);
+        Self { memory_keys: bound, memory_counters: bound, memory_rates: bound, feed_entries }
     }
 }
 
@@ -74,6 +78,24 @@ impl MemoryState {
         };
         let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
         Self { shards, hasher: RandomState::new(), clock, config }
+    }
+
+    /// Whether a once-only key is taken.
+    pub(super) fn holds_key(&self, key: &str) -> bool {
+        self.shard(key).keys.get(key, self.now_us()).is_some()
+    }
+
+    /// Notes what a counter is elsewhere, to go on from there.
+    pub(super) fn note_counter(&self, key: &str, value: u64, left: Duration) {
+        let now_us = self.now_us();
+        self.shard(key).counters.set(key, Entry { value, expires_us: after(now_us, left) }, now_us);
+    }
+
+    /// Notes how far the theoretical arrival time of a rate is ahead elsewhere, to go on from there.
+    pub(super) fn note_rate(&self, key: &str, ahead: Duration) {
+        let now_us = self.now_us();
+        let arrival_us = after(now_us, ahead);
+        self.shard(key).rates.set(key, Entry { value: arrival_us, expires_us: arrival_us }, now_us);
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
@@ -156,7 +178,8 @@ mod tests {
     fn bounded(bound: usize) -> (Arc<ManualClock>, MemoryState) {
         let clock = Arc::new(ManualClock::default());
         let bound = NonZeroUsize::new(bound).expect("positive");
-        let config = SharedConfig { memory_keys: bound, memory_counters: bound, memory_rates: bound };
+        let config =
+            SharedConfig { memory_keys: bound, memory_counters: bound, memory_rates: bound, ..SharedConfig::default() };
         (Arc::clone(&clock), MemoryState::new(config, clock))
     }
 

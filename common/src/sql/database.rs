@@ -119,10 +119,7 @@ impl Database {
 
     /// Which kind of database this is.
     pub fn dialect(&self) -> Dialect {
-        match self.engine.backend {
-            Backend::MySql(_) => Dialect::MySql,
-            Backend::Sqlite(_) => Dialect::Sqlite,
-        }
+        self.engine.dialect()
     }
 
     /// A statement that only reads.
@@ -189,6 +186,13 @@ impl fmt::Debug for Database {
 }
 
 impl Engine {
+    pub(super) fn dialect(&self) -> Dialect {
+        match self.backend {
+            Backend::MySql(_) => Dialect::MySql,
+            Backend::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
     /// Counts a statement that has ended, and names it if it was slow.
     pub(super) fn record(&self, operation: Operation, text: &str, elapsed: Duration, outcome: Result<(), &SqlError>) {
         self.metrics.observe(operation, elapsed);

@@ -34,6 +34,7 @@ mod statement;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
+mod trace;
 mod transaction;
 
 pub use self::{

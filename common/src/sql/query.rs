@@ -16,6 +16,7 @@ use super::{
     metrics::Operation,
     mysql::MySqlBackend,
     sqlite::Access,
+    trace,
 };
 
 /// A value that both drivers can bind: `i64`, `i32`, `u32`, `bool`, `f64`, `&str`, `String`, `&[u8]`, `Vec<u8>` and
@@ -54,6 +55,7 @@ macro_rules! run {
         if let Some(reason) = unbindable {
             return Err(SqlError::other(format!("a value can't be bound: {reason}")));
         }
+        let span = trace::statement(engine.dialect(), &text);
         let started = Instant::now();
         let outcome = match target {
             Target::MySql(arguments, source) => {
@@ -66,6 +68,7 @@ macro_rules! run {
             }
         };
         engine.record(operation, &text, started.elapsed(), outcome.as_ref().map(drop));
+        trace::end(span, &outcome);
         outcome
     }};
 }

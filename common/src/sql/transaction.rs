@@ -9,6 +9,7 @@ use super::{
     database::{Backend, Engine},
     lease::Lease,
     metrics::Operation,
+    trace,
 };
 
 /// An open transaction. Dropping it rolls back; so does an error of any statement on SQLite that was interrupted.
@@ -26,9 +27,11 @@ enum TxLease {
 
 impl Tx {
     pub(super) async fn begin(engine: Arc<Engine>) -> Result<Self, SqlError> {
+        let span = trace::statement(engine.dialect(), "BEGIN");
         let started = Instant::now();
         let begun = TxLease::begin(&engine).await;
         engine.record(Operation::Transaction, "BEGIN", started.elapsed(), begun.as_ref().map(drop));
+        trace::end(span, &begun);
         Ok(Self { lease: begun?, engine })
     }
 
@@ -42,12 +45,14 @@ impl Tx {
 
     /// Makes it permanent. After [`SqlError::Unavailable`] nobody knows whether it is.
     pub async fn commit(mut self) -> Result<(), SqlError> {
+        let span = trace::statement(self.engine.dialect(), "COMMIT");
         let started = Instant::now();
         let outcome = match &mut self.lease {
             TxLease::MySql(lease) => commit_on(&self.engine, lease).await,
             TxLease::Sqlite(lease) => commit_on(&self.engine, lease).await,
         };
         self.engine.record(Operation::Transaction, "COMMIT", started.elapsed(), outcome.as_ref().map(drop));
+        trace::end(span, &outcome);
         outcome
     }
 }

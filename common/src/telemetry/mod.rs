@@ -13,6 +13,7 @@
 //! - `access_log`: one line per HTTP answer.
 //! - `build_info`: which build this is.
 //! - `metrics`: the registry and what the process itself measures.
+//! - [`trace`]: what happened in one request, sent to an OpenTelemetry collector.
 //! - `operator`: `/metrics`, `/healthz`, `/readyz`, `/version`.
 
 mod access_log;
@@ -25,6 +26,7 @@ mod log;
 mod metrics;
 pub mod operator;
 mod text;
+pub mod trace;
 
 pub use self::{
     access_log::AccessLogWriter,
@@ -34,4 +36,5 @@ pub use self::{
     level::{LevelError, LevelHandle},
     log::{LogError, LogGuard, init},
     metrics::{encode, new_registry, observe_runtime},
+    trace::OtlpConfig,
 };

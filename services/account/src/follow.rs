@@ -7,7 +7,10 @@ use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
-use crate::Account;
+use crate::{
+    Account,
+    announcements::{listen, publish},
+};
 
 /// A task that runs as long as the service does. It never ends by itself.
 pub struct Background {
@@ -27,12 +30,18 @@ impl Account {
     /// The tasks that the process has to run while the service answers.
     pub fn background(&self) -> Vec<Background> {
         let config = &self.parts().config;
-        vec![
+        let mut tasks = vec![
             self.repeat("account-revocations", config.follow.revocations_every, follow_revocations),
             self.repeat("account-apps", config.follow.apps_every, follow_apps),
             self.repeat("account-keys", config.follow.keys_every, follow_keys),
             self.repeat("account-cleanup", config.cleanup.every, clean_up),
-        ]
+        ];
+        if self.parts().announcements.is_some() {
+            let (publish, listen) = (publish(self.clone()), listen(self.clone()));
+            tasks.push(Background { name: "account-announcements-out", run: Box::pin(publish) });
+            tasks.push(Background { name: "account-announcements-in", run: Box::pin(listen) });
+        }
+        tasks
     }
 
     fn repeat<F>(&self, name: &'static str, every: Duration, step: fn(Account) -> F) -> Background

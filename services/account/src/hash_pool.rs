@@ -13,6 +13,7 @@ use std::{num::NonZeroUsize, sync::Arc, thread, time::Duration};
 use common::{
     clock::{SharedRandom, random_bytes},
     context::RequestContext,
+    telemetry::trace::{self, Description},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -134,11 +135,17 @@ impl HashPool {
         &self,
         work: impl FnOnce(oneshot::Sender<Result<T, HashError>>) -> Work,
     ) -> Result<T, HashError> {
+        // A hash takes its milliseconds: what is longer was the wait for a thread.
+        let span = trace::leaf(|| Description::internal("hash pool"));
         let (answer, answered) = oneshot::channel();
         let deadline = RequestContext::current().and_then(|context| context.deadline);
-        self.queue.push(Job::new(work(answer), deadline.map(tokio::time::Instant::into_std)))?;
-        // A thread that panicked drops the sender; so does the end of the pool.
-        answered.await.unwrap_or(Err(HashError::Failed))
+        let result = match self.queue.push(Job::new(work(answer), deadline.map(tokio::time::Instant::into_std))) {
+            // A thread that panicked drops the sender; so does the end of the pool.
+            Ok(()) => answered.await.unwrap_or(Err(HashError::Failed)),
+            Err(refused) => Err(refused),
+        };
+        span.end(result.is_err());
+        result
     }
 }
 

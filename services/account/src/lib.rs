@@ -15,10 +15,12 @@
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
 //! - `hash_pool`, `keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `store`: the SQL.
+//! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
 //! - [`admin`], [`master_key`]: for the command line.
 
 pub mod admin;
+mod announcements;
 mod apps;
 mod config;
 mod domain;

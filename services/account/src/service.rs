@@ -15,6 +15,7 @@ use idl::account::{
 use volo_thrift::ServerError;
 
 use crate::{
+    announcements::Announcements,
     apps::Apps,
     config::Config,
     domain::master_key::Vault,
@@ -45,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     pub(crate) apps: Apps,
     pub(crate) revocations: Revocations,
+    /// None where there is no feed: the other instances, if any, read the database.
+    pub(crate) announcements: Option<Announcements>,
     pub(crate) hash_pool: HashPool,
     pub(crate) account_ids: Segments,
     pub(crate) accounts: Accounts,
@@ -77,9 +80,12 @@ impl Parts {
         Ending { reason, now, remembered_until }
     }
 
-    /// Makes sessions that were ended in the store count in this instance at once.
+    /// Makes sessions that were ended in the store count in this instance at once, and soon in the others.
     pub(crate) fn ended(&self, ended: &Ended, ending: Ending<'_>) {
         self.revocations.apply(ended, ending.remembered_until);
+        if let Some(announcements) = &self.announcements {
+            announcements.add(ended, ending.remembered_until);
+        }
     }
 }
 

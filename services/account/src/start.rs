@@ -4,12 +4,14 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use common::{
     clock::{SharedClock, SharedRandom},
+    shared::Feed,
     sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
 };
 use sqlx::migrate::Migrator;
 
 use crate::{
     Account, Config, MasterKey,
+    announcements::Announcements,
     apps::Apps,
     domain::master_key::Vault,
     error::AccountError,
@@ -56,10 +58,12 @@ pub fn migrations() -> MigrationSet {
 
 /// Loads keys, apps and revocations. When it returns, every token can be judged: the service is ready.
 ///
-/// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
+/// The caller runs [`Account::background`]; without it other instances' revocations are not seen. Through `feed`
+/// instances tell each other at once; without one they read the database every `follow.revocations_every`.
 pub async fn open(
     config: Config,
     database: Database,
+    feed: Option<Arc<dyn Feed>>,
     master_key: &MasterKey,
     clock: SharedClock,
     random: SharedRandom,
@@ -74,6 +78,7 @@ pub async fn open(
     Ok(Account::new(Parts {
         keys,
         revocations,
+        announcements: feed.map(|feed| Announcements::new(feed, registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
         hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
@@ -135,7 +140,7 @@ mod tests {
     };
 
     async fn start(database: Database, master_key: &MasterKey) -> Result<Account, StartError> {
-        open(config(), database, master_key, Arc::new(ManualClock::default()), random(), &Registry::new()).await
+        open(config(), database, None, master_key, Arc::new(ManualClock::default()), random(), &Registry::new()).await
     }
 
     common::on_each_database! {

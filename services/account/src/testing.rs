@@ -6,6 +6,7 @@ use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
     error_code::{ErrorCode, PublicError},
     rpc::CallError,
+    shared::Feed,
     sql::{Database, migrate, platform_migrations, testing::TestDatabase},
 };
 use idl::account::{
@@ -29,6 +30,7 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) database: TestDatabase,
     pub(crate) app: NewApp,
+    feed: Option<Arc<dyn Feed>>,
     master_key: MasterKey,
 }
 
@@ -39,12 +41,21 @@ impl Service {
     }
 
     pub(crate) async fn start_with(database: TestDatabase, config: Config) -> Self {
+        Self::start_on(database, config, None).await
+    }
+
+    /// The same with a feed to its replicas.
+    pub(crate) async fn start_announcing(database: TestDatabase, feed: Arc<dyn Feed>) -> Self {
+        Self::start_on(database, config(), Some(feed)).await
+    }
+
+    async fn start_on(database: TestDatabase, config: Config, feed: Option<Arc<dyn Feed>>) -> Self {
         migrate_all(&database).await;
         let (clock, master_key) = (Arc::new(ManualClock::default()), MasterKey::generate(&SystemRandom));
         let admin = Admin::new(database.clone(), &master_key, clock.clone(), random());
         let app = admin.create_app("Test Game", None).await.expect("an app is made");
-        let account = open(config, database.clone(), &master_key, &clock).await;
-        Self { account, clock, database, app, master_key }
+        let account = open(config, database.clone(), feed.clone(), &master_key, &clock).await;
+        Self { account, clock, database, app, feed, master_key }
     }
 
     /// Another instance on the same database, with connections of its own.
@@ -53,7 +64,7 @@ impl Service {
     }
 
     pub(crate) async fn replica_with(&self, config: Config) -> Account {
-        open(config, self.database.replica().await, &self.master_key, &self.clock).await
+        open(config, self.database.replica().await, self.feed.clone(), &self.master_key, &self.clock).await
     }
 
     pub(crate) fn admin(&self) -> Admin {
@@ -187,11 +198,13 @@ pub(crate) async fn migrate_all(database: &Database) {
 pub(crate) async fn open(
     config: Config,
     database: Database,
+    feed: Option<Arc<dyn Feed>>,
     master_key: &MasterKey,
     clock: &Arc<ManualClock>,
 ) -> Account {
     let registry = prometheus::Registry::new();
-    crate::open(config, database, master_key, clock.clone(), random(), &registry).await.expect("the service starts")
+    let opened = crate::open(config, database, feed, master_key, clock.clone(), random(), &registry).await;
+    opened.expect("the service starts")
 }
 
 fn client_info() -> ClientInfo {

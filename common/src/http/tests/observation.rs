@@ -1,5 +1,10 @@
 //! What is known about a request afterwards, and who is believed about it.
 
+use crate::{
+    context::TraceId,
+    telemetry::trace::testing::{self, spans_of},
+};
+
 use super::harness::{Client, Recorded, TestEdge, get, post_json, routes};
 use crate::http::edge::{EdgeConfig, Listener};
 
@@ -103,4 +108,56 @@ async fn a_client_that_leaves_before_its_answer_is_counted_as_such() {
     })
     .await;
     assert_eq!(edge.metric("playgate_http_requests_abandoned_total", None), 1.0);
+}
+
+/// A trace of its own for every test.
+fn trace(number: u128) -> (TraceId, String) {
+    testing::install();
+    let trace_id = TraceId::from_u128((0x5eed << 64) | number).expect("not zero");
+    (trace_id, format!("traceparent: 00-{trace_id}-00f067aa0ba902b7-01\r\n"))
+}
+
+fn trusting_loopback() -> EdgeConfig {
+    EdgeConfig { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..EdgeConfig::default() }
+}
+
+#[tokio::test]
+async fn the_span_of_a_traced_request_hangs_on_its_callers_and_names_route_status_and_code() {
+    let edge = TestEdge::start_with(routes(), trusting_loopback());
+    let (trace_id, header) = trace(1);
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: test\r\n{header}\r\n");
+    edge.ask(request("/orders/7?token=secret")).await.enveloped(200, 2_000_000);
+    edge.ask(request("/nowhere")).await.enveloped(404, 4_040_001);
+    let spans = spans_of(trace_id);
+    let [order, nowhere] = &spans[..] else { panic!("two spans: {spans:?}") };
+    assert_eq!((order.name(), nowhere.name()), ("GET /orders/{id}", "GET"));
+    for span in [order, nowhere] {
+        assert_eq!((span.parent, span.parent_is_remote), (0x00f0_67aa_0ba9_02b7, true));
+        assert_eq!((span.attribute("http.request.method"), span.attribute("error.type")), ("GET".into(), "".into()));
+    }
+    assert_eq!(
+        (order.attribute("http.route"), order.attribute("url.path")),
+        ("/orders/{id}".into(), "/orders/7".into())
+    );
+    assert_eq!(order.attribute("http.response.status_code"), "200");
+    assert_eq!(nowhere.attribute("playgate.code"), "4040001");
+    assert!(!format!("{order:?}").contains("secret"));
+    assert_ne!(order.id, nowhere.id);
+}
+
+#[tokio::test]
+async fn of_the_requests_that_are_not_traced_those_that_fail_leave_a_span_and_the_others_none() {
+    testing::install();
+    let edge = TestEdge::start(routes());
+    let trace_of = |answer: &super::harness::Answer| {
+        let id = u128::from_str_radix(&answer.headers["x-request-id"], 16).unwrap();
+        spans_of(TraceId::from_u128(id).unwrap())
+    };
+    let fine = edge.ask(get("/orders/7")).await;
+    assert_eq!(trace_of(&fine).len(), 0);
+    let failed = edge.ask(get("/panic")).await;
+    let spans = trace_of(&failed);
+    let [span] = &spans[..] else { panic!("one span: {spans:?}") };
+    assert_eq!((span.name(), span.parent), ("GET /panic", 0));
+    assert_eq!((span.attribute("error.type"), span.attribute("playgate.code")), ("500".into(), "5000001".into()));
 }

@@ -4,14 +4,15 @@ mod adopt_context;
 mod catch_panic;
 mod client_deadline;
 mod client_metrics;
+mod client_trace;
 mod propagate_context;
 mod seal;
 mod server_deadline;
 mod server_metrics;
-mod trace;
+mod server_trace;
 
 pub(super) use self::{
     adopt_context::AdoptContext, catch_panic::CatchPanic, client_deadline::ClientDeadline, client_metrics::ClientCalls,
-    propagate_context::PropagateContext, seal::Seal, server_deadline::ServerDeadline, server_metrics::ServerCalls,
-    trace::Trace,
+    client_trace::ClientTrace, propagate_context::PropagateContext, seal::Seal, server_deadline::ServerDeadline,
+    server_metrics::ServerCalls, server_trace::ServerTrace,
 };

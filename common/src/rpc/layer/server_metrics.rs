@@ -9,7 +9,6 @@ use super::super::{
     contract::Contract,
     metrics::{CallFamilies, Outcome, ServiceCalls},
 };
-use crate::error_code::ErrorCode;
 
 /// The layer.
 #[derive(Debug)]
@@ -36,11 +35,7 @@ where
     async fn call(&self, cx: &mut ServerContext, request: C::RequestRecv) -> Result<S::Response, ServerError> {
         let call = self.calls.begin(C::received(&request));
         let result = self.inner.call(cx, request).await;
-        call.end(match &result {
-            Ok(_) => Outcome::OK,
-            Err(ServerError::Biz(refusal)) => Outcome::answered(ErrorCode::from(refusal.status_code)),
-            Err(ServerError::Application(_)) => Outcome::Code(ErrorCode::INTERNAL),
-        });
+        call.end(Outcome::of_answer(&result));
         result
     }
 }

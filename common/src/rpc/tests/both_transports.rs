@@ -19,7 +19,6 @@ use volo_thrift::{ApplicationException, ApplicationExceptionKind, ServerError};
 
 use super::{
     harness::{Over, Platform, Script, on_both_transports, revoked, valid},
-    log::Log,
     scrape,
 };
 use crate::{
@@ -34,7 +33,7 @@ const SHORT: Duration = Duration::from_millis(50);
 
 fn context(deadline: Option<Duration>) -> RequestContext {
     let root = RequestContext::root(&SeededRandom::new(7));
-    RequestContext { parent_span: 42, sampled: true, deadline: deadline.map(|left| Instant::now() + left), ..root }
+    RequestContext { parent_span: 42, deadline: deadline.map(|left| Instant::now() + left), ..root }
 }
 
 /// Says so when it is dropped.
@@ -275,22 +274,6 @@ on_both_transports! {
                 assert!(counted.contains(&format!("playgate_rpc_{side}_requests_total{labels} 1\n")), "{counted}");
             }
         }
-    }
-
-    async fn only_a_sampled_request_gets_a_span(over: Over) {
-        let log = Log::default();
-        let _subscribed = tracing::dispatcher::set_default(&log.dispatch());
-        let script = Script::new().on_read(|request| async move {
-            tracing::info!(token = %request.token, "inside the handler");
-            valid().await
-        });
-        let platform = Platform::start(over, script).await;
-        context(None).scope(platform.read("sampled")).await.expect("answered");
-        platform.read("unsampled").await.expect("answered");
-        let text = log.text();
-        let line = |token: &str| text.lines().find(|line| line.contains(token)).map(str::to_owned).unwrap_or_default();
-        assert!(line("token=sampled").contains(r#"rpc{service="account" method="VerifyToken""#), "{text}");
-        assert!(!line("token=unsampled").contains("rpc{"), "{text}");
     }
 }
 

@@ -4,6 +4,7 @@ mod both_transports;
 mod drain;
 mod harness;
 pub(super) mod log;
+mod trace;
 mod wire;
 
 pub(super) use self::harness::scrape;

@@ -50,36 +50,45 @@ pub(crate) fn render(document: &Value) -> String {
 }
 
 fn contents(html: &mut String, document: &Value) {
-    html.push_str("<nav><ul>");
-    for (path, method, operation) in operations(document) {
-        let _ = write!(
-            html,
-            "<li><a href=\"#{}\"><code><b>{}</b> {}</code></a> {}</li>",
-            anchor(method, path),
-            method.to_uppercase(),
-            escape(path),
-            text(&operation["summary"]),
-        );
+    html.push_str("<nav>");
+    for tag in array(&document["tags"]) {
+        let name = tag["name"].as_str().unwrap_or_default();
+        let _ = write!(html, "<h3>{}</h3><ul>", escape(name));
+        for (path, method, operation) in operations(document).filter(|(_, _, operation)| has_tag(operation, name)) {
+            let _ = write!(
+                html,
+                "<li><a href=\"#{}\"><code><b>{}</b> {}</code></a> {}</li>",
+                anchor(method, path),
+                method.to_uppercase(),
+                escape(path),
+                prose(&operation["summary"]),
+            );
+        }
+        html.push_str("</ul>");
     }
-    html.push_str("</ul></nav>");
+    html.push_str("<ul><li><a href=\"#codes\">Error codes</a></li></ul></nav>");
 }
 
 fn endpoint(html: &mut String, document: &Value, path: &str, method: &str, operation: &Value) {
     let _ = write!(
         html,
-        "<section id=\"{}\"><h3><code><b>{}</b> {}</code></h3><p>{}</p><p>{}</p>",
+        "<section id=\"{}\"><h3><code><b>{}</b> {}</code></h3>",
         anchor(method, path),
         method.to_uppercase(),
         escape(path),
-        text(&operation["summary"]),
-        prose(&operation["description"]),
     );
+    for paragraph in [&operation["summary"], &operation["description"]] {
+        if paragraph.as_str().is_some_and(|text| !text.is_empty()) {
+            let _ = write!(html, "<p>{}</p>", prose(paragraph));
+        }
+    }
     let parameters = array(&operation["parameters"]);
     if !parameters.is_empty() {
         html.push_str("<h4>Query</h4><table>");
         for parameter in parameters {
             let required = parameter["required"].as_bool().unwrap_or(false);
-            row(html, &text(&parameter["name"]), &parameter["schema"], required, &parameter["description"]);
+            let name = text(&parameter["name"]);
+            row(html, document, &name, &parameter["schema"], required, &parameter["description"]);
         }
         html.push_str("</table>");
     }
@@ -113,10 +122,10 @@ fn fields(html: &mut String, document: &Value, schema: &Value) {
     }
     html.push_str("<table>");
     for (name, field, required) in collected {
-        row(html, &escape(name), field, required, &field["description"]);
-        for nested in item_fields(document, field) {
-            let (inner, field, required) = nested;
-            row(html, &format!("{}[].{}", escape(name), escape(inner)), field, required, &field["description"]);
+        row(html, document, &escape(name), field, required, &field["description"]);
+        for (inner, field, required) in item_fields(document, field) {
+            let name = format!("{}[].{}", escape(name), escape(inner));
+            row(html, document, &name, field, required, &field["description"]);
         }
     }
     html.push_str("</table>");
@@ -150,30 +159,36 @@ fn item_fields<'d>(document: &'d Value, field: &'d Value) -> Vec<(&'d str, &'d V
     collected
 }
 
-fn row(html: &mut String, name: &str, schema: &Value, required: bool, description: &Value) {
+fn row(html: &mut String, document: &Value, name: &str, schema: &Value, required: bool, description: &Value) {
     let optional = if required { "" } else { "?" };
+    // What a reference points to says more than its name, unless the field has words of its own.
+    let description = if description.is_null() { &resolve(document, schema)["description"] } else { description };
     let _ = write!(
         html,
         "<tr><td><code>{name}{optional}</code></td><td>{}</td><td>{}</td></tr>",
-        type_name(schema),
+        type_name(document, schema),
         prose(description),
     );
 }
 
-fn type_name(schema: &Value) -> String {
+fn type_name(document: &Value, schema: &Value) -> String {
+    let values: Vec<_> = array(&resolve(document, schema)["enum"]).iter().map(text).collect();
+    if !values.is_empty() {
+        return values.iter().map(|value| format!("<code>{value}</code>")).collect::<Vec<_>>().join(" ");
+    }
     if let Some(reference) = schema["$ref"].as_str() {
         return escape(reference.rsplit('/').next().unwrap_or_default());
     }
     match &schema["type"] {
-        Value::String(name) if name == "array" => format!("array of {}", type_name(&schema["items"])),
+        Value::String(name) if name == "array" => format!("array of {}", type_name(document, &schema["items"])),
         Value::String(name) => escape(name),
         Value::Array(names) => {
             let names: Vec<&str> = names.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect();
             escape(&names.join(" or "))
         }
         _ => {
-            let choices = array(&schema["oneOf"]).iter().filter(|choice| choice["type"] != "null").map(type_name);
-            choices.collect::<Vec<_>>().join(" or ")
+            let choices = array(&schema["oneOf"]).iter().filter(|choice| choice["type"] != "null");
+            choices.map(|choice| type_name(document, choice)).collect::<Vec<_>>().join(" or ")
         }
     }
 }
@@ -257,6 +272,7 @@ mod tests {
             assert!(!html.contains(outside), "{outside}");
         }
         assert!(html.contains("refresh_expires_at"), "flattened fields are shown too");
+        assert!(html.contains("<code>revoked</code> <code>banned</code>"), "the values of an enum are shown");
     }
 
     #[test]

@@ -10,9 +10,10 @@
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
-//! - [`revocation`]: which tokens no longer count.
+//! - [`revocation`], [`announcement`]: which tokens no longer count, and how other instances are told.
 
 pub(crate) mod access_token;
+pub(crate) mod announcement;
 pub(crate) mod app;
 pub(crate) mod cipher;
 pub(crate) mod client;

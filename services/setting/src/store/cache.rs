@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use common::clock::{SharedRandom, jittered};
+use common::{
+    clock::{SharedRandom, jittered},
+    telemetry::trace::{self, Description},
+};
 use moka::future::Cache;
 use tokio::{
     sync::watch,
@@ -130,7 +133,9 @@ impl<S: Source> SettingsCache<S> {
             return Err(GetSettingsError::TooManyReads { retry_after });
         };
         let wait = patience.map_or(first_read_wait, |patience| patience.min(first_read_wait));
-        match timeout(wait, read.wait_for(Option::is_some)).await {
+        // The read serves everybody who waits; each of them has waited for it.
+        let span = trace::leaf(|| Description::client("object store read"));
+        let known = match timeout(wait, read.wait_for(Option::is_some)).await {
             Ok(Ok(ended)) => match ended.as_ref() {
                 Some(entry) => self.inner.known(entry),
                 None => Err(GetSettingsError::StoreUnavailable { retry_after }),
@@ -138,7 +143,9 @@ impl<S: Source> SettingsCache<S> {
             // The read's task is gone without a result.
             Ok(Err(_)) => Err(GetSettingsError::StoreUnavailable { retry_after }),
             Err(_) => Err(GetSettingsError::FirstReadSlow { retry_after }),
-        }
+        };
+        span.end(known.is_err());
+        known
     }
 
     /// Joins the read of `audience` that is under way, or starts one. `None` when there are too many.

@@ -1,0 +1,133 @@
+//! [`RedisState`]: the shared state on a Redis server. Expiry and rates follow the server's clock.
+
+use std::{fmt, time::Duration};
+
+use futures_util::future::BoxFuture;
+use redis::FromRedisValue;
+
+use super::{link::Link, scripts};
+use crate::shared::{Decision, Rate, SharedError, SharedState};
+
+/// The largest number that a script's doubles hold exactly with room to add two of them; in microseconds 142 years.
+const EXACT: u64 = 1 << 52;
+
+/// The shared state of all replicas that use one Redis server. While Redis is away every question fails, at once.
+#[derive(Clone)]
+pub struct RedisState {
+    link: Link,
+    prefix: String,
+}
+
+/// A counter as it is after an increment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shared) struct Counted {
+    pub(in crate::shared) value: u64,
+    /// How long the counter has to live.
+    pub(in crate::shared) left: Duration,
+}
+
+/// A decision, and what a replica needs to go on deciding by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shared) struct Charged {
+    pub(in crate::shared) decision: Decision,
+    /// How far the theoretical arrival time is ahead of now.
+    pub(in crate::shared) ahead: Duration,
+}
+
+impl RedisState {
+    pub(super) fn new(link: Link, prefix: &str) -> Self {
+        Self { link, prefix: prefix.to_owned() }
+    }
+
+    /// Like [`SharedState::increment`], with what is left of the counter's life.
+    pub(in crate::shared) async fn count(&self, key: &str, by: u64, ttl: Duration) -> Result<Counted, SharedError> {
+        let mut script = scripts::INCREMENT.key(self.key("count", key));
+        script.arg(by.min(EXACT)).arg(milliseconds(ttl));
+        let (value, left) = self.run(script).await?;
+        Ok(Counted { value, left: Duration::from_millis(left) })
+    }
+
+    /// Like [`SharedState::gcra`], with what it leaves behind.
+    pub(in crate::shared) async fn charge(&self, key: &str, rate: &Rate, cost: u32) -> Result<Charged, SharedError> {
+        let mut script = scripts::GCRA.key(self.key("rate", key));
+        for microseconds in rule_of(rate, cost) {
+            script.arg(microseconds);
+        }
+        self.run(script).await.map(charged)
+    }
+
+    async fn run<T: FromRedisValue>(&self, script: redis::ScriptInvocation<'_>) -> Result<T, SharedError> {
+        self.link.ask(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+    }
+
+    async fn command<T: FromRedisValue>(&self, command: redis::Cmd) -> Result<T, SharedError> {
+        self.link.ask(|mut connection| async move { command.query_async(&mut connection).await }).await
+    }
+
+    fn key(&self, kind: &str, key: &str) -> String {
+        format!("{}{kind}:{key}", self.prefix)
+    }
+}
+
+/// A caller whose answer was lost may be told `false` for a key that it took itself; never is a key taken twice.
+impl SharedState for RedisState {
+    fn set_if_absent<'a>(&'a self, key: &'a str, ttl: Duration) -> BoxFuture<'a, Result<bool, SharedError>> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.key("once", key)).arg(1).arg("NX").arg("PX").arg(milliseconds(ttl));
+        Box::pin(async move { Ok(self.command::<Option<String>>(command).await?.is_some()) })
+    }
+
+    fn remove_key<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
+        let mut command = redis::cmd("DEL");
+        command.arg(self.key("once", key));
+        Box::pin(async move { self.command(command).await })
+    }
+
+    fn increment<'a>(&'a self, key: &'a str, by: u64, ttl: Duration) -> BoxFuture<'a, Result<u64, SharedError>> {
+        Box::pin(async move { Ok(self.count(key, by, ttl).await?.value) })
+    }
+
+    fn counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u64, SharedError>> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.key("count", key));
+        Box::pin(async move { Ok(self.command::<Option<u64>>(command).await?.unwrap_or(0)) })
+    }
+
+    fn reset_counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
+        let mut command = redis::cmd("DEL");
+        command.arg(self.key("count", key));
+        Box::pin(async move { self.command(command).await })
+    }
+
+    fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
+        Box::pin(async move { Ok(self.charge(key, rate, cost).await?.decision) })
+    }
+}
+
+impl fmt::Debug for RedisState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisState").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// What the script takes: interval, capacity, charge.
+pub(super) fn rule_of(rate: &Rate, cost: u32) -> [u64; 3] {
+    let interval = rate.interval_us();
+    let of = |units: u32| interval.saturating_mul(u64::from(units)).min(EXACT);
+    [interval.min(EXACT), of(rate.burst.get()), of(cost)]
+}
+
+/// What the script answers.
+pub(super) fn charged((allowed, number, ahead_us): (bool, u64, u64)) -> Charged {
+    let decision = if allowed {
+        Decision::Allowed { remaining: u32::try_from(number).unwrap_or(u32::MAX) }
+    } else {
+        Decision::Refused { retry_after: Duration::from_micros(number) }
+    };
+    Charged { decision, ahead: Duration::from_micros(ahead_us) }
+}
+
+/// Redis refuses to let a key live for less than a millisecond.
+fn milliseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_micros().div_ceil(1000)).unwrap_or(EXACT).clamp(1, EXACT)
+}
