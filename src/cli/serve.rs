@@ -70,14 +70,18 @@ async fn serve(
     started.follow_log_level(configuration, log.level().clone(), process)?;
     tokio::select! {
         announced = announce(role, &started, process) => announced?,
-        status = &mut life => {
-            started.close().await;
-            return Ok(status);
-        }
+        status = &mut life => return Ok(finish(started, status).await),
     }
     let status = life.await;
-    started.close().await;
-    Ok(status)
+    Ok(finish(started, status).await)
+}
+
+/// Lets go of what the process held, unless it was told to end at once.
+async fn finish(started: Started, status: ExitStatus) -> ExitStatus {
+    if !matches!(status, ExitStatus::Forced(_)) {
+        started.close().await;
+    }
+    status
 }
 
 /// Who this process is to a collector of traces.

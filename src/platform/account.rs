@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use account::{MasterKey, admin::Admin};
-use anyhow::Context;
 use common::{
     clock::{Random, SystemClock, SystemRandom},
     rpc::{AccountContract, ServerParts, ServerStack, server_stack},
@@ -11,7 +10,7 @@ use common::{
     sql::Database,
 };
 
-use super::Process;
+use super::{Process, data_dir};
 use crate::config::Configuration;
 
 /// The key that everything secret at rest is sealed under: the configured one, or in development one that is made at
@@ -21,7 +20,7 @@ fn master_key(configuration: &Configuration, random: &dyn Random) -> anyhow::Res
         Some(key) => Ok(MasterKey::parse(key.expose())?),
         None => {
             let directory = &configuration.data_dir;
-            std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+            data_dir::make(directory)?;
             Ok(account::master_key::load_or_create(&directory.join("master-key"), random)?)
         }
     }

@@ -4,6 +4,7 @@
 //! nowhere else; handlers, clients and middleware are the same in both shapes.
 
 mod account;
+mod data_dir;
 mod database;
 mod directory;
 mod gateway;

@@ -5,7 +5,7 @@ use std::path::Path;
 use common::rpc::{ServerParts, ServerStack, SettingContract, server_stack};
 use setting::Setting;
 
-use super::Process;
+use super::{Process, data_dir as directory};
 use crate::config::Configuration;
 
 /// Opens the service and puts the server suite around it.
@@ -15,6 +15,9 @@ pub(super) fn open(
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<(Setting, ServerStack<SettingContract>)> {
+    if configuration.setting.root.is_none() {
+        directory::make(data_dir)?;
+    }
     let setting = setting::open(configuration.setting.clone(), data_dir, process.random.clone(), &process.registry)?;
     let stack = server_stack(setting.clone(), parts);
     Ok((setting, stack))

@@ -1,6 +1,9 @@
 //! The documents in an object store: `apps/{app_id}/app.json` and `apps/{app_id}/channels/{channel}.json`.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use futures_util::TryStreamExt;
 use opendal::{Buffer, ErrorKind, Operator, services::Fs};
@@ -27,6 +30,7 @@ const DEMO_DOCUMENT: &str = r#"{
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectStore {
     operator: Operator,
+    root: PathBuf,
     document_bytes_max: usize,
 }
 
@@ -38,7 +42,7 @@ impl ObjectStore {
         // The store takes a root that is a file for good, and then finds no document in it.
         fs::create_dir_all(root).map_err(|cause| refused(cause.to_string()))?;
         let operator = Operator::new(Fs::default().root(path)).map_err(|cause| refused(cause.to_string()))?;
-        Ok(Self { operator, document_bytes_max })
+        Ok(Self { operator, root: root.to_owned(), document_bytes_max })
     }
 
     /// Writes a small app document unless the app has one. Whether it was written.
@@ -60,9 +64,14 @@ impl ObjectStore {
         match self.read(path).await {
             Ok(None) => Err(self.broken(path, DocumentError::TooLarge { bytes_max: self.document_bytes_max })),
             Ok(Some(bytes)) => parse(&bytes).map(Some).map_err(|reason| self.broken(path, reason)),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) if cause.kind() == ErrorKind::NotFound && self.is_there().await => Ok(None),
             Err(cause) => Err(cause.into()),
         }
+    }
+
+    /// Whether the directory itself exists: where it does not, a document that is missing tells nothing.
+    async fn is_there(&self) -> bool {
+        tokio::fs::try_exists(&self.root).await.unwrap_or(false)
     }
 
     /// The bytes of an object, or `None` when there are more than a document may have. Never holds more than that.
@@ -79,7 +88,7 @@ impl ObjectStore {
     }
 
     fn broken(&self, path: &str, reason: DocumentError) -> ReadFailure {
-        ReadFailure::Broken { path: format!("{}{path}", self.operator.info().root()), reason }
+        ReadFailure::Broken { path: self.root.join(path).display().to_string(), reason }
     }
 }
 
