@@ -1,6 +1,6 @@
 namespace rs pay
 
-/// Orders, the wallet ledger and delivery. So far: the wallet.
+/// The wallet ledger.
 
 struct GetWalletRequest {
     1: required i64 app_id,

@@ -14,7 +14,7 @@ pub(crate) enum Role {
     Account,
     /// Versioned settings.
     Setting,
-    /// Orders and the wallet ledger.
+    /// The wallet ledger.
     Pay,
 }
 

@@ -148,7 +148,8 @@ impl PublicError {
         http_status(self.code)
     }
 
-    /// The time to ask again as it is answered: jittered; always there for 423, 429 and 503, otherwise only if known.
+    /// The time to ask again as it is answered: jittered; always there for 423, 429 and 503 (for 504 the answer adds one), otherwise
+    /// only if known.
     pub fn retry_hint(&self, random: &dyn Random) -> Option<Duration> {
         let needed = meaning(self.code).blame == Blame::Moment;
         let base = self.retry_after.or_else(|| needed.then_some(DEFAULT_RETRY_AFTER))?;

@@ -30,7 +30,8 @@ pub enum RouteGroup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address of the public listener. `""`: none, for a gateway that serves only its `unix_socket`.
+    /// Address of the public listener. No TLS: that ends in front of it. `""`: none, for a gateway that serves only its
+    /// `unix_socket`.
     #[serde(with = "address_or_none")]
     pub listen: Option<SocketAddr>,
     /// A unix socket to serve on as well, for a proxy on the same machine. Its peer counts as a trusted proxy.

@@ -165,6 +165,27 @@ mod tests {
     }
 
     #[test]
+    fn every_endpoint_has_a_body_schema_of_its_own() {
+        let document = document();
+        let mut bodies: Vec<String> = Vec::new();
+        for operations in document["paths"].as_object().expect("paths").values() {
+            for operation in operations.as_object().expect("operations").values() {
+                for body in
+                    operation["requestBody"]["content"].as_object().into_iter().flat_map(|content| content.values())
+                {
+                    bodies.push(body["schema"].to_string());
+                }
+            }
+        }
+        let all = bodies.len();
+        bodies.sort();
+        bodies.dedup();
+        assert_eq!(bodies.len(), all, "types of one name are one schema: {bodies:?}");
+        let register = &document["components"]["schemas"]["RegisterRequest"]["properties"];
+        assert!(register["username"].is_object() && register["password"].is_object());
+    }
+
+    #[test]
     fn every_reference_in_the_document_leads_somewhere() {
         fn references(value: &Value, found: &mut Vec<String>) {
             match value {

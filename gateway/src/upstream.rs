@@ -20,7 +20,7 @@ pub struct Upstream {
     pub account: AccountServiceClient,
     /// Settings of apps.
     pub setting: SettingServiceClient,
-    /// Wallets and orders.
+    /// Wallets.
     pub pay: PayServiceClient,
 }
 

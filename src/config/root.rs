@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use common::{
-    config::{Environment, Invalid, Root, validate_section},
-    discovery::DiscoveryConfig,
+    config::{Environment, Invalid, Root, validate_section, watch::DynamicConfig},
+    discovery::{DiscoveryConfig, nacos::NacosConfig},
     lifecycle::LifecycleConfig,
     rpc::{ClientConfig, ServerConfig},
     shared::{RedisConfig, SharedConfig},
@@ -62,6 +62,8 @@ sections! {
     shared: SharedConfig,
     redis: RedisConfig,
     discovery: DiscoveryConfig,
+    nacos: NacosConfig,
+    dynamic: DynamicConfig,
     rpc: ClientConfig,
     rpc_server: ServerConfig,
     operator: OperatorConfig,

@@ -5,6 +5,7 @@
 
 mod account;
 mod database;
+mod directory;
 mod gateway;
 mod operator;
 mod pay;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use common::{
-    discovery::{Discovery, StaticList},
+    discovery::Discovery,
     rpc::{
         AccountContract, ClientConfig, ClientMetrics, ClientParts, Contract, PayContract, ServerConfig, ServerStack,
         SettingContract, Transport, account_client, pay_client, serve, setting_client,
@@ -13,7 +13,7 @@ use common::{
 use gateway::Upstream;
 use tokio::net::TcpListener;
 
-use super::Process;
+use super::{Process, directory::Directory};
 use crate::banner::Listening;
 
 /// The services that this process holds.
@@ -53,17 +53,13 @@ fn transport<C: Contract>(
     }
 }
 
-/// The discovery of a process whose roles are where the configuration says.
-pub(super) fn discovery(config: &common::discovery::DiscoveryConfig) -> Arc<dyn Discovery> {
-    Arc::new(StaticList::new(&config.static_list))
-}
-
-/// Serves one service on its own port.
+/// Serves one service on its own port and makes it known.
 pub(super) async fn listen<C: Contract>(
     name: &'static str,
     address: SocketAddr,
     stack: ServerStack<C>,
     config: &ServerConfig,
+    directory: &Directory,
     process: &Process,
 ) -> anyhow::Result<Listening> {
     let listener = TcpListener::bind(address)
@@ -76,5 +72,6 @@ pub(super) async fn listen<C: Contract>(
             tracing::error!(%error, role = name, "the RPC listener could not be closed in order");
         }
     });
+    directory.announce(name, bound).await?;
     Ok(Listening { what: name, address: bound.to_string() })
 }

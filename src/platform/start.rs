@@ -7,17 +7,18 @@ use ::setting::Setting;
 use common::{
     clock::{SharedClock, SharedRandom, SystemClock, SystemRandom},
     config::Environment,
-    discovery::DiscoveryKind,
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
     rpc::{ServerMetrics, ServerParts},
     sql::Database,
-    telemetry::{self, BuildInfo},
+    telemetry::{self, BuildInfo, LevelHandle},
 };
 use prometheus::Registry;
 
 use super::{
-    account, database, gateway, operator, pay,
+    account, database,
+    directory::Directory,
+    gateway, operator, pay,
     rpc::{self, Services},
     setting,
     shared::Shared,
@@ -58,9 +59,20 @@ pub(crate) struct Started {
     /// The app to try things with, if this process has one.
     pub(crate) demo: Option<DemoApp>,
     database: Option<Database>,
+    directory: Directory,
 }
 
 impl Started {
+    /// Lets operators change how much the process log says while it runs.
+    pub(crate) fn follow_log_level(
+        &self,
+        configuration: &Configuration,
+        level: LevelHandle,
+        process: &Process,
+    ) -> anyhow::Result<()> {
+        self.directory.follow_log_level(configuration, level, process)
+    }
+
     /// Lets go of the database in order. For the very end: whatever still runs in the background would miss it.
     pub(crate) async fn close(self) {
         if let Some(database) = self.database {
@@ -77,19 +89,20 @@ pub(crate) async fn start(
     access_log: Arc<dyn AccessLog>,
     process: &Process,
 ) -> anyhow::Result<Started> {
-    let kind = configuration.discovery.kind_for(role == Role::All)?;
-    let in_process = kind == DiscoveryKind::InProcess;
+    let directory = Directory::new(role, configuration, process)?;
+    let in_process = directory.in_process();
     // Before the operator listener: nobody may be told "ready" by a process that has not opened anything yet.
     let started = process.lifecycle.readiness().gate("start");
     let mut listeners = vec![operator::listen(&configuration.operator, role, process)?];
     let opened = open_services(role, configuration, process).await?;
     if !in_process {
-        listeners.extend(listen_for_rpc(&opened.services, configuration, process).await?);
+        listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }
     let mut demo = None;
     if matches!(role, Role::All | Role::Gateway) {
-        let discovery = rpc::discovery(&configuration.discovery);
+        let discovery = directory.discovery(configuration, process)?;
         let upstream = rpc::upstream(&opened.services, in_process, &discovery, &configuration.rpc, process)?;
+        discovery.settled().await;
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;
         }
@@ -97,7 +110,7 @@ pub(crate) async fn start(
         listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
     }
     started.open();
-    Ok(Started { listeners, demo, database: opened.database })
+    Ok(Started { listeners, demo, database: opened.database, directory })
 }
 
 /// The services of this process and what stands behind them.
@@ -142,18 +155,19 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
 async fn listen_for_rpc(
     services: &Services,
     configuration: &Configuration,
+    directory: &Directory,
     process: &Process,
 ) -> anyhow::Result<Vec<Listening>> {
     let Configuration { account, setting, pay, rpc_server, .. } = configuration;
     let mut listening = Vec::new();
     if let Some(stack) = services.account.clone() {
-        listening.push(rpc::listen("account", account.listen, stack, rpc_server, process).await?);
+        listening.push(rpc::listen("account", account.listen, stack, rpc_server, directory, process).await?);
     }
     if let Some(stack) = services.setting.clone() {
-        listening.push(rpc::listen("setting", setting.listen, stack, rpc_server, process).await?);
+        listening.push(rpc::listen("setting", setting.listen, stack, rpc_server, directory, process).await?);
     }
     if let Some(stack) = services.pay.clone() {
-        listening.push(rpc::listen("pay", pay.listen, stack, rpc_server, process).await?);
+        listening.push(rpc::listen("pay", pay.listen, stack, rpc_server, directory, process).await?);
     }
     Ok(listening)
 }

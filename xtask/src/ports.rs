@@ -34,15 +34,23 @@ impl Port {
     /// # Errors
     /// When every port of the range is taken, or the directory of the locks cannot be written.
     pub fn reserve() -> io::Result<Self> {
-        let locks = locks_directory()?;
         for _ in 0..COUNT {
             let number = FIRST + (process_offset().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))) % COUNT;
-            let reservation = File::create(locks.join(number.to_string()))?;
-            if reservation.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
-                return Ok(Self { number, _reservation: reservation });
+            if let Some(port) = Self::reserve_exactly(number)? {
+                return Ok(port);
             }
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "no free loopback port is left between 20000 and 32000"))
+    }
+
+    /// Reserves this port; `None` when somebody has it.
+    ///
+    /// # Errors
+    /// When the directory of the locks cannot be written.
+    pub fn reserve_exactly(number: u16) -> io::Result<Option<Self>> {
+        let reservation = File::create(locks_directory()?.join(number.to_string()))?;
+        let is_free = reservation.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok();
+        Ok(is_free.then_some(Self { number, _reservation: reservation }))
     }
 
     /// The port's number.
@@ -78,6 +86,15 @@ mod tests {
         let first = Port::reserve().unwrap();
         let second = Port::reserve().unwrap();
         assert_ne!(first.number(), second.number());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_cannot_be_had_by_its_number() {
+        let first = Port::reserve().unwrap();
+        let number = first.number();
+        assert!(Port::reserve_exactly(number).unwrap().is_none());
+        drop(first);
+        assert!(Port::reserve_exactly(number).unwrap().is_some());
     }
 
     #[test]

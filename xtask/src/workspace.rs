@@ -19,6 +19,11 @@ pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |directory| root().join(directory))
 }
 
+/// Where tools are that are built from source, so that a checkout never changes the user's own installation.
+pub fn tools() -> PathBuf {
+    target().join("tools")
+}
+
 /// The cargo that runs this command, working in the root.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
-    /// A laptop or a test: secrets are made up when absent, the `sandbox` pay channel and loopback delivery targets are
-    /// allowed, and loopback clients are exempt from limits by address.
+    /// A laptop or a test: what is absent is made up, the master key, a database, an app and a player to try.
     #[default]
     Development,
     /// Real players: every convenience of development is refused at start.

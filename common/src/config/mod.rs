@@ -15,6 +15,7 @@ mod secret;
 mod section;
 mod suggest;
 mod value;
+pub mod watch;
 
 pub use self::{
     deployment::Environment,

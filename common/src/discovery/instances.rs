@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use futures_util::{FutureExt, future::BoxFuture};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// Knows the instances of every role.
@@ -9,10 +11,16 @@ pub trait Discovery: Send + Sync {
     /// The instances of `service` (`account`, `setting`, `pay`), now and whenever they change. A service that nobody
     /// has heard of has none.
     fn watch(&self, service: &str) -> watch::Receiver<Arc<Instances>>;
+
+    /// Waits until something is known of every service that is watched: fresh, or from an earlier run. Bounded: a
+    /// process starts without what it can't find out in time, and takes it up when it arrives.
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
 }
 
 /// One running server of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Where it takes RPC connections.
     pub address: SocketAddr,
@@ -25,7 +33,8 @@ pub struct Instance {
 }
 
 /// The instances of a service. Replaced as a whole when anything changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Instances(Vec<Instance>);
 
 impl Instance {
@@ -47,9 +56,25 @@ impl Instances {
         Self(unique)
     }
 
+    /// From a list whose order means nothing: the same instances are equal, however they came.
+    pub(super) fn unordered(mut list: Vec<Instance>) -> Self {
+        list.sort_by_key(|instance| instance.address);
+        Self::new(list)
+    }
+
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Instance> {
         self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -63,5 +88,12 @@ mod tests {
         let instances = Instances::new(vec![Instance::at(one), Instance::at(other), Instance::at(one)]);
         let addresses: Vec<_> = instances.iter().map(|instance| instance.address).collect();
         assert_eq!(addresses, [one, other]);
+    }
+
+    #[test]
+    fn where_order_means_nothing_another_order_is_no_other_list() {
+        let (one, other) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2)));
+        let list = |addresses: [SocketAddr; 2]| Instances::unordered(addresses.map(Instance::at).into());
+        assert_eq!(list([one, other]), list([other, one]));
     }
 }

@@ -8,6 +8,7 @@
 //! - `lines`: the buffer that every log line goes through, and the thread that writes it out.
 //! - `text`: how values become JSON or one line of plain text.
 //! - `level`: how much the process log says, and changing it while the process runs.
+//! - `dynamic`: the document that changes it for a whole fleet.
 //! - `log`: the process log, and the start of both logs.
 //! - `access_log`: one line per HTTP answer.
 //! - `build_info`: which build this is.
@@ -18,6 +19,7 @@
 mod access_log;
 mod build_info;
 mod config;
+mod dynamic;
 mod level;
 mod lines;
 mod log;
@@ -30,6 +32,7 @@ pub use self::{
     access_log::AccessLogWriter,
     build_info::BuildInfo,
     config::{LogConfig, LogFormat},
+    dynamic::{LOG_DOCUMENT, LogDocument, follow_level},
     level::{LevelError, LevelHandle},
     log::{LogError, LogGuard, init},
     metrics::{encode, new_registry, observe_runtime},

@@ -2,8 +2,8 @@
 //!
 //! For the machines that watch a role, never for the public: its own address, no envelope, nothing that asks another
 //! service. `/healthz` says the process lives, whatever is broken around it: a restart cures a hung process, not a
-//! database that is down. `/readyz` says whether to send traffic. The admin API mounts beside these with
-//! `admin.merge(routes(parts))`: that way round, because `Router::merge` keeps the fallback of its left side only.
+//! database that is down. `/readyz` says whether to send traffic. Other routes mount beside these with
+//! `others.merge(routes(parts))`: that way round, because `Router::merge` keeps the fallback of its left side only.
 
 use std::{future::ready, net::SocketAddr};
 
@@ -29,8 +29,8 @@ pub struct OperatorConfig {
     /// The operator listener's address. Never make it public: it answers without asking who wants to know. Absent, it
     /// is the loopback address at 9180 for `all` and the gateway, 9181 account, 9182 setting, 9183 pay.
     pub listen: Option<SocketAddr>,
-    /// What `/admin/v1/*` takes as `Authorization: Bearer`. Visible ASCII without spaces. Absent, a development
-    /// instance makes a random one and keeps it in `data_dir/admin-token`; production refuses to start.
+    /// Lets operators change things through this listener. Visible ASCII without spaces. Nothing takes it yet;
+    /// production asks for it all the same, so that a configuration is complete before something does.
     pub admin_token: Option<Secret>,
 }
 

@@ -1,6 +1,6 @@
 //! The pay service: what players own.
 //!
-//! So far the wallet: balances from a double-entry ledger.
+//! The wallet: balances from a double-entry ledger.
 //!
 //! **Invariants**
 //! - Money is never made or lost: every posting adds up to zero in each currency. See `domain::ledger`.

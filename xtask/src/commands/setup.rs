@@ -22,10 +22,12 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// Pinned, so that a new release cannot fail a build nobody touched.
 const CARGO_DENY_VERSION: &str = "0.20.2";
+const RNACOS_VERSION: &str = "0.8.8";
 
 pub(crate) fn run() -> Result<()> {
     programs()?;
-    tools()
+    tools()?;
+    servers()
 }
 
 /// Installs the missing Debian packages.
@@ -48,14 +50,26 @@ pub(crate) fn programs() -> Result<()> {
 
 /// Builds the missing tools into `target/tools`.
 pub(crate) fn tools() -> Result<()> {
-    if cargo_deny().is_some() {
-        return Ok(());
+    if cargo_deny().is_none() {
+        build("cargo-deny", CARGO_DENY_VERSION)?;
     }
-    println!("building cargo-deny {CARGO_DENY_VERSION}: some minutes, once");
+    Ok(())
+}
+
+/// Builds the servers that Debian does not have into `target/tools`.
+fn servers() -> Result<()> {
+    if pinned("rnacos", RNACOS_VERSION).is_none() {
+        build("rnacos", RNACOS_VERSION)?;
+    }
+    Ok(())
+}
+
+fn build(name: &str, version: &str) -> Result<()> {
+    println!("building {name} {version}: some minutes, once");
     workspace::run(
         workspace::cargo()
-            .args(["install", "--quiet", "--locked", "--version", CARGO_DENY_VERSION, "cargo-deny", "--root"])
-            .arg(tools_directory())
+            .args(["install", "--quiet", "--locked", "--version", version, name, "--root"])
+            .arg(workspace::tools())
             // A new version replaces the old one.
             .arg("--force"),
     )
@@ -63,14 +77,14 @@ pub(crate) fn tools() -> Result<()> {
 
 /// Our cargo-deny, if it is there in the pinned version.
 pub(crate) fn cargo_deny() -> Option<PathBuf> {
-    let program = tools_directory().join("bin/cargo-deny");
-    let version = Command::new(&program).arg("--version").output().ok()?;
-    let is_pinned = String::from_utf8_lossy(&version.stdout).trim() == format!("cargo-deny {CARGO_DENY_VERSION}");
-    is_pinned.then_some(program)
+    pinned("cargo-deny", CARGO_DENY_VERSION)
 }
 
-fn tools_directory() -> PathBuf {
-    workspace::target().join("tools")
+/// A tool of ours, if it is there in this version.
+fn pinned(name: &str, version: &str) -> Option<PathBuf> {
+    let program = workspace::tools().join("bin").join(name);
+    let found = Command::new(&program).arg("--version").output().ok()?;
+    (String::from_utf8_lossy(&found.stdout).trim() == format!("{name} {version}")).then_some(program)
 }
 
 fn missing_packages() -> Vec<&'static str> {

@@ -2,20 +2,20 @@
 
 use anyhow::Result;
 use xtask::{
-    services::{MariaDb, Redis},
+    services::{MariaDb, Nacos, Redis},
     workspace,
 };
 
 use super::{
     deny,
-    services::{TEST_MYSQL_URL, TEST_REDIS_URL},
+    services::{TEST_MYSQL_URL, TEST_NACOS, TEST_REDIS_URL},
     setup,
 };
 use crate::{invariants, step::step};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Leave out every test that needs a server (those have `mariadb` or `redis` in their path).
+    /// Leave out every test that needs a server (those have `mariadb`, `redis` or `on_nacos` in their path).
     #[arg(long)]
     fast: bool,
     /// Run only the tests whose path contains one of these, and none of the other checks.
@@ -33,7 +33,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         let mariadb = step("MariaDB of our own", MariaDb::start)?;
         let redis = step("Redis of our own", Redis::start)?;
-        step("tests", || tests(options, Some((&mariadb, &redis))))
+        let nacos = step("Nacos of our own", Nacos::start)?;
+        step("tests", || tests(options, Some((&mariadb, &redis, &nacos))))
     }
 }
 
@@ -53,12 +54,14 @@ fn checks(options: &Options) -> Result<()> {
     })
 }
 
-fn tests(options: &Options, servers: Option<(&MariaDb, &Redis)>) -> Result<()> {
+fn tests(options: &Options, servers: Option<(&MariaDb, &Redis, &Nacos)>) -> Result<()> {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--"]).args(&options.filters);
     match servers {
-        Some((mariadb, redis)) => command.env(TEST_MYSQL_URL, mariadb.url()).env(TEST_REDIS_URL, redis.url()),
-        None => command.args(["--skip", "mariadb", "--skip", "redis"]),
+        Some((mariadb, redis, nacos)) => {
+            command.env(TEST_MYSQL_URL, mariadb.url()).env(TEST_REDIS_URL, redis.url()).env(TEST_NACOS, nacos.address())
+        }
+        None => command.args(["--skip", "mariadb", "--skip", "redis", "--skip", "on_nacos"]),
     };
     workspace::run(&mut command)
 }

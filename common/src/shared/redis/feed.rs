@@ -70,7 +70,7 @@ impl Feed for RedisFeed {
     fn append<'a>(&'a self, stream: &'a str, entry: &'a [u8]) -> BoxFuture<'a, Result<FeedPosition, SharedError>> {
         let mut script = scripts::APPEND.key(self.opener.key(stream));
         script.arg(self.bound.get()).arg(entry);
-        Box::pin(self.link.ask(|mut connection| async move {
+        Box::pin(self.link.ask("APPEND", |mut connection| async move {
             let id: String = script.invoke_async(&mut connection).await?;
             position(&id)
         }))

@@ -18,7 +18,12 @@ use super::{
     metrics::{Failure, Metrics},
     target::Target,
 };
-use crate::{clock::SharedRandom, context::RequestContext, shared::SharedError};
+use crate::{
+    clock::SharedRandom,
+    context::RequestContext,
+    shared::SharedError,
+    telemetry::trace::{self, Description},
+};
 
 /// The connection, as far as there is one.
 #[derive(Clone)]
@@ -64,15 +69,40 @@ impl Link {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Asks one question. Takes no longer than `response_timeout`, or what its caller has left if that is less.
-    pub(super) async fn ask<T, F>(&self, question: impl FnOnce(Connection) -> F) -> Result<T, SharedError>
+    /// Asks one question, called `operation` in traces. Takes no longer than `response_timeout`, or what its caller has
+    /// left if that is less.
+    pub(super) async fn ask<T, F>(
+        &self,
+        operation: &'static str,
+        question: impl FnOnce(Connection) -> F,
+    ) -> Result<T, SharedError>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let Shared { metrics, limits, .. } = &*self.shared;
+        // Never with its key: that may name an address or an account.
+        let span = trace::leaf(move || {
+            Description::client(operation).with("db.system.name", "redis").with("db.operation.name", operation)
+        });
+        match self.answer(question).await {
+            Ok(answer) => {
+                span.end(false);
+                Ok(answer)
+            }
+            Err((failure, reason)) => {
+                self.shared.metrics.count(failure);
+                span.end_with(Instant::now(), true, |question| question.with("error.type", failure.label()));
+                Err(SharedError::Unavailable(reason))
+            }
+        }
+    }
+
+    async fn answer<T, F>(&self, question: impl FnOnce(Connection) -> F) -> Result<T, (Failure, String)>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let Shared { metrics, limits, doubt, .. } = &*self.shared;
         let Some(connection) = self.connection() else {
-            metrics.count(Failure::NoConnection);
-            return Err(SharedError::Unavailable("there is no connection to Redis".to_owned()));
+            return Err((Failure::NoConnection, "there is no connection to Redis".to_owned()));
         };
         let caller_has = RequestContext::current().and_then(|context| context.remaining());
         let limit = caller_has.map_or(limits.response, |left| left.min(limits.response));
@@ -80,18 +110,13 @@ impl Link {
         let outcome = timeout(limit, question(connection)).await;
         metrics.observe(started.elapsed());
         match outcome {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                self.note(&error);
-                Err(SharedError::Unavailable(error.to_string()))
-            }
+            Ok(answer) => answer.map_err(|error| (self.judge(&error), error.to_string())),
             Err(_) => {
-                metrics.count(Failure::Timeout);
                 // A caller in a hurry says nothing about the server.
                 if limit == limits.response {
-                    self.shared.doubt.notify_one();
+                    doubt.notify_one();
                 }
-                Err(SharedError::Unavailable(format!("Redis did not answer within {} ms", limit.as_millis())))
+                Err((Failure::Timeout, format!("Redis did not answer within {} ms", limit.as_millis())))
             }
         }
     }
@@ -154,18 +179,18 @@ impl Link {
     }
 
     /// Draws the conclusions from an error that answered a question.
-    fn note(&self, error: &RedisError) {
-        let Shared { metrics, doubt, demoted, .. } = &*self.shared;
+    fn judge(&self, error: &RedisError) -> Failure {
+        let Shared { doubt, demoted, .. } = &*self.shared;
         match error.kind() {
             ErrorKind::Server(kind) => {
-                metrics.count(Failure::Refused);
                 if kind == ServerErrorKind::ReadOnly {
                     demoted.notify_one();
                 }
+                Failure::Refused
             }
             _ => {
-                metrics.count(if error.is_timeout() { Failure::Timeout } else { Failure::Disconnected });
                 doubt.notify_one();
+                if error.is_timeout() { Failure::Timeout } else { Failure::Disconnected }
             }
         }
     }

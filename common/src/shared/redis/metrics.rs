@@ -33,6 +33,10 @@ pub(super) struct Following(IntGauge);
 
 impl Failure {
     const LABELS: [&'static str; 4] = ["no_connection", "timeout", "disconnected", "refused"];
+
+    pub(super) fn label(self) -> &'static str {
+        Self::LABELS[self as usize]
+    }
 }
 
 impl Metrics {

@@ -43,7 +43,7 @@ impl RedisState {
     pub(in crate::shared) async fn count(&self, key: &str, by: u64, ttl: Duration) -> Result<Counted, SharedError> {
         let mut script = scripts::INCREMENT.key(self.key("count", key));
         script.arg(by.min(EXACT)).arg(milliseconds(ttl));
-        let (value, left) = self.run(script).await?;
+        let (value, left) = self.run("INCREMENT", script).await?;
         Ok(Counted { value, left: Duration::from_millis(left) })
     }
 
@@ -53,15 +53,19 @@ impl RedisState {
         for microseconds in rule_of(rate, cost) {
             script.arg(microseconds);
         }
-        self.run(script).await.map(charged)
+        self.run("GCRA", script).await.map(charged)
     }
 
-    async fn run<T: FromRedisValue>(&self, script: redis::ScriptInvocation<'_>) -> Result<T, SharedError> {
-        self.link.ask(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+    async fn run<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        script: redis::ScriptInvocation<'_>,
+    ) -> Result<T, SharedError> {
+        self.link.ask(name, |mut connection| async move { script.invoke_async(&mut connection).await }).await
     }
 
-    async fn command<T: FromRedisValue>(&self, command: redis::Cmd) -> Result<T, SharedError> {
-        self.link.ask(|mut connection| async move { command.query_async(&mut connection).await }).await
+    async fn command<T: FromRedisValue>(&self, name: &'static str, command: redis::Cmd) -> Result<T, SharedError> {
+        self.link.ask(name, |mut connection| async move { command.query_async(&mut connection).await }).await
     }
 
     fn key(&self, kind: &str, key: &str) -> String {
@@ -74,13 +78,13 @@ impl SharedState for RedisState {
     fn set_if_absent<'a>(&'a self, key: &'a str, ttl: Duration) -> BoxFuture<'a, Result<bool, SharedError>> {
         let mut command = redis::cmd("SET");
         command.arg(self.key("once", key)).arg(1).arg("NX").arg("PX").arg(milliseconds(ttl));
-        Box::pin(async move { Ok(self.command::<Option<String>>(command).await?.is_some()) })
+        Box::pin(async move { Ok(self.command::<Option<String>>("SET", command).await?.is_some()) })
     }
 
     fn remove_key<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
         let mut command = redis::cmd("DEL");
         command.arg(self.key("once", key));
-        Box::pin(async move { self.command(command).await })
+        Box::pin(async move { self.command("DEL", command).await })
     }
 
     fn increment<'a>(&'a self, key: &'a str, by: u64, ttl: Duration) -> BoxFuture<'a, Result<u64, SharedError>> {
@@ -90,13 +94,13 @@ impl SharedState for RedisState {
     fn counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u64, SharedError>> {
         let mut command = redis::cmd("GET");
         command.arg(self.key("count", key));
-        Box::pin(async move { Ok(self.command::<Option<u64>>(command).await?.unwrap_or(0)) })
+        Box::pin(async move { Ok(self.command::<Option<u64>>("GET", command).await?.unwrap_or(0)) })
     }
 
     fn reset_counter<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
         let mut command = redis::cmd("DEL");
         command.arg(self.key("count", key));
-        Box::pin(async move { self.command(command).await })
+        Box::pin(async move { self.command("DEL", command).await })
     }
 
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {

@@ -30,6 +30,7 @@ use crate::{
 
 /// The form body.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = IntrospectRequest)]
 pub(crate) struct Request {
     /// The token in question.
     #[schema(value_type = String)]

@@ -24,6 +24,7 @@ use crate::state::Gateway;
 
 /// How a player proves who they are.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[schema(as = LoginKind)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// `username` and `password`.
@@ -34,6 +35,7 @@ pub(crate) enum Kind {
 
 /// A login.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = LoginRequest)]
 pub(crate) struct Request {
     /// The app the player signs in to.
     #[schema(example = 1001)]

@@ -13,6 +13,7 @@ use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A logout. The body may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = LogoutRequest)]
 pub(crate) struct Request {
     /// Sign out on every device, not only here.
     everywhere: Option<bool>,
@@ -20,6 +21,7 @@ pub(crate) struct Request {
 
 /// Nothing to say.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogoutAnswer)]
 pub(crate) struct Answer {}
 
 /// Signs out.

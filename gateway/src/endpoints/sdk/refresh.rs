@@ -16,6 +16,7 @@ use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A refresh.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = RefreshRequest)]
 pub(crate) struct Request {
     /// The app the session belongs to.
     #[schema(example = 1001)]

@@ -21,6 +21,7 @@ use crate::state::Gateway;
 
 /// A registration.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = RegisterRequest)]
 pub(crate) struct Request {
     /// The app the player signs in to.
     #[schema(example = 1001)]

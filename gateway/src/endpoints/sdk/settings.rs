@@ -53,6 +53,7 @@ pub(crate) struct Request {
 
 /// Settings and where they come from.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SettingsAnswer)]
 pub(crate) struct Answer {
     /// Name → value.
     #[schema(value_type = Object)]

@@ -19,6 +19,7 @@ const MAX_REASON_BYTES: usize = 256;
 
 /// What to revoke: exactly one of `account_id` and `session_id`.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = RevokeSessionsRequest)]
 pub(crate) struct Request {
     /// Every session of this account in your app.
     account_id: Option<i64>,
@@ -32,6 +33,7 @@ pub(crate) struct Request {
 
 /// What happened.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RevokeSessionsAnswer)]
 pub(crate) struct Answer {
     /// Sessions that were live and no longer are.
     revoked: i64,

@@ -9,6 +9,7 @@ use crate::endpoints::channel_or_official;
 
 /// An authoritative answer. There is no status for "could not tell": that is HTTP 429 or 503, without a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TokenStatus)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     /// The player is who they say.

@@ -20,6 +20,7 @@ use crate::{
 
 /// The question.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = VerifyTokenRequest)]
 pub(crate) struct Request {
     /// The access token the game client presented.
     #[schema(value_type = String)]

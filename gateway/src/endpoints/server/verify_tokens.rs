@@ -23,6 +23,7 @@ const MAX_TOKENS: usize = 500;
 
 /// The questions.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = VerifyTokensRequest)]
 pub(crate) struct Request {
     /// 1-500 access tokens.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 500)]
@@ -31,6 +32,7 @@ pub(crate) struct Request {
 
 /// The verdicts.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VerifyTokensAnswer)]
 pub(crate) struct Answer {
     /// In the order of the request.
     results: Vec<Verdict>,

@@ -1,0 +1,114 @@
+//! Where the other roles are, and where this process says that it is.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use common::{
+    config::watch::{ConfigWatch, DynamicKind, FileDocument, WatchMetrics, WatchParts},
+    discovery::{
+        Discovery, DiscoveryKind, DiscoveryMetrics, Dns, StaticList,
+        nacos::{Nacos, NacosParts, Registration},
+    },
+    telemetry::{LOG_DOCUMENT, LevelHandle, follow_level},
+};
+
+use super::Process;
+use crate::{config::Configuration, role::Role};
+
+/// What a process finds the other roles with, and Nacos if anything in it uses that.
+#[derive(Debug)]
+pub(super) struct Directory {
+    kind: DiscoveryKind,
+    documents: DynamicKind,
+    metrics: DiscoveryMetrics,
+    nacos: Option<Nacos>,
+}
+
+impl Directory {
+    /// Connects to nothing yet.
+    pub(super) fn new(role: Role, configuration: &Configuration, process: &Process) -> anyhow::Result<Self> {
+        let kind = configuration.discovery.kind_for(role == Role::All)?;
+        let documents = configuration.dynamic.kind.unwrap_or(match kind {
+            DiscoveryKind::Nacos => DynamicKind::Nacos,
+            DiscoveryKind::InProcess | DiscoveryKind::Static | DiscoveryKind::Dns => DynamicKind::None,
+        });
+        let metrics = DiscoveryMetrics::register(&process.registry)?;
+        let uses_nacos = kind == DiscoveryKind::Nacos || documents == DynamicKind::Nacos;
+        let nacos = match uses_nacos {
+            true => Some(nacos(configuration, &metrics, process)?),
+            false => None,
+        };
+        Ok(Self { kind, documents, metrics, nacos })
+    }
+
+    /// Whether the roles are called in place.
+    pub(super) fn in_process(&self) -> bool {
+        self.kind == DiscoveryKind::InProcess
+    }
+
+    /// What clients find their services with.
+    pub(super) fn discovery(
+        &self,
+        configuration: &Configuration,
+        process: &Process,
+    ) -> anyhow::Result<Arc<dyn Discovery>> {
+        let config = &configuration.discovery;
+        match (self.kind, &self.nacos) {
+            (DiscoveryKind::Nacos, Some(nacos)) => Ok(Arc::new(nacos.clone())),
+            (DiscoveryKind::Dns, _) => {
+                let Process { lifecycle, clock, random, .. } = process;
+                let metrics = self.metrics.clone();
+                Ok(Arc::new(Dns::open(&config.dns, metrics, lifecycle.clone(), clock.clone(), random.clone())?))
+            }
+            _ => Ok(Arc::new(StaticList::new(&config.static_list))),
+        }
+    }
+
+    /// Makes a server known to the other roles, from when this process is ready until it drains.
+    pub(super) async fn announce(&self, service: &'static str, bound: SocketAddr) -> anyhow::Result<()> {
+        if let (DiscoveryKind::Nacos, Some(nacos)) = (self.kind, &self.nacos) {
+            let address = nacos.advertised(bound).await?;
+            nacos.register(Registration { service, address, version: env!("CARGO_PKG_VERSION").to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Lets the log's document change how much the process log says.
+    pub(super) fn follow_log_level(
+        &self,
+        configuration: &Configuration,
+        level: LevelHandle,
+        process: &Process,
+    ) -> anyhow::Result<()> {
+        let config = &configuration.dynamic;
+        let Process { lifecycle, registry, random, .. } = process;
+        let parts = WatchParts {
+            lifecycle: lifecycle.clone(),
+            metrics: WatchMetrics::register(registry)?,
+            random: random.clone(),
+        };
+        let watch = match (self.documents, &self.nacos) {
+            (DynamicKind::File, _) => {
+                let file = FileDocument::new(config.directory.join(LOG_DOCUMENT), config.max_document_bytes);
+                ConfigWatch::follow(LOG_DOCUMENT, file, config, &parts)
+            }
+            (DynamicKind::Nacos, Some(nacos)) => {
+                ConfigWatch::follow(LOG_DOCUMENT, nacos.document(LOG_DOCUMENT), config, &parts)
+            }
+            _ => return Ok(()),
+        };
+        lifecycle.spawn_background("log level", follow_level(watch, level));
+        Ok(())
+    }
+}
+
+fn nacos(configuration: &Configuration, metrics: &DiscoveryMetrics, process: &Process) -> anyhow::Result<Nacos> {
+    let parts = NacosParts {
+        lifecycle: process.lifecycle.clone(),
+        registry: process.registry.clone(),
+        lists: metrics.clone(),
+        clock: process.clock.clone(),
+        random: process.random.clone(),
+    };
+    Nacos::new(&configuration.nacos, &configuration.data_dir, parts).context("Nacos can't be used")
+}
