@@ -168,6 +168,8 @@ struct RevokeSessionsResponse {
 
 struct GetAppRequest {
     1: required i64 app_id,
+    /// The caller met something that fits no secret it knows: look into the database rather than into memory.
+    2: optional bool read_again,
 }
 
 /// What the gateway needs to check an app's signatures. Crosses the wire only between roles.

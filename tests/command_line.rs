@@ -103,6 +103,50 @@ fn a_wrong_value_is_refused_with_its_key_reason_and_origin() {
 }
 
 #[test]
+fn a_gateway_may_serve_its_socket_alone_but_not_nothing() {
+    let shell = Shell::new(&[("PLAYGATE__GATEWAY__LISTEN", "")]);
+    shell.run(&["config", "check", "--set", "gateway.unix_socket=/tmp/playgate.sock"]).succeeded();
+    let answer = shell.run(&["config", "check"]);
+    assert_eq!(answer.status, Some(64));
+    assert!(answer.complaint.starts_with("playgate: gateway.listen: neither"), "{}", answer.complaint);
+}
+
+#[test]
+fn a_database_url_that_cannot_be_read_is_refused_without_being_shown() {
+    for url in ["mysql://root:hunter2@db:port/playgate", "mysql://root:hunter2@db:3306", "postgres://u:hunter2@db/p"] {
+        let answer = Shell::new(&[("PLAYGATE__SQL__URL", url)]).run(&["config", "check"]);
+        assert_eq!((answer.status, answer.output.as_str()), (Some(64), ""), "{url}");
+        assert!(answer.complaint.starts_with("playgate: sql.url: "), "{}", answer.complaint);
+        assert!(!answer.complaint.contains("hunter2"), "{}", answer.complaint);
+    }
+}
+
+#[test]
+fn a_single_role_that_looks_for_the_others_inside_itself_is_refused() {
+    let shell = Shell::new(&[("PLAYGATE__DISCOVERY__KIND", "in-process")]);
+    for arguments in [&["config", "check", "account"][..], &["serve", "account"]] {
+        let answer = shell.run(arguments);
+        assert_eq!((answer.status, answer.output.as_str()), (Some(64), ""), "{arguments:?}");
+        assert!(answer.complaint.starts_with("playgate: discovery.kind: "), "{}", answer.complaint);
+    }
+    shell.run(&["config", "check", "all"]).succeeded();
+}
+
+#[test]
+fn an_app_that_cannot_be_is_a_usage_error() {
+    let shell = Shell::new(&[]);
+    for arguments in [
+        &["app", "create", "--name", ""][..],
+        &["app", "create", "--name", "x", "--app-id", "0"],
+        &["app", "create", "--name", "x", "--app-id", "9007199254740992"],
+        &["app", "rotate-secret", "--app-id", "-1"],
+    ] {
+        let answer = shell.run(arguments);
+        assert_eq!((answer.status, answer.output.as_str()), (Some(64), ""), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_named_file_that_is_not_there_is_refused() {
     let answer = Shell::new(&[]).run(&["config", "check", "--config", "absent.toml"]);
     assert_eq!(answer.status, Some(64));

@@ -30,7 +30,9 @@ pub enum RouteGroup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address of the public listener. No TLS: that ends in front of it.
+    /// Address of the public listener. No TLS: that ends in front of it. `""`: none, for a gateway that serves only its
+    /// `unix_socket`.
+    #[serde(with = "address_or_none")]
     pub listen: Option<SocketAddr>,
     /// A unix socket to serve on as well, for a proxy on the same machine. Its peer counts as a trusted proxy.
     pub unix_socket: Option<PathBuf>,
@@ -63,6 +65,24 @@ impl Default for Config {
     }
 }
 
+/// An address as text; none is the empty text, because TOML and environment variables have no other way to say so.
+mod address_or_none {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+        address.map(|address| address.to_string()).unwrap_or_default().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
 impl Section for Config {
     const NAME: &'static str = "gateway";
 
@@ -90,5 +110,25 @@ impl Section for Config {
             }
         }
         self.edge.validate("edge")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(section: &str) -> Result<Config, serde_json::Error> {
+        serde_json::from_str(section)
+    }
+
+    #[test]
+    fn the_public_address_can_be_left_out_only_if_there_is_a_socket() {
+        assert_eq!(read("{}").expect("readable").listen, Config::default().listen);
+        let alone = read(r#"{"listen": "", "unix_socket": "/run/playgate.sock"}"#).expect("readable");
+        assert_eq!(alone.listen, None);
+        assert_eq!(alone.validate(), Ok(()));
+        let nowhere = read(r#"{"listen": ""}"#).expect("readable");
+        assert_eq!(nowhere.validate().map_err(|invalid| invalid.key), Err("listen".to_owned()));
+        assert!(read(r#"{"listen": "somewhere"}"#).is_err());
     }
 }

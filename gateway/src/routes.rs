@@ -42,7 +42,7 @@ impl fmt::Debug for Parts {
 /// The router of the groups that `config` asks for.
 pub fn router(config: &Config, parts: Parts) -> Router {
     let Parts { upstream, shared, clock, tasks } = parts;
-    let apps = AppDirectory::new(upstream.account.clone(), config.app_cache_capacity, tasks);
+    let apps = AppDirectory::new(upstream.account.clone(), config.verify_timeout, config.app_cache_capacity, tasks);
     let checks =
         Arc::new(SignatureChecks { secrets: Arc::new(apps.clone()), nonces: Arc::new(SharedNonces(shared)), clock });
     let document = openapi::document();

@@ -16,18 +16,23 @@ pub(crate) enum AppCommand {
     /// Create an app; prints its id and secret as JSON.
     Create {
         /// Shown to operators
-        #[arg(long)]
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
         /// Choose the id instead of taking the next free one
-        #[arg(long)]
+        #[arg(long, value_parser = app_ids())]
         app_id: Option<i64>,
     },
     /// Give an app a new secret; the newest of the old ones stays good until the next rotation.
     RotateSecret {
         /// The app
-        #[arg(long)]
+        #[arg(long, value_parser = app_ids())]
         app_id: i64,
     },
+}
+
+/// Ids survive JavaScript and Lua.
+fn app_ids() -> clap::builder::RangedI64ValueParser<i64> {
+    clap::value_parser!(i64).range(1..1 << 53)
 }
 
 pub(super) async fn run(command: AppCommand, globals: &Globals) -> Result<ExitStatus, Failure> {

@@ -1,4 +1,5 @@
-//! What production refuses: whatever would be made up or kept on one machine because nobody chose it.
+//! What a role refuses although every key is valid by itself: a way to find the others that can't lead anywhere, and in
+//! production whatever would be made up or kept on one machine because nobody chose it.
 
 use common::config::{Environment, Invalid, LoadError, Loaded, Provenance};
 
@@ -33,11 +34,19 @@ const REQUIREMENTS: &[Requirement] = &[
 
 /// Refuses a configuration that is valid by itself but not for `role` where it is to run.
 pub(crate) fn check_for_role(loaded: &Loaded<Configuration>, role: Role) -> Result<(), LoadError> {
-    match loaded.value.environment {
-        Environment::Development => Ok(()),
-        Environment::Production => check_production(&loaded.provenance, role),
+    check_discovery(&loaded.value, role)
+        .and_then(|()| match loaded.value.environment {
+            Environment::Development => Ok(()),
+            Environment::Production => check_production(&loaded.provenance, role),
+        })
+        .map_err(|invalid| loaded.provenance.complaint(invalid))
+}
+
+fn check_discovery(configuration: &Configuration, role: Role) -> Result<(), Invalid> {
+    match configuration.discovery.kind_for(role == Role::All) {
+        Ok(_) => Ok(()),
+        Err(Invalid { key, reason }) => Err(Invalid::new(format!("discovery.{key}"), reason)),
     }
-    .map_err(|invalid| loaded.provenance.complaint(invalid))
 }
 
 fn check_production(provenance: &Provenance, role: Role) -> Result<(), Invalid> {

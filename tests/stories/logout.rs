@@ -9,6 +9,7 @@ in_both_shapes!(
     after_a_logout_the_session_is_revoked_and_others_go_on,
     a_logout_everywhere_ends_every_session,
     a_session_that_was_signed_out_cannot_be_used_or_refreshed,
+    an_option_that_is_null_is_an_option_left_out,
 );
 
 async fn after_a_logout_the_session_is_revoked_and_others_go_on(shape: Shape) {
@@ -51,4 +52,15 @@ async fn a_session_that_was_signed_out_cannot_be_used_or_refreshed(shape: Shape)
     }
     let without_token = platform.client().request(Method::POST, "/v1/sdk/logout").json(&json!({}));
     platform.client().send(without_token).await.refused(4_010_001);
+}
+
+async fn an_option_that_is_null_is_an_option_left_out(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let here = platform.register("ann").await;
+    let there = here.login().await;
+    let bearer = format!("Bearer {}", here.tokens.access_token);
+    let logout = platform.client().request(Method::POST, "/v1/sdk/logout").header("authorization", bearer);
+    platform.client().send(logout.json(&json!({ "everywhere": null }))).await.ok();
+    assert_eq!(platform.verify(&here.tokens.access_token).await.status, "revoked");
+    assert_eq!(platform.verify(&there.tokens.access_token).await.status, "valid");
 }

@@ -14,6 +14,7 @@ in_both_shapes!(
     a_token_of_another_app_is_invalid_and_tells_nothing_else,
     a_token_that_was_tampered_with_is_invalid_and_tells_nothing_else,
     an_unknown_app_is_refused_by_name,
+    a_channel_that_cannot_be_is_refused_by_name,
 );
 
 /// The largest integer that survives JavaScript and Lua.
@@ -127,5 +128,14 @@ fn nothing_but_invalid() -> Verdict {
         device_id: None,
         ban: None,
         degraded: false,
+    }
+}
+
+async fn a_channel_that_cannot_be_is_refused_by_name(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let ann = platform.register("ann").await;
+    for channel in ["../../etc", "App Store", "", "a/b"] {
+        let answer = ann.try_login_with(json!({ "channel": channel })).await;
+        answer.refused_field(4_000_001, "channel");
     }
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{GameServer, Platform, Shape, SignedRequest, in_both_shapes, now_ms};
+use crate::support::{GameServer, Platform, Shape, SignedRequest, eventually, in_both_shapes, now_ms};
 
 in_both_shapes!(
     a_signature_covers_every_part_of_the_request,
@@ -12,6 +12,8 @@ in_both_shapes!(
     the_right_signature_of_another_app_is_refused,
     a_question_may_be_asked_again_with_the_same_nonce,
     the_signature_is_checked_before_the_body_is_looked_at,
+    a_rotated_secret_works_at_once_beside_the_one_before_it,
+    a_header_that_comes_twice_is_no_credential,
 );
 
 const VERIFY: &str = "/v1/server/tokens/verify";
@@ -112,6 +114,43 @@ async fn a_question_may_be_asked_again_with_the_same_nonce(shape: Shape) {
     for _ in 0..3 {
         assert_eq!(server.send(&asked).await.ok()["status"], "invalid");
     }
+}
+
+async fn a_rotated_secret_works_at_once_beside_the_one_before_it(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let first = platform.game_server();
+    first.send(&question(&first)).await.ok();
+    let second = platform.game_server_of(platform.rotate_secret().await);
+    for server in [&second, &first, &second] {
+        server.send(&question(server)).await.ok();
+    }
+    let third = platform.game_server_of(platform.rotate_secret().await);
+    eventually("the oldest secret is refused", || async {
+        third.send(&question(&third)).await.ok();
+        second.send(&question(&second)).await.ok();
+        (first.send(&question(&first)).await.code() == 4_010_002).then_some(())
+    })
+    .await;
+}
+
+async fn a_header_that_comes_twice_is_no_credential(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let ann = platform.register("ann").await;
+    let bearer = format!("Bearer {}", ann.tokens.access_token);
+    let me = platform.client().request(Method::GET, "/v1/sdk/me").header("authorization", &bearer);
+    platform.client().send(me.header("authorization", "Bearer another")).await.refused(4_010_001);
+
+    let server = platform.game_server();
+    let request = question(&server);
+    let post = platform.client().request(Method::POST, VERIFY).header("content-type", "application/json");
+    let twice = post
+        .header("x-app-id", &request.app_id)
+        .header("x-timestamp", &request.timestamp)
+        .header("x-nonce", &request.nonce)
+        .header("x-nonce", "another-nonce")
+        .header("x-signature", &request.signature)
+        .body(request.body.clone());
+    platform.client().send(twice).await.refused(4_010_001);
 }
 
 async fn the_signature_is_checked_before_the_body_is_looked_at(shape: Shape) {

@@ -75,6 +75,12 @@ impl Platform {
         create_app(&self.directory, self.settings_of_account(), name).await
     }
 
+    /// Gives the app a new secret, as an operator does.
+    pub(crate) async fn rotate_secret(&self) -> App {
+        let app_id = self.app.app_id.to_string();
+        run_for_app(&self.directory, self.settings_of_account(), &["rotate-secret", "--app-id", &app_id]).await
+    }
+
     /// A new player, signed in.
     pub(crate) async fn register(&self, username: &str) -> Player {
         Player::register(&self.client, self.app.app_id, username).await
@@ -303,10 +309,14 @@ fn settings_store() -> Settings {
 }
 
 async fn create_app(directory: &TempDir, settings: Settings, name: &str) -> App {
+    run_for_app(directory, settings, &["create", "--name", name]).await
+}
+
+async fn run_for_app(directory: &TempDir, settings: Settings, arguments: &[&str]) -> App {
     let mut command = playgate(directory.path(), &settings);
-    command.args(["app", "create", "--name", name]);
+    command.arg("app").args(arguments);
     let output = run_to_end(command).await;
-    assert!(output.status.success(), "playgate app create: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "playgate app {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
 }

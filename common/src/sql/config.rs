@@ -1,8 +1,9 @@
 //! The section `sql`: which database, and what one process may ask of it.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use sqlx::{mysql::MySqlConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::config::{Invalid, Secret, Section};
 
@@ -84,10 +85,7 @@ impl Section for SqlConfig {
 
     fn validate(&self) -> Result<(), Invalid> {
         if let Some(url) = &self.url {
-            let known = ["mysql://", "mariadb://", "sqlite:"].iter().any(|scheme| url.expose().starts_with(scheme));
-            if !known {
-                return Err(Invalid::new("url", "must start with mysql:// or sqlite://"));
-            }
+            check_url(url.expose()).map_err(|reason| Invalid::new("url", reason))?;
         }
         let positive = [
             ("acquire_timeout", self.acquire_timeout),
@@ -109,6 +107,22 @@ impl Section for SqlConfig {
     }
 }
 
+/// What can be said of a URL without connecting. The reason never quotes the URL: it may hold a password.
+fn check_url(url: &str) -> Result<(), &'static str> {
+    const UNREADABLE: &str = "is no readable URL; write special characters of a password percent-encoded";
+    if url.starts_with("sqlite:") {
+        return SqliteConnectOptions::from_str(url).map(drop).map_err(|_| UNREADABLE);
+    }
+    if !url.starts_with("mysql://") && !url.starts_with("mariadb://") {
+        return Err("must start with mysql:// or sqlite://");
+    }
+    let options = MySqlConnectOptions::from_str(url).map_err(|_| UNREADABLE)?;
+    match options.get_database() {
+        Some(name) if !name.is_empty() => Ok(()),
+        _ => Err("names no database: end it with /NAME"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,11 +130,27 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_a_url_of_another_kind_is_refused_without_showing_it() {
         assert_eq!(SqlConfig::default().validate(), Ok(()));
-        let config =
-            SqlConfig { url: Some(Secret::new("postgres://root:hunter2@db/playgate")), ..SqlConfig::default() };
-        let refusal = config.validate().expect_err("not a database of ours").to_string();
-        assert!(refusal.starts_with("url: "), "{refusal}");
-        assert!(!refusal.contains("hunter2"), "{refusal}");
+        for url in [
+            "postgres://root:hunter2@db/playgate",
+            "mysql://root:hunter2@db:port/playgate",
+            "mysql://root:hunter2#x@db/playgate",
+            "mysql://root:hunter2@db:3306",
+            "mysql://root:hunter2@db:3306/",
+            "mysql:hunter2",
+        ] {
+            let config = SqlConfig { url: Some(Secret::new(url)), ..SqlConfig::default() };
+            let refusal = config.validate().expect_err(url).to_string();
+            assert!(refusal.starts_with("url: "), "{refusal}");
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn the_urls_of_both_databases_are_accepted() {
+        for url in ["mysql://root@127.0.0.1:3306/playgate", "mariadb://u:p%23w@db/x", "sqlite:///var/lib/playgate.db"] {
+            let config = SqlConfig { url: Some(Secret::new(url)), ..SqlConfig::default() };
+            assert_eq!(config.validate(), Ok(()), "{url}");
+        }
     }
 
     #[test]

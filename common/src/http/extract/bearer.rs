@@ -4,6 +4,7 @@ use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use secrecy::SecretString;
 use volo_http::{context::ServerContext, server::extract::FromContext};
 
+use super::only_one::only_one;
 use crate::{
     error_code::{ErrorCode, PublicError},
     http::ApiError,
@@ -25,7 +26,7 @@ impl FromContext for Bearer {
 }
 
 fn token_of(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = only_one(headers, AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     let well_formed = !token.is_empty() && !token.contains(char::is_whitespace);
     (scheme.eq_ignore_ascii_case("bearer") && well_formed).then_some(token)
@@ -53,6 +54,14 @@ mod tests {
             assert_eq!(token_of(&headers), token, "{header:?}");
         }
         assert_eq!(token_of(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn two_tokens_are_no_credentials() {
+        let token = |token| (AUTHORIZATION, HeaderValue::from_static(token));
+        let mut headers = HeaderMap::from_iter([token("Bearer pg1.abc")]);
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer pg1.abd"));
+        assert_eq!(token_of(&headers), None);
     }
 
     #[test]

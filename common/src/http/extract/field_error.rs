@@ -21,6 +21,9 @@ pub(super) fn invalid_field(path: &Path, error: &str) -> PublicError {
     }
     let reason = match reason.split_once(", expected ") {
         Some((_, expected)) => format!("expected {}", as_json_calls_it(expected)),
+        // A name out of a list was expected, and something came that is neither text nor anything like it.
+        None if reason == "expected value" => "expected a string".to_owned(),
+        None if is_about_an_integer(reason) => "expected an integer".to_owned(),
         None => reason.to_owned(),
     };
     PublicError::invalid(joined(path, None), reason)
@@ -36,6 +39,17 @@ fn as_json_calls_it(expected: &str) -> &str {
         _ if expected.starts_with("struct ") || expected.starts_with("internally tagged enum") => "an object",
         _ => expected,
     }
+}
+
+/// What the standard library says of text that is no number: queries and forms hold nothing but text.
+fn is_about_an_integer(reason: &str) -> bool {
+    [
+        "invalid digit found in string",
+        "cannot parse integer from empty string",
+        "number too large to fit in target type",
+        "number too small to fit in target type",
+    ]
+    .contains(&reason)
 }
 
 /// `credential.code`, `tokens[3]`.

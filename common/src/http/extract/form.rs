@@ -21,7 +21,7 @@ impl<T: DeserializeOwned + Send> FromRequest for Form<T> {
         if !is_form(&parts.headers) {
             return Err(ApiError(PublicError::new(ErrorCode::UNSUPPORTED_MEDIA_TYPE)));
         }
-        let body = read_body(body).await?;
+        let body = read_body(&parts.headers, body).await?;
         let text = std::str::from_utf8(&body).map_err(|_| PublicError::new(ErrorCode::MALFORMED_BODY))?;
         Ok(Self(parse(text)?))
     }

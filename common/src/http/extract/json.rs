@@ -22,7 +22,7 @@ impl<T: DeserializeOwned + Send> FromRequest for Json<T> {
 
     async fn from_request(_: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, ApiError> {
         require_json(&parts.headers)?;
-        let body = read_body(body).await?;
+        let body = read_body(&parts.headers, body).await?;
         Ok(Self(parse(&body)?))
     }
 }
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned + Send> FromRequest for OptionalJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(_: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, ApiError> {
-        let body = read_body(body).await?;
+        let body = read_body(&parts.headers, body).await?;
         if body.is_empty() {
             return Ok(Self(None));
         }
@@ -115,6 +115,7 @@ mod tests {
             (r#"{"app_id":1,"password":"x","tokens":["a",2]}"#, "tokens[1]", "expected a string"),
             (r#"{"app_id":1,"password":"x","credential":{}}"#, "credential.code", "is required"),
             (r#"{"app_id":1,"password":"x","kind":"magic"}"#, "kind", "expected `password` or `device`"),
+            (r#"{"app_id":1,"password":"x","kind":7}"#, "kind", "expected a string"),
             (r#"{"app_id":1,"password":"x","tokens":7}"#, "tokens", "expected an array"),
             (r#""text""#, "body", "expected an object"),
         ];

@@ -6,6 +6,7 @@
 //! - [`field_error`]: which field was wrong, from what serde says.
 //! - [`query`]: the query string.
 //! - [`form`]: a form body.
+//! - [`only_one`]: a header that may not come twice.
 //! - [`bearer`]: a player's access token.
 //! - [`signed`]: a game server's signed request.
 
@@ -15,6 +16,7 @@ mod field_error;
 mod form;
 mod json;
 mod json_shape;
+mod only_one;
 mod query;
 mod signed;
 

@@ -50,4 +50,12 @@ mod tests {
             assert_eq!(error.details[0].0, field, "{query}");
         }
     }
+
+    #[test]
+    fn text_that_is_no_number_is_told_so_as_in_json() {
+        for text in ["seven", "", "7.0", "99999999999999999999", "-99999999999999999999"] {
+            let error = parse::<Settings>(&format!("app_id={text}")).unwrap_err();
+            assert_eq!(error.details[0].1, "expected an integer", "{text}");
+        }
+    }
 }

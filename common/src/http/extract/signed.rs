@@ -16,6 +16,7 @@ use volo_http::{body::Body, context::ServerContext, server::extract::FromRequest
 use super::{
     body::read_body,
     json::{parse, require_json},
+    only_one::only_one,
 };
 use crate::{
     clock::{SharedClock, Timestamp},
@@ -74,6 +75,10 @@ pub trait AppSecrets: Send + Sync + fmt::Debug {
     /// The app's credentials; `None` when there is no such app. Called for every signed request, so an implementation
     /// answers from memory whenever it can.
     fn secrets(&self, app_id: i64) -> BoxFuture<'_, Result<Option<Arc<AppCredentials>>, PublicError>>;
+
+    /// The same after a signature fitted none of them: a secret may have been rotated since. An implementation asks
+    /// those who know, but not for every guess: within a moment of the last time it answers what it has.
+    fn secrets_after_a_mismatch(&self, app_id: i64) -> BoxFuture<'_, Result<Option<Arc<AppCredentials>>, PublicError>>;
 }
 
 /// What an app signs with.
@@ -132,17 +137,23 @@ struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     fn of(headers: &'a HeaderMap) -> Option<Self> {
-        let text = |name| headers.get(name)?.to_str().ok();
-        let app_id = text(X_APP_ID)?.parse().ok().filter(|app_id| *app_id > 0)?;
+        let text = |name| only_one(headers, name)?.to_str().ok();
+        let app_id = digits(text(X_APP_ID)?)?.parse().ok().filter(|app_id| *app_id > 0)?;
         let timestamp = text(X_TIMESTAMP)?;
         let nonce = text(X_NONCE)?;
-        let signature = headers.get(X_SIGNATURE)?.as_bytes();
+        let signature = only_one(headers, X_SIGNATURE)?.as_bytes();
         let well_formed = (8..=64).contains(&nonce.len())
             && nonce.bytes().all(|byte| byte.is_ascii_graphic())
             && !signature.is_empty();
-        let sent_at = Timestamp::from_millis(timestamp.parse().ok()?);
+        let sent_at = Timestamp::from_millis(digits(timestamp)?.parse().ok()?);
         well_formed.then_some(Self { app_id, timestamp, sent_at, nonce, signature })
     }
+}
+
+/// A number has one spelling: no sign, no leading zero.
+fn digits(text: &str) -> Option<&str> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    plain.then_some(text)
 }
 
 async fn authenticate<'a>(
@@ -157,14 +168,11 @@ async fn authenticate<'a>(
     if !is_fresh(claim.sent_at, checks.clock.now()) {
         return refuse(ErrorCode::STALE_TIMESTAMP);
     }
-    let Some(app) = checks.secrets.secrets(claim.app_id).await.map_err(could_not_tell)? else {
+    let Some(mut app) = checks.secrets.secrets(claim.app_id).await.map_err(could_not_tell)? else {
         // Not "no such app": a stranger learns nothing about which apps exist.
         return refuse(ErrorCode::BAD_SIGNATURE);
     };
-    if !app.enabled {
-        return refuse(ErrorCode::APP_DISABLED);
-    }
-    let body = read_body(body).await?;
+    let body = read_body(&parts.headers, body).await?;
     let content = SignedContent {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -174,7 +182,15 @@ async fn authenticate<'a>(
         body: &body,
     };
     if !content.is_signed_by(&app.keys, claim.signature) {
-        return refuse(ErrorCode::BAD_SIGNATURE);
+        let newest = checks.secrets.secrets_after_a_mismatch(claim.app_id).await.map_err(could_not_tell)?;
+        match newest {
+            Some(newest) if content.is_signed_by(&newest.keys, claim.signature) => app = newest,
+            _ => return refuse(ErrorCode::BAD_SIGNATURE),
+        }
+    }
+    // Only whoever holds the app's secret is told what became of it.
+    if !app.enabled {
+        return refuse(ErrorCode::APP_DISABLED);
     }
     Ok((claim, body))
 }

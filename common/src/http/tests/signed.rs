@@ -22,8 +22,11 @@ use crate::{
 const APP: i64 = 7;
 const DISABLED_APP: i64 = 8;
 const UNLUCKY_APP: i64 = 9;
+const ROTATED_APP: i64 = 10;
+const OUT_OF_TOUCH_APP: i64 = 11;
 
-/// App 7 with two live secrets, app 8 disabled, app 9 whose secrets can't be read just now.
+/// App 7 with two live secrets, app 8 disabled, app 9 whose secrets can't be read just now, app 10 that has a newer
+/// secret than what is remembered of it, and app 11 of which nobody can say whether it has one.
 #[derive(Debug)]
 struct KnownApps {
     outage: PublicError,
@@ -44,9 +47,19 @@ impl AppSecrets for KnownApps {
         Box::pin(std::future::ready(match app_id {
             APP => credentials(true),
             DISABLED_APP => credentials(false),
+            ROTATED_APP | OUT_OF_TOUCH_APP => credentials(true),
             UNLUCKY_APP => Err(self.outage.clone()),
             _ => Ok(None),
         }))
+    }
+
+    fn secrets_after_a_mismatch(&self, app_id: i64) -> BoxFuture<'_, Result<Option<Arc<AppCredentials>>, PublicError>> {
+        let keys = vec![SigningKey::new(b"newest secret"), SigningKey::new(b"new secret")];
+        match app_id {
+            ROTATED_APP => Box::pin(std::future::ready(Ok(Some(Arc::new(AppCredentials { enabled: true, keys }))))),
+            OUT_OF_TOUCH_APP => Box::pin(std::future::ready(Err(self.outage.clone()))),
+            _ => self.secrets(app_id),
+        }
     }
 }
 
@@ -192,7 +205,10 @@ async fn missing_or_malformed_headers_are_4010001() {
         Request { app_id: "seven".to_owned(), ..base.clone() },
         Request { app_id: "-7".to_owned(), ..base.clone() },
         Request { app_id: "9223372036854775808".to_owned(), ..base.clone() },
+        Request { app_id: "+7".to_owned(), ..base.clone() },
+        Request { app_id: "07".to_owned(), ..base.clone() },
         Request { timestamp: "now".to_owned(), ..base.clone() },
+        Request { timestamp: format!("+{}", clock.now()), ..base.clone() },
         Request { timestamp: String::new(), ..base.clone() },
         Request { nonce: "seven77".to_owned(), ..base.clone() },
         Request { nonce: "n".repeat(65), ..base.clone() },
@@ -200,6 +216,10 @@ async fn missing_or_malformed_headers_are_4010001() {
         Request { signature: Some(String::new()), ..base.clone() },
     ] {
         edge.ask(malformed.bytes()).await.enveloped(401, 4_010_001);
+    }
+    for header in ["x-app-id: 8", "x-timestamp: 1", "x-nonce: another-nonce", "x-signature: 00"] {
+        let twice = good.replace("host: test", &format!("host: test\r\n{header}"));
+        edge.ask(twice).await.enveloped(401, 4_010_001);
     }
     for length in [8, 64] {
         let edge_of_range = Request { nonce: "n".repeat(length), ..base.clone() };
@@ -238,10 +258,28 @@ async fn a_wrong_secret_a_changed_body_and_an_unknown_app_look_the_same() {
 }
 
 #[tokio::test]
+async fn a_secret_that_was_rotated_a_moment_ago_is_accepted_and_a_guess_is_not() {
+    let (edge, clock) = start();
+    let rotated = Request { app_id: ROTATED_APP.to_string(), ..Request::at(&clock) };
+    edge.ask(Request { secret: "newest secret", ..rotated.clone() }.bytes()).await.enveloped(200, 2_000_000);
+    edge.ask(Request { secret: "guessed", ..rotated }.bytes()).await.enveloped(401, 4_010_002);
+}
+
+#[tokio::test]
+async fn a_signature_that_may_be_of_a_newer_secret_is_not_called_bad_while_nobody_can_tell() {
+    let (edge, clock) = start();
+    let unsure = Request { app_id: OUT_OF_TOUCH_APP.to_string(), ..Request::at(&clock) };
+    edge.ask(Request { secret: "newest secret", ..unsure.clone() }.bytes()).await.enveloped(503, 5_030_002);
+    edge.ask(unsure.bytes()).await.enveloped(200, 2_000_000);
+}
+
+#[tokio::test]
 async fn a_disabled_app_is_403() {
     let (edge, clock) = start();
     let disabled = Request { app_id: DISABLED_APP.to_string(), ..Request::at(&clock) };
     edge.ask(disabled.bytes()).await.enveloped(403, 4_030_104);
+    // A stranger is not told that there is such an app.
+    edge.ask(Request { secret: "guessed", ..disabled }.bytes()).await.enveloped(401, 4_010_002);
 }
 
 #[tokio::test]
@@ -253,6 +291,8 @@ async fn the_signature_is_checked_before_the_body_is_read_as_json() {
     let empty = Request { body: "", sent_body: "", ..Request::at(&clock) };
     edge.ask(empty.bytes()).await.enveloped(400, 4_000_002);
     edge.ask(Request { content_type: "text/plain", ..Request::at(&clock) }.bytes()).await.enveloped(415, 4_150_001);
+    let gzip = "application/json\r\ncontent-encoding: gzip";
+    edge.ask(Request { content_type: gzip, ..Request::at(&clock) }.bytes()).await.enveloped(415, 4_150_001);
 }
 
 #[tokio::test]

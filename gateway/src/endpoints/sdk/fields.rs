@@ -23,7 +23,7 @@ pub(super) struct ClientFields {
 pub(super) fn client_info(fields: ClientFields, address: IpAddr) -> Result<ClientInfo, PublicError> {
     Ok(ClientInfo {
         device_id: bounded("device_id", fields.device_id, 128)?,
-        channel: bounded("channel", fields.channel, 32)?,
+        channel: checked_channel(fields.channel)?,
         package_name: bounded("package", fields.package, 128)?,
         sdk_version: bounded("sdk_version", fields.sdk_version, 32)?,
         address: Some(address.to_string().into()),
@@ -35,6 +35,19 @@ pub(super) fn checked_id(field: &'static str, id: i64) -> Result<i64, PublicErro
     match id {
         1..ID_LIMIT => Ok(id),
         _ => Err(PublicError::invalid(field, "must be between 1 and 2^53 - 1")),
+    }
+}
+
+/// A channel's name. What could not be the name of settings is refused here, where its field is known: further in it
+/// would only look like settings that could not be read.
+fn checked_channel(channel: Option<FastStr>) -> Result<Option<FastStr>, PublicError> {
+    let channel = bounded("channel", channel, 32)?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    match channel {
+        Some(name) if !name.bytes().all(allowed) => {
+            Err(PublicError::invalid("channel", "must be 1-32 of a-z, 0-9, _ and -"))
+        }
+        other => Ok(other),
     }
 }
 
@@ -66,6 +79,14 @@ mod tests {
         for id in [0, -1, 1 << 53] {
             let error = checked_id("app_id", id).expect_err("out of range");
             assert_eq!(error.details[0].0, "app_id");
+        }
+    }
+
+    #[test]
+    fn a_channel_that_could_not_name_settings_is_refused_by_name() {
+        assert_eq!(checked_channel(Some("app_store-2".into())), Ok(Some("app_store-2".into())));
+        for name in ["../x", "a b", "AppStore", "caf\u{e9}", "a\n"] {
+            assert_eq!(checked_channel(Some(name.into())).expect_err("refused").details[0].0, "channel", "{name:?}");
         }
     }
 

@@ -16,8 +16,7 @@ use crate::{state::Gateway, upstream::could_not_tell};
 #[schema(as = LogoutRequest)]
 pub(crate) struct Request {
     /// Sign out on every device, not only here.
-    #[serde(default)]
-    everywhere: bool,
+    everywhere: Option<bool>,
 }
 
 /// Nothing to say.
@@ -32,7 +31,7 @@ pub(crate) async fn logout(
     Bearer(access_token): Bearer,
     OptionalJson(request): OptionalJson<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
-    let everywhere = request.unwrap_or_default().everywhere;
+    let everywhere = request.unwrap_or_default().everywhere.unwrap_or_default();
     let call = gateway
         .upstream
         .account

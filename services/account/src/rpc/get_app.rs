@@ -12,6 +12,9 @@ pub(crate) async fn get_app(parts: &Parts, request: GetAppRequest) -> Result<Get
     let Ok(app_id) = AppId::parse(request.app_id) else {
         return Ok(GetAppResponse { app: None });
     };
+    if request.read_again.unwrap_or_default() {
+        parts.apps.refresh().await?;
+    }
     let app = parts.apps.find(app_id).await?;
     Ok(GetAppResponse { app: app.map(|app| app_info(&app)) })
 }
@@ -32,7 +35,7 @@ mod tests {
     use crate::testing::{Service, public};
 
     async fn get(service: &Service, app_id: i64) -> Option<AppInfo> {
-        public(service.account.get_app(GetAppRequest { app_id }).await).expect("an answer").app
+        public(service.account.get_app(GetAppRequest { app_id, read_again: None }).await).expect("an answer").app
     }
 
     common::on_each_database! {
@@ -51,6 +54,17 @@ mod tests {
             }
         }
 
+        async fn a_new_secret_is_there_at_once_for_whoever_asks_for_it(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let app_id = service.app_id();
+            let rotated = service.admin().rotate_app_secret(app_id).await.expect("rotated");
+            let newest = rotated.app_secret.expose();
+            assert_ne!(get(&service, app_id).await.expect("there").secrets[0], newest);
+            let read_again = GetAppRequest { app_id, read_again: Some(true) };
+            let app = public(service.account.get_app(read_again).await).expect("an answer").app;
+            assert_eq!(app.expect("there").secrets[0], newest);
+        }
+
         async fn a_new_app_is_there_at_once_and_an_unknown_one_is_absent(database: TestDatabase) {
             let service = Service::start(database).await;
             assert_eq!(get(&service, 4242).await, None);
@@ -65,7 +79,12 @@ mod tests {
             let service = Service::start(database).await;
             service.database.close().await;
             assert!(get(&service, service.app_id()).await.is_some());
-            assert!(service.account.get_app(GetAppRequest { app_id: 4242 }).await.is_err());
+            for unsure in [
+                GetAppRequest { app_id: 4242, read_again: None },
+                GetAppRequest { app_id: service.app_id(), read_again: Some(true) },
+            ] {
+                assert!(service.account.get_app(unsure).await.is_err());
+            }
         }
     }
 }

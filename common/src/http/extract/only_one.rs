@@ -1,0 +1,10 @@
+//! A header that says who asks has to be there once. Of two, a proxy in front and this process may each believe another.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header's value; `None` when it is missing or given more than once.
+pub(super) fn only_one(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
+}
