@@ -29,9 +29,13 @@ pub(crate) fn banner(role: &str, listeners: &[Listening], demo: Option<&DemoApp>
 
 /// Three commands that work as they are printed, in any POSIX shell with curl and openssl.
 fn commands(gateway: &str, demo: &DemoApp) -> String {
+    let (curl, gateway) = match gateway.strip_prefix("unix:") {
+        Some(path) => (format!("curl -s --unix-socket '{path}'"), "http://localhost"),
+        None => ("curl -s".to_owned(), gateway),
+    };
     let DemoApp { app_id, app_secret, username, password } = demo;
     let login = format!(
-        "curl -s {gateway}/v1/sdk/login -H 'Content-Type: application/json' \
+        "{curl} {gateway}/v1/sdk/login -H 'Content-Type: application/json' \
          -d '{{\"app_id\":{app_id},\"kind\":\"password\",\"username\":\"{username}\",\"password\":\"{password}\"}}'"
     );
     format!(
@@ -42,10 +46,10 @@ fn commands(gateway: &str, demo: &DemoApp) -> String {
          DIGEST=$(printf %s \"$BODY\" | openssl dgst -sha256 -r | cut -d' ' -f1); \
          SIGNATURE=$(printf 'POST\\n/v1/server/tokens/verify\\n\\n%s\\n%s\\n%s' \"$TIME\" \"$NONCE\" \"$DIGEST\" \
          | openssl dgst -sha256 -hmac '{app_secret}' -r | cut -d' ' -f1); \
-         curl -s {gateway}/v1/server/tokens/verify -H 'Content-Type: application/json' -H 'X-App-Id: {app_id}' \
+         {curl} {gateway}/v1/server/tokens/verify -H 'Content-Type: application/json' -H 'X-App-Id: {app_id}' \
          -H \"X-Timestamp: $TIME\" -H \"X-Nonce: $NONCE\" -H \"X-Signature: $SIGNATURE\" -d \"$BODY\"\n\n\
          # The app's settings:\n\
-         curl -s '{gateway}/v1/sdk/settings?app_id={app_id}'\n\n\
+         {curl} '{gateway}/v1/sdk/settings?app_id={app_id}'\n\n\
          The API is described at {gateway}/docs. `playgate demo` walks through it.\n"
     )
 }
@@ -60,5 +64,17 @@ mod tests {
         let text = banner("account", &listeners, None);
         assert!(text.contains("account    127.0.0.1:9081"), "{text}");
         assert!(!text.contains("curl"));
+    }
+
+    #[test]
+    fn the_commands_go_to_the_socket_when_there_is_no_port() {
+        let demo = DemoApp::new(1001, "secret".to_owned());
+        let commands_for =
+            |address: &str| banner("all", &[Listening { what: "gateway", address: address.to_owned() }], Some(&demo));
+        let text = commands_for("unix:/run/playgate.sock");
+        let curl = "curl -s --unix-socket '/run/playgate.sock' ";
+        assert_eq!(text.matches("curl -s").count(), text.matches(curl).count(), "{text}");
+        assert!(text.contains(&format!("{curl}http://localhost/v1/sdk/login")), "{text}");
+        assert!(commands_for("http://127.0.0.1:8080").contains("curl -s http://127.0.0.1:8080/v1/sdk/login"));
     }
 }

@@ -79,12 +79,15 @@ pub(crate) fn token_set(
     refresh_token: &RefreshToken,
     refresh_expires_at: Timestamp,
 ) -> TokenSet {
+    let issued_at = parts.clock.now();
     let ttl = app.policy.access_ttl.unwrap_or(parts.config.tokens.access_ttl).min(parts.config.tokens.access_ttl_max);
+    // Never longer than the session: what ends sessions looks only at those that live.
+    let ttl = ttl.min(refresh_expires_at.since(issued_at));
     let claims = Claims {
         account_id: holder.account_id,
         app_id: holder.app_id,
         session_id: holder.session_id,
-        issued_at: parts.clock.now(),
+        issued_at,
         lifetime: access_token::jittered_lifetime(ttl, parts.random.fraction()),
         epoch: holder.epoch,
         device_class: DeviceClass::UNSPECIFIED,
@@ -111,6 +114,7 @@ mod tests {
     use std::time::Duration;
 
     use common::clock::Clock;
+    use idl::account::{RevocationTarget, TokenStatus};
 
     use crate::testing::{Service, config};
 
@@ -136,6 +140,19 @@ mod tests {
                 assert!(access <= (now + longest).as_millis() && access >= (now + shortest).as_millis(), "{access}");
                 assert_eq!(tokens.refresh_expires_at, end.as_millis());
             }
+        }
+
+        async fn a_token_does_not_outlive_its_session_which_nobody_could_end_any_more(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let shorter = "UPDATE account_apps SET access_ttl_ms = 3600000, refresh_ttl_ms = 60000";
+            service.database.write(shorter).execute().await.expect("changed");
+            service.account.parts().apps.refresh().await.expect("read again");
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            assert!(tokens.access_expires_at <= tokens.refresh_expires_at);
+            service.clock.advance(Duration::from_secs(61));
+            let account = RevocationTarget::AccountId(tokens.account_id);
+            assert_eq!(service.revoke(service.app_id(), account).await, Ok(0));
+            assert_eq!(service.status(&tokens.access_token).await, TokenStatus::EXPIRED);
         }
     }
 }
