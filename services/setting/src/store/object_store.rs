@@ -164,6 +164,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn in_a_directory_that_is_gone_a_missing_document_tells_nothing() {
+        let directory = Directory::new();
+        fs::remove_dir_all(directory.root.path()).expect("removes the directory");
+        assert!(directory.load().await.is_err());
+        fs::create_dir(directory.root.path()).expect("makes it again");
+        assert!(!directory.load().await.expect("an empty directory has no documents").exists);
+    }
+
+    #[tokio::test]
     async fn a_channel_is_laid_over_its_app_and_over_no_other() {
         let directory = Directory::new();
         directory.write("apps/1/app.json", r#"{"revision":3,"settings":{"rate":{"type":"number","value":1}}}"#);
