@@ -138,7 +138,7 @@ impl Platform {
     }
 
     pub(super) async fn write(&self) -> Result<LogoutResponse, CallError> {
-        Ok(self.client.logout(LogoutRequest::default()).await?)
+        write(&self.client).await
     }
 }
 
@@ -176,6 +176,10 @@ impl Discovery for Told {
 pub(super) async fn read(client: &AccountServiceClient, token: &str) -> Result<TokenVerdict, CallError> {
     let request = VerifyTokenRequest { app_id: 1, token: token.to_owned().into() };
     Ok(client.verify_token(request).await?)
+}
+
+pub(super) async fn write(client: &AccountServiceClient) -> Result<LogoutResponse, CallError> {
+    Ok(client.logout(LogoutRequest::default()).await?)
 }
 
 pub(super) fn stack(script: Script, registry: &Registry, tasks: &TaskTracker) -> ServerStack<AccountContract> {
