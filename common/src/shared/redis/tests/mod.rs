@@ -11,6 +11,7 @@ mod feed;
 mod outage;
 mod rate;
 mod sentinel;
+mod tls;
 mod traces;
 
 use std::{future::Future, sync::Arc, time::Duration};
