@@ -1,45 +1,32 @@
-//! A whole platform: one process on embedded defaults, or four that share a MariaDB server.
+//! A running platform, and what a story does with it.
 
 use std::{fs, process::ExitStatus, thread, time::Duration};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{ports::Port, process::Signal, services::MariaDb};
+use xtask::{process::Signal, services::MariaDb};
 
-use super::{
-    Answer, App, Client, GameServer, PATIENCE, Player, Verdict,
+use super::{Builder, Shape, operator, settings::Blueprint};
+use crate::support::{
+    Answer, App, Client, GameServer, PATIENCE, Player, Replica, Verdict, Which,
     database::Database,
-    role::{Role, RoleProcess, Settings, playgate, run_to_end},
+    eventually,
+    role::{Role, RoleProcess},
 };
-
-/// What the platform is made of. The same stories hold for both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// `playgate serve all` on SQLite.
-    AllInOne,
-    /// Gateway, account, setting and pay as processes of their own, found by a static list, on MariaDB.
-    FourRolesMariadb,
-}
-
-/// How a platform is to be started.
-pub(crate) struct Builder {
-    shape: Shape,
-    extra: Settings,
-    own_mariadb: bool,
-}
 
 /// A running platform with one app. Everything ends with this value; if the test is failing, the logs are printed.
 pub(crate) struct Platform {
-    shape: Shape,
-    app: App,
-    client: Client,
+    pub(super) shape: Shape,
+    pub(super) app: App,
+    pub(super) client: Client,
     // Dropped in this order: the processes, what they use, where it lies.
-    roles: Vec<RoleProcess>,
-    database: Option<Database>,
-    _ports: Vec<Port>,
-    directory: TempDir,
+    pub(super) processes: Vec<RoleProcess>,
+    pub(super) blueprint: Blueprint,
+    pub(super) database: Option<Database>,
+    pub(super) directory: TempDir,
 }
 
+/// What players, game servers and operators do.
 impl Platform {
     /// Starts a platform as most stories need it.
     pub(crate) async fn start(shape: Shape) -> Self {
@@ -48,12 +35,18 @@ impl Platform {
 
     /// Starts a platform with something about it changed.
     pub(crate) fn build(shape: Shape) -> Builder {
-        Builder { shape, extra: Vec::new(), own_mariadb: false }
+        Builder::new(shape)
     }
 
-    /// The public listener.
+    /// The public listener; of several gateways each in turn.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The public listener of one process.
+    pub(crate) fn client_of(&self, front: Replica) -> Client {
+        assert_eq!(front.role, self.front(), "it has no public listener");
+        Client::public(vec![self.process(front).address()])
     }
 
     /// The app players sign in to.
@@ -70,15 +63,20 @@ impl Platform {
         GameServer::new(self.client.clone(), app)
     }
 
+    /// The game server of [`app`](Self::app), asking one process only.
+    pub(crate) fn game_server_at(&self, front: Replica) -> GameServer {
+        GameServer::new(self.client_of(front), self.app.clone())
+    }
+
     /// Creates another app, as an operator does.
     pub(crate) async fn create_app(&self, name: &str) -> App {
-        create_app(&self.directory, self.settings_of_account(), name).await
+        operator::create_app(self.directory.path(), &self.blueprint.for_commands(), name).await
     }
 
     /// Gives the app a new secret, as an operator does.
     pub(crate) async fn rotate_secret(&self) -> App {
-        let app_id = self.app.app_id.to_string();
-        run_for_app(&self.directory, self.settings_of_account(), &["rotate-secret", "--app-id", &app_id]).await
+        let (directory, settings) = (self.directory.path(), self.blueprint.for_commands());
+        operator::rotate_secret(directory, &settings, self.app.app_id).await
     }
 
     /// A new player, signed in.
@@ -95,6 +93,26 @@ impl Platform {
         self.game_server().verify(token).await
     }
 
+    /// Expects that a token is revoked: at once, or where several accounts are asked in turn, once they all have heard
+    /// of it.
+    pub(crate) async fn is_revoked(&self, token: &str) {
+        /// So many answers in a row come from every account, through every gateway.
+        const ENOUGH: usize = 8;
+        if self.shape != Shape::FleetOnNacos {
+            assert_eq!(self.verify(token).await.status, "revoked");
+            return;
+        }
+        eventually("every account has heard of it", || async {
+            for _ in 0..ENOUGH {
+                if self.verify(token).await.status != "revoked" {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    }
+
     /// Writes a setting document, as an operator puts it into the store: `app.json` or `channels/NAME.json`.
     pub(crate) fn write_setting(&self, document: &str, content: &Value) {
         let file = self.directory.path().join(format!("settings/apps/{}/{document}", self.app.app_id));
@@ -102,64 +120,99 @@ impl Platform {
         fs::write(file, content.to_string()).unwrap();
     }
 
+    /// Everything the processes wrote.
+    pub(crate) fn logs(&self) -> String {
+        self.processes.iter().map(RoleProcess::log).collect()
+    }
+}
+
+/// Its processes. What is done to a [`Role`] is done to every replica of it.
+impl Platform {
     /// The role that has the public listener.
     pub(crate) fn front(&self) -> Role {
-        match self.shape {
-            Shape::AllInOne => Role::All,
-            Shape::FourRolesMariadb => Role::Gateway,
-        }
+        self.shape.front()
     }
 
     /// Every role that is a process here.
     pub(crate) fn roles(&self) -> Vec<Role> {
-        self.roles.iter().map(|process| process.role).collect()
+        let mut roles: Vec<Role> = self.processes.iter().map(|process| process.replica.role).collect();
+        roles.dedup();
+        roles
     }
 
-    /// The operator listener of a role.
-    pub(crate) fn operator(&self, role: Role) -> Client {
-        self.roles.iter().find(|process| process.role == role).expect("the role is a process here").operator()
+    /// Every process.
+    pub(crate) fn replicas(&self) -> Vec<Replica> {
+        self.processes.iter().map(|process| process.replica).collect()
+    }
+
+    /// The operator listener of a process; of a role with several, the first one's.
+    pub(crate) fn operator(&self, which: impl Into<Which>) -> Client {
+        self.process(which).operator()
+    }
+
+    /// The operator listeners of every process that is meant.
+    pub(crate) fn operators(&self, which: impl Into<Which>) -> Vec<Client> {
+        let which = which.into();
+        let meant = self.processes.iter().filter(|process| which.includes(process.replica));
+        meant.map(RoleProcess::operator).collect()
+    }
+
+    /// The metrics of every process that is meant, one after the other.
+    pub(crate) async fn metrics(&self, which: impl Into<Which>) -> String {
+        let mut metrics = String::new();
+        for operator in self.operators(which) {
+            metrics.push_str(&operator.get("/metrics").await.text);
+        }
+        metrics
     }
 
     /// SIGKILL: the process is gone, nothing flushed, nobody told.
-    pub(crate) fn kill(&mut self, role: Role) {
-        self.process(role).kill();
+    pub(crate) fn kill(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(RoleProcess::kill);
     }
 
     /// The process is there, its connections are open, and it does nothing.
-    pub(crate) fn freeze(&mut self, role: Role) {
-        self.process(role).signal(Signal::Freeze);
+    pub(crate) fn freeze(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(|process| process.signal(Signal::Freeze));
     }
 
-    pub(crate) fn thaw(&mut self, role: Role) {
-        self.process(role).signal(Signal::Thaw);
+    pub(crate) fn thaw(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(|process| process.signal(Signal::Thaw));
     }
 
-    /// Asks a role to stop, as an orchestrator does.
-    pub(crate) fn terminate(&mut self, role: Role) {
-        self.process(role).signal(Signal::Terminate);
+    /// Asks a process to stop, as an orchestrator does.
+    pub(crate) fn terminate(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(|process| process.signal(Signal::Terminate));
     }
 
-    /// Waits until a role has ended, at most `limit`.
-    pub(crate) async fn ends_within(&mut self, role: Role, limit: Duration) -> Option<ExitStatus> {
-        self.process(role).ends_within(limit).await
+    /// Waits until it has ended, at most `limit`. Of several: the status of the first that did not end well.
+    pub(crate) async fn ends_within(&mut self, which: impl Into<Which>, limit: Duration) -> Option<ExitStatus> {
+        let mut statuses = Vec::new();
+        for process in self.each(which) {
+            statuses.push(process.ends_within(limit).await?);
+        }
+        let bad = statuses.iter().find(|status| !status.success());
+        bad.or(statuses.last()).copied()
     }
 
-    /// Starts a role again, on its data and its listeners, and waits until it is ready.
-    pub(crate) async fn restart(&mut self, role: Role) {
-        self.process(role).restart().await;
+    /// Starts a process again, on its data and its listeners, and waits until it is ready.
+    pub(crate) async fn restart(&mut self, which: impl Into<Which>) {
+        let which = which.into();
+        self.each(which).for_each(RoleProcess::restart);
+        self.is_ready(which).await;
     }
 
     /// Stops every process in good order, then starts them all again.
     pub(crate) async fn restart_all(&mut self) {
-        for role in self.roles() {
-            self.terminate(role);
+        for replica in self.replicas() {
+            self.terminate(replica);
+        }
+        for replica in self.replicas() {
+            let ended = self.ends_within(replica, PATIENCE).await;
+            assert!(ended.is_some_and(|status| status.success()), "{replica:?} ended with {ended:?}");
         }
         for role in self.roles() {
-            let ended = self.ends_within(role, PATIENCE).await;
-            assert!(ended.is_some_and(|status| status.success()), "{role:?} ended with {ended:?}");
-        }
-        for process in &mut self.roles {
-            process.restart().await;
+            self.restart(role).await;
         }
     }
 
@@ -168,20 +221,37 @@ impl Platform {
         self.database.as_mut().expect("a platform on MariaDB").server()
     }
 
-    /// Everything the processes wrote.
-    pub(crate) fn logs(&self) -> String {
-        self.roles.iter().map(RoleProcess::log).collect()
-    }
-
-    fn process(&mut self, role: Role) -> &mut RoleProcess {
-        self.roles.iter_mut().find(|process| process.role == role).expect("the role is a process here")
-    }
-
-    fn settings_of_account(&self) -> Settings {
-        match &self.database {
-            None => embedded_settings(),
-            Some(database) => account_settings(&database.url()),
+    /// Waits until a process is ready.
+    pub(super) async fn is_ready(&mut self, which: impl Into<Which>) {
+        for process in self.each(which) {
+            process.ready().await;
         }
+    }
+
+    /// Waits until every gateway has found every instance of every service in the registry.
+    pub(crate) async fn has_found_everybody(&self) {
+        for gateway in self.replicas().into_iter().filter(|replica| replica.role == Role::Gateway) {
+            for service in [Role::Account, Role::Setting, Role::Pay] {
+                let instances = self.replicas().iter().filter(|replica| replica.role == service).count();
+                let sample = format!("playgate_discovery_instances{{service=\"{}\"}} {instances}", service.name());
+                eventually("the gateway has found the service", || async {
+                    self.metrics(gateway).await.lines().any(|line| line == sample).then_some(())
+                })
+                .await;
+            }
+        }
+    }
+
+    fn process(&self, which: impl Into<Which>) -> &RoleProcess {
+        let which = which.into();
+        self.processes.iter().find(|process| which.includes(process.replica)).expect("it is a process here")
+    }
+
+    /// The processes that are meant; there is at least one.
+    fn each(&mut self, which: impl Into<Which>) -> impl Iterator<Item = &mut RoleProcess> {
+        let which = which.into();
+        assert!(self.replicas().into_iter().any(|replica| which.includes(replica)), "{which:?} is no process here");
+        self.processes.iter_mut().filter(move |process| which.includes(process.replica))
     }
 }
 
@@ -189,140 +259,10 @@ impl Drop for Platform {
     #[expect(clippy::print_stderr, reason = "the logs belong beside the failure")]
     fn drop(&mut self) {
         if thread::panicking() {
-            for process in &self.roles {
-                eprintln!("--- log of `playgate serve {}` ---\n{}", process.role.name(), process.log());
+            for process in &self.processes {
+                let Replica { role, index } = process.replica;
+                eprintln!("--- log of `playgate serve {}`, replica {index} ---\n{}", role.name(), process.log());
             }
         }
     }
-}
-
-impl Builder {
-    /// Sets a configuration key of every role.
-    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
-        self.extra.push((key.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Gives the platform a MariaDB server nobody else uses, so that it can be killed.
-    pub(crate) fn with_own_mariadb(mut self) -> Self {
-        self.own_mariadb = true;
-        self
-    }
-
-    pub(crate) async fn start(self) -> Platform {
-        let directory = tempfile::Builder::new().prefix("playgate-story-").tempdir().unwrap();
-        match self.shape {
-            Shape::AllInOne => self.start_in_one_process(directory).await,
-            Shape::FourRolesMariadb => self.start_in_four_roles(directory).await,
-        }
-    }
-
-    async fn start_in_one_process(self, directory: TempDir) -> Platform {
-        let public = Port::reserve().unwrap();
-        let mut settings = embedded_settings();
-        settings.push(("gateway.listen".to_owned(), public.address()));
-        settings.extend(self.extra);
-        let mut all = RoleProcess::start(Role::All, directory.path(), settings);
-        all.ready().await;
-        let app = create_app(&directory, embedded_settings(), "story").await;
-        Platform {
-            shape: self.shape,
-            app,
-            client: Client::public(public.address()),
-            roles: vec![all],
-            database: None,
-            _ports: vec![public],
-            directory,
-        }
-    }
-
-    async fn start_in_four_roles(self, directory: TempDir) -> Platform {
-        let name = database_name(&directory);
-        let database = if self.own_mariadb { Database::private(name).await } else { Database::shared(name).await };
-        let account = account_settings(&database.url());
-        let migrated = run_to_end({
-            let mut command = playgate(directory.path(), &account);
-            command.arg("migrate");
-            command
-        });
-        let migrated = migrated.await;
-        assert!(migrated.status.success(), "playgate migrate: {}", String::from_utf8_lossy(&migrated.stderr));
-        let app = create_app(&directory, account.clone(), "story").await;
-
-        let [public, account_rpc, setting_rpc, pay_rpc] = [(); 4].map(|()| Port::reserve().unwrap());
-        let listen = |role: &str, port: &Port| vec![(format!("{role}.listen"), port.address())];
-        let instance =
-            |role: &str, port: &Port| (format!("discovery.static.{role}"), format!("[\"{}\"]", port.address()));
-        let roles = [
-            (Role::Account, [account, listen("account", &account_rpc)].concat()),
-            (Role::Setting, [settings_store(), listen("setting", &setting_rpc)].concat()),
-            (Role::Pay, [sql_settings(&database.url()), listen("pay", &pay_rpc)].concat()),
-            (Role::Gateway, listen("gateway", &public)),
-        ];
-        let common = [
-            ("discovery.kind".to_owned(), "static".to_owned()),
-            instance("account", &account_rpc),
-            instance("setting", &setting_rpc),
-            instance("pay", &pay_rpc),
-            ("log.format".to_owned(), "json".to_owned()),
-        ];
-        let mut processes: Vec<RoleProcess> = roles
-            .into_iter()
-            .map(|(role, own)| {
-                // Roles share a directory here for their logs only: each has data of its own, as on a machine of its own.
-                let data = ("data_dir".to_owned(), format!("./data-{}", role.name()));
-                let settings = [vec![data], common.to_vec(), own, self.extra.clone()].concat();
-                RoleProcess::start(role, directory.path(), settings)
-            })
-            .collect();
-        for process in &mut processes {
-            process.ready().await;
-        }
-        Platform {
-            shape: self.shape,
-            app,
-            client: Client::public(public.address()),
-            roles: processes,
-            database: Some(database),
-            _ports: vec![public, account_rpc, setting_rpc, pay_rpc],
-            directory,
-        }
-    }
-}
-
-fn embedded_settings() -> Settings {
-    let own = [("data_dir", "./data"), ("log.format", "json")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-    [own.to_vec(), settings_store()].concat()
-}
-
-fn account_settings(url: &str) -> Settings {
-    let master_key = ("account.master_key".to_owned(), "5a".repeat(32));
-    [sql_settings(url), vec![master_key]].concat()
-}
-
-fn sql_settings(url: &str) -> Settings {
-    vec![("sql.url".to_owned(), url.to_owned())]
-}
-
-fn settings_store() -> Settings {
-    vec![("setting.root".to_owned(), "./settings".to_owned())]
-}
-
-async fn create_app(directory: &TempDir, settings: Settings, name: &str) -> App {
-    run_for_app(directory, settings, &["create", "--name", name]).await
-}
-
-async fn run_for_app(directory: &TempDir, settings: Settings, arguments: &[&str]) -> App {
-    let mut command = playgate(directory.path(), &settings);
-    command.arg("app").args(arguments);
-    let output = run_to_end(command).await;
-    assert!(output.status.success(), "playgate app {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
-}
-
-/// The directory's name is random and this platform's alone, and so is the database's.
-fn database_name(directory: &TempDir) -> String {
-    let name = directory.path().file_name().unwrap().to_string_lossy().replace('-', "_");
-    format!("{name}_{}", std::process::id())
 }
