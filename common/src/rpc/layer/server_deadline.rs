@@ -1,6 +1,6 @@
 //! Drops work that nobody waits for any more.
 //!
-//! What has not begun is refused. A read is cut when its caller's time is over; a write that has begun runs to its end.
+//! What has not begun is refused, if its time is over or its caller has hung up. A read is cut when its caller's time is over; a write that has begun runs to its end.
 
 use std::marker::PhantomData;
 

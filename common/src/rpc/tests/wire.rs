@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    harness::{Script, Server, Told, client_parts, read, refusing_address, stack, valid, write},
+    harness::{Script, Server, Told, client_parts, read, refusing_address, revoked, stack, valid, write},
     scrape,
 };
 use crate::rpc::{CallError, ClientConfig, ServerConfig, Transport, account_client};
@@ -52,6 +52,21 @@ async fn hanging_up(taken: &Arc<AtomicUsize>) -> SocketAddr {
     address
 }
 
+/// What a client sends when it makes a call with side effects.
+async fn a_write_as_it_is_sent() -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let client = client([listener.local_addr().expect("bound")], &ClientConfig::default(), &Registry::new());
+    let sent = async {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let length = socket.read_u32().await.expect("a frame");
+        let mut body = vec![0; usize::try_from(length).expect("small")];
+        socket.read_exact(&mut body).await.expect("the whole frame");
+        [length.to_be_bytes().to_vec(), body].concat()
+    };
+    let (_lost, sent) = tokio::join!(write(&client), sent);
+    sent
+}
+
 /// A server that takes connections and is silent, as a process that hangs is.
 async fn silent() -> (TcpListener, SocketAddr) {
     // The system takes the connections; nobody has to.
@@ -77,6 +92,36 @@ async fn a_call_that_may_have_been_carried_out_is_never_made_again() {
         assert!(matches!(lost, Err(CallError::LostAfterSend { .. })), "{lost:?}");
     }
     assert_eq!(taken.load(Ordering::SeqCst), CALLS);
+}
+
+/// A process that hung finds requests whose callers have long given up. One of them carried out then can do harm: a
+/// token that was used again since looks stolen.
+#[tokio::test]
+async fn a_write_is_not_begun_when_its_caller_hung_up_before_it_was_read() {
+    let request = a_write_as_it_is_sent().await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&begun);
+    let script = Script::new().on_write(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        revoked()
+    });
+    let registry = Registry::new();
+    let server = Server::start(stack(script, &registry, &TaskTracker::new()), &ServerConfig::default()).await;
+
+    // Nothing here lets the server move before the connection is closed: it hangs.
+    let mut socket = std::net::TcpStream::connect(server.address).expect("the system takes it");
+    std::io::Write::write_all(&mut socket, &request).expect("sent");
+    drop(socket);
+    let refused = "playgate_rpc_server_requests_total{code=\"5040001\",method=\"Logout\",service=\"account\"} 1\n";
+    while !scrape(&registry).contains(refused) {
+        assert_eq!(begun.load(Ordering::SeqCst), 0);
+        tokio::task::yield_now().await;
+    }
+
+    let mut socket = TcpStream::connect(server.address).await.expect("accepted");
+    socket.write_all(&request).await.expect("sent");
+    socket.read_u32().await.expect("an answer for a caller that waits");
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
