@@ -32,6 +32,7 @@ mod database_gone;
 mod drain;
 mod nacos_gone;
 mod optional_parts_gone;
+mod outage_windows;
 mod redis_gone;
 mod restart;
 mod revoke_sessions;
