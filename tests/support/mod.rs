@@ -13,6 +13,7 @@ mod eventually;
 mod game_server;
 mod platform;
 mod player;
+mod python;
 mod raw;
 mod role;
 
@@ -24,6 +25,7 @@ pub(crate) use eventually::{PATIENCE, eventually};
 pub(crate) use game_server::{GameServer, SignedRequest, Verdict, now_ms};
 pub(crate) use platform::{Builder, Platform, Shape};
 pub(crate) use player::{Player, Tokens};
+pub(crate) use python::ask_python;
 pub(crate) use raw::RawConnection;
 pub(crate) use role::{Role, playgate, run_to_end};
 

@@ -81,6 +81,17 @@ impl Platform {
         run_for_app(&self.directory, self.settings_of_account(), &["rotate-secret", "--app-id", &app_id]).await
     }
 
+    /// Runs a command as an operator does, with further keys of the configuration, and gives the JSON it prints.
+    pub(crate) async fn operate(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Value {
+        let further = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings = self.settings_of_account().into_iter().chain(further).collect();
+        let mut command = playgate(self.directory.path(), &settings);
+        command.args(arguments);
+        let output = run_to_end(command).await;
+        assert!(output.status.success(), "playgate {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// A new player, signed in.
     pub(crate) async fn register(&self, username: &str) -> Player {
         Player::register(&self.client, self.app.app_id, username).await
