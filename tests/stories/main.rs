@@ -33,7 +33,9 @@ mod drain;
 mod nacos_gone;
 mod optional_parts_gone;
 mod redis_gone;
+mod replicas_come_and_go;
 mod restart;
+mod revocation_everywhere;
 mod revoke_sessions;
 
 // Its first minutes, and what it keeps to itself.
