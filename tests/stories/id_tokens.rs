@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Answer, Platform, Role, Shape, eventually, in_both_shapes, in_four_roles};
+use crate::support::{Answer, Platform, Role, Shape, eventually, in_every_shape, in_four_roles};
 
-in_both_shapes!(
+in_every_shape!(
     a_player_gets_an_id_token_only_from_an_app_that_wants_one,
     the_published_keys_say_how_long_to_keep_them_and_whether_they_changed,
 );
@@ -68,7 +68,7 @@ async fn the_published_keys_say_how_long_to_keep_them_and_whether_they_changed(s
     assert_eq!((unchanged.status, unchanged.text.as_str(), unchanged.header("etag")), (304, "", tag.as_str()));
     assert!(max_age(&unchanged) >= 1, "{unchanged:?}");
 
-    platform.operate(&["key", "rotate", "--kind", "id"], &[]).await;
+    platform.rotate_key("id").await;
     eventually("the rotation is seen", || async {
         let request = platform.client().request(Method::GET, "/.well-known/jwks.json").header("if-none-match", &tag);
         let answer = platform.client().send(request).await;
@@ -84,7 +84,7 @@ async fn while_account_is_gone_the_last_keys_are_still_published(shape: Shape) {
     eventually("account was asked in vain", || async {
         let published = keys(&platform).await;
         assert_eq!((published.status, published.json()), (200, known.clone()));
-        let metrics = platform.operator(Role::Gateway).get("/metrics").await.text;
+        let metrics = platform.metrics(Role::Gateway).await;
         let in_vain = |line: &str| {
             line.starts_with("playgate_rpc_client_requests_total")
                 && line.contains("GetSigningKeys")

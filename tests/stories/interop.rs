@@ -80,16 +80,7 @@ async fn pyjwt_with_keys_from_before_verifies_across_a_rotation(shape: Shape) {
     let platform = start(shape).await;
     let ann = platform.register("ann").await;
     let before_it = now_ms();
-    let rotated = platform
-        .operate(
-            &["key", "rotate", "--kind", "id"],
-            &[
-                ("account.id_token.keys_max_age", "1s"),
-                ("account.id_token.key_announce", "3s"),
-                ("account.follow.keys_every", "50ms"),
-            ],
-        )
-        .await;
+    let rotated = platform.rotate_key("id").await;
     let (key_id, signs_from) = (rotated["key_id"].as_str().unwrap(), rotated["signs_from"].as_u64().unwrap());
     assert!(u128::from(signs_from) >= before_it + 3000, "a key is announced before it signs: {rotated}");
     let announced = eventually("the new key is published", || async {
