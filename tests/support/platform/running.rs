@@ -4,14 +4,17 @@ use std::{fs, process::ExitStatus, thread, time::Duration};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{process::Signal, services::MariaDb};
+use xtask::{ports::Port, process::Signal, services::MariaDb};
 
-use super::{Builder, Shape, operator, settings::Blueprint};
+use super::{
+    Builder, Shape, operator,
+    settings::{Blueprint, found_by_a_list},
+};
 use crate::support::{
     Answer, App, Client, GameServer, PATIENCE, Player, Replica, Verdict, Which,
     database::Database,
     eventually,
-    role::{Role, RoleProcess},
+    role::{Role, RoleProcess, Settings},
 };
 
 /// A running platform with one app. Everything ends with this value; if the test is failing, the logs are printed.
@@ -77,6 +80,12 @@ impl Platform {
     pub(crate) async fn rotate_secret(&self) -> App {
         let (directory, settings) = (self.directory.path(), self.blueprint.for_commands());
         operator::rotate_secret(directory, &settings, self.app.app_id).await
+    }
+
+    /// Adds a key for tokens of a kind, `access` or `id`, as an operator does; what the command prints.
+    pub(crate) async fn rotate_key(&self, kind: &str) -> Value {
+        let settings = [self.blueprint.for_commands(), self.blueprint.extra.clone()].concat();
+        operator::run(self.directory.path(), &settings, &["key", "rotate", "--kind", kind]).await
     }
 
     /// A new player, signed in.
@@ -216,16 +225,37 @@ impl Platform {
         }
     }
 
-    /// The MariaDB server, if the platform was built with one of its own.
-    pub(crate) fn mariadb(&mut self) -> &mut MariaDb {
-        self.database.as_mut().expect("a platform on MariaDB").server()
+    /// Starts one more process of a role and waits until it is ready. [`client`](Self::client) does not ask it.
+    pub(crate) async fn add(&mut self, role: Role) -> Replica {
+        let added = self.begin(role);
+        self.is_ready(added).await;
+        added
+    }
+
+    /// Starts one more process of a role, and leaves it to the story when it has to be ready.
+    pub(crate) fn begin(&mut self, role: Role) -> Replica {
+        self.begin_with(role, &Settings::new())
+    }
+
+    /// Starts a gateway that asks this account and no other.
+    pub(crate) async fn add_gateway_to(&mut self, account: Replica) -> Replica {
+        let services = [account, Role::Setting.replica(0), Role::Pay.replica(0)];
+        let instances = services.map(|replica| (replica.role, self.process(replica).address()));
+        let gateway = self.begin_with(Role::Gateway, &found_by_a_list(&instances));
+        self.is_ready(gateway).await;
+        gateway
     }
 
     /// Waits until a process is ready.
-    pub(super) async fn is_ready(&mut self, which: impl Into<Which>) {
+    pub(crate) async fn is_ready(&mut self, which: impl Into<Which>) {
         for process in self.each(which) {
             process.ready().await;
         }
+    }
+
+    /// The MariaDB server, if the platform was built with one of its own.
+    pub(crate) fn mariadb(&mut self) -> &mut MariaDb {
+        self.database.as_mut().expect("a platform on MariaDB").server()
     }
 
     /// Waits until every gateway has found every instance of every service in the registry.
@@ -240,6 +270,14 @@ impl Platform {
                 .await;
             }
         }
+    }
+
+    fn begin_with(&mut self, role: Role, settings: &Settings) -> Replica {
+        let replica = role.replica(self.replicas().iter().filter(|replica| replica.role == role).count());
+        let settings = [self.blueprint.of(replica), settings.clone()].concat();
+        let listener = Port::reserve().unwrap();
+        self.processes.push(RoleProcess::start(replica, self.directory.path(), settings, listener));
+        replica
     }
 
     fn process(&self, which: impl Into<Which>) -> &RoleProcess {
