@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use xtask::{ports::Port, process::Signal, services::MariaDb};
 
 use super::{
-    Answer, App, Client, GameServer, PATIENCE, Player, Verdict,
+    Admin, Answer, App, Client, GameServer, PATIENCE, Player, Verdict,
     database::Database,
     role::{Role, RoleProcess, Settings, playgate, run_to_end},
 };
@@ -118,6 +118,15 @@ impl Platform {
     /// The operator listener of a role.
     pub(crate) fn operator(&self, role: Role) -> Client {
         self.roles.iter().find(|process| process.role == role).expect("the role is a process here").operator()
+    }
+
+    /// The admin API, on the operator listener of the role that has it.
+    pub(crate) fn admin(&self) -> Admin {
+        let data_dir = match self.shape {
+            Shape::AllInOne => "data".to_owned(),
+            Shape::FourRolesMariadb => format!("data-{}", self.front().name()),
+        };
+        Admin::with_token_of(self.operator(self.front()), &self.directory.path().join(data_dir))
     }
 
     /// SIGKILL: the process is gone, nothing flushed, nobody told.
