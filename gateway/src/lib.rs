@@ -12,8 +12,11 @@
 //! - `signing_keys`: the public keys of ID tokens, the last good answer kept through an outage.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
 //! - `upstream`: the calls to the other roles and how their failures are answered.
-//! - `openapi`: the contract as a document, made from the endpoints.
+//! - `admin`: the routes for operators, on a listener of their own.
+//! - `openapi`, `admin_openapi`: the two contracts as documents, made from the endpoints.
 
+mod admin;
+mod admin_openapi;
 mod apps;
 mod config;
 mod endpoints;
@@ -25,6 +28,7 @@ mod state;
 mod upstream;
 
 pub use self::{
+    admin::{AdminApi, admin_router},
     config::{Config, RouteGroup},
     openapi::document as openapi_document,
     routes::{Parts, router},

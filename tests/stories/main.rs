@@ -28,6 +28,12 @@ mod operator_listener;
 mod published_contract;
 mod signed_requests;
 
+// What operators do with it.
+mod admin_accounts;
+mod admin_apps;
+mod admin_without_account;
+mod device_limits;
+
 // What it withstands.
 mod account_gone;
 mod database_gone;

@@ -23,6 +23,11 @@ async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
     platform.is_revoked(&again.tokens.access_token).await;
     again.me().await.refused(4_010_104);
 
+    let admin = platform.admin();
+    let made = admin.post("/admin/v1/apps", &serde_json::json!({ "name": "another" })).await.ok();
+    let rotated = admin.post(&format!("/admin/v1/apps/{}/rotate-secret", made["app_id"]), &serde_json::json!({})).await;
+    let rotated = rotated.ok();
+
     let mut shown = String::new();
     for replica in platform.replicas() {
         shown.push_str(&platform.metrics(replica).await);
@@ -45,6 +50,9 @@ async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
         refreshed["access_token"].as_str().unwrap(),
         refreshed["refresh_token"].as_str().unwrap(),
         &"5a".repeat(32),
+        admin.token(),
+        made["app_secret"].as_str().unwrap(),
+        rotated["app_secret"].as_str().unwrap(),
     ] {
         // Frames are printed as lists of bytes.
         let bytes = format!("{:?}", secret.as_bytes());

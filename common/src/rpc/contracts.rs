@@ -15,6 +15,15 @@ thrift_contract! {
     write RevokeSessions;
     read GetApp;
     read GetSigningKeys;
+    write AdminCreateApp;
+    write AdminUpdateApp;
+    write AdminRotateAppSecret;
+    read AdminDescribeApp;
+    read AdminListApps;
+    read AdminFindAccount;
+    write AdminRevokeSessions;
+    write AdminRecordChange;
+    read AdminListAudit;
 }
 
 thrift_contract! {

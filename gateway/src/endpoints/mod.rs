@@ -1,6 +1,7 @@
 //! One file per endpoint, each read top to bottom: what it takes, what it does, what it answers.
 //! [`if_none_match`] is what several of them read.
 
+pub(crate) mod admin;
 pub(crate) mod documentation;
 pub(crate) mod if_none_match;
 pub(crate) mod oauth2;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::id_token::IdTokenConfig;
 use crate::{
-    domain::key_rotation::Pace,
+    domain::{key_rotation::Pace, policy::LifetimeCaps},
     hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
 };
 
@@ -55,7 +55,7 @@ pub struct TokenConfig {
     /// A session that is not used for this long ends, unless its app says otherwise.
     #[serde(with = "humantime_serde")]
     pub refresh_ttl: Duration,
-    /// A session ends after this time however often it is used.
+    /// A session ends after this time however often it is used, unless its app says less. No app may ask for more.
     #[serde(with = "humantime_serde")]
     pub session_ttl_max: Duration,
     /// For this long a used refresh token still yields the same successor. Covers answers lost on mobile networks;
@@ -177,6 +177,11 @@ impl TokenConfig {
     /// The schedule of the keys that seal access tokens.
     pub(crate) fn key_pace(&self) -> Pace {
         Pace { announce: self.key_announce, longest_token: self.access_ttl_max }
+    }
+
+    /// What no app's policy may exceed.
+    pub(crate) fn caps(&self) -> LifetimeCaps {
+        LifetimeCaps { access_ttl: self.access_ttl_max, session_ttl: self.session_ttl_max }
     }
 
     fn validate(&self) -> Result<(), Invalid> {

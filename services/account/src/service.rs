@@ -7,16 +7,25 @@ use common::{
     rpc::answer,
     sql::Segments,
 };
-use idl::account::{
-    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest,
-    GetSigningKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
-    RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest,
-    VerifyTokensRequest, VerifyTokensResponse,
+use idl::{
+    account::{
+        AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LoginRequest,
+        LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
+        RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
+        VerifyTokensResponse,
+    },
+    account_admin::{
+        CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
+        FindAccountResponse, ListAppsRequest, ListAppsResponse, ListAuditRequest, ListAuditResponse,
+        RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse,
+        RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
+    },
 };
 use volo_thrift::ServerError;
 
 use crate::{
     announcements::Announcements,
+    app_editor::AppEditor,
     apps::Apps,
     config::Config,
     domain::master_key::Vault,
@@ -28,6 +37,7 @@ use crate::{
     signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
+        audit::Audit,
         cleanup::Cleanup,
         sessions::{Ended, Ending, Sessions},
     },
@@ -48,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
+    pub(crate) app_editor: AppEditor,
+    pub(crate) audit: Audit,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
@@ -128,7 +140,52 @@ impl AccountService for Account {
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
     }
+
     async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
         Ok(rpc::get_signing_keys::get_signing_keys(&self.parts))
+    }
+
+    // For operators.
+
+    async fn admin_create_app(&self, req: CreateAppRequest) -> Result<CreateAppResponse, ServerError> {
+        answer(rpc::admin::create_app::create_app(&self.parts, req).await)
+    }
+
+    async fn admin_update_app(&self, req: UpdateAppRequest) -> Result<UpdateAppResponse, ServerError> {
+        answer(rpc::admin::update_app::update_app(&self.parts, req).await)
+    }
+
+    async fn admin_rotate_app_secret(
+        &self,
+        req: RotateAppSecretRequest,
+    ) -> Result<RotateAppSecretResponse, ServerError> {
+        answer(rpc::admin::rotate_app_secret::rotate_app_secret(&self.parts, req).await)
+    }
+
+    async fn admin_describe_app(&self, req: DescribeAppRequest) -> Result<DescribeAppResponse, ServerError> {
+        answer(rpc::admin::describe_app::describe_app(&self.parts, req).await)
+    }
+
+    async fn admin_list_apps(&self, req: ListAppsRequest) -> Result<ListAppsResponse, ServerError> {
+        answer(rpc::admin::list_apps::list_apps(&self.parts, req).await)
+    }
+
+    async fn admin_find_account(&self, req: FindAccountRequest) -> Result<FindAccountResponse, ServerError> {
+        answer(rpc::admin::find_account::find_account(&self.parts, req).await)
+    }
+
+    async fn admin_revoke_sessions(
+        &self,
+        req: RevokeAccountSessionsRequest,
+    ) -> Result<RevokeAccountSessionsResponse, ServerError> {
+        answer(rpc::admin::revoke_sessions::revoke_sessions(&self.parts, req).await)
+    }
+
+    async fn admin_record_change(&self, req: RecordChangeRequest) -> Result<RecordChangeResponse, ServerError> {
+        answer(rpc::admin::record_change::record_change(&self.parts, req).await)
+    }
+
+    async fn admin_list_audit(&self, req: ListAuditRequest) -> Result<ListAuditResponse, ServerError> {
+        answer(rpc::admin::list_audit::list_audit(&self.parts, req).await)
     }
 }

@@ -12,6 +12,7 @@ use sqlx::migrate::Migrator;
 use crate::{
     Account, Config, MasterKey,
     announcements::Announcements,
+    app_editor::AppEditor,
     apps::Apps,
     domain::{master_key::Vault, signing_key_vault::SigningKeyVault},
     error::AccountError,
@@ -21,7 +22,7 @@ use crate::{
     rpc::verify_token::VerdictMetrics,
     service::Parts,
     signing_keys::SigningKeyRing,
-    store::{accounts::Accounts, cleanup::Cleanup, sessions::Sessions},
+    store::{accounts::Accounts, audit::Audit, cleanup::Cleanup, sessions::Sessions},
 };
 
 static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
@@ -84,6 +85,13 @@ pub async fn open(
         revocations,
         announcements: feed.map(|feed| Announcements::new(feed, registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
+        app_editor: AppEditor {
+            database: database.clone(),
+            vault: Arc::clone(&vault),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        },
+        audit: Audit::new(database.clone()),
         hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),

@@ -5,7 +5,7 @@ use common::{
     sql::{Database, SqlError, Text},
 };
 
-use super::{account_id, at, counter, sessions};
+use super::{account_id, app_id, at, counter, sessions};
 use crate::{
     domain::{
         credential::CredentialKind,
@@ -46,11 +46,14 @@ pub(crate) struct StoredCredential {
     pub(crate) epoch: u32,
 }
 
-/// A credential as its owner sees it.
+/// A credential as its owner and operators see it.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedCredential {
     pub(crate) kind: String,
     pub(crate) shown_name: String,
+    /// The app that knows it; `None`: every app does.
+    pub(crate) app_id: Option<AppId>,
+    pub(crate) created_at: Timestamp,
 }
 
 /// Whether an account was made.
@@ -186,10 +189,10 @@ impl Accounts {
         account_id: AccountId,
         app_id: AppId,
     ) -> Result<Vec<ListedCredential>, AccountError> {
-        let rows: Vec<(Text, Text)> = self
+        let rows: Vec<ListedRow> = self
             .database
             .read(
-                "SELECT kind, shown_name FROM account_credentials \
+                "SELECT kind, shown_name, scope, created_at FROM account_credentials \
                  WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?",
             )
             .bind(account_id.get())
@@ -198,8 +201,46 @@ impl Accounts {
             .bind(MOST_LISTED)
             .all()
             .await?;
-        let listed =
-            rows.into_iter().map(|(kind, name)| ListedCredential { kind: kind.into(), shown_name: name.into() });
-        Ok(listed.collect())
+        rows.into_iter().map(ListedCredential::try_from).collect()
+    }
+
+    /// What the account can be signed in to with, in any app.
+    pub(crate) async fn credentials_of_every_app(
+        &self,
+        account_id: AccountId,
+    ) -> Result<Vec<ListedCredential>, AccountError> {
+        let rows: Vec<ListedRow> = self
+            .database
+            .read(
+                "SELECT kind, shown_name, scope, created_at FROM account_credentials \
+                 WHERE account_id = ? ORDER BY created_at, kind LIMIT ?",
+            )
+            .bind(account_id.get())
+            .bind(MOST_LISTED)
+            .all()
+            .await?;
+        rows.into_iter().map(ListedCredential::try_from).collect()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    kind: Text,
+    shown_name: Text,
+    scope: i64,
+    created_at: i64,
+}
+
+impl TryFrom<ListedRow> for ListedCredential {
+    type Error = AccountError;
+
+    fn try_from(row: ListedRow) -> Result<Self, AccountError> {
+        let scope = (row.scope != EVERY_APP).then(|| app_id(row.scope)).transpose()?;
+        Ok(Self {
+            kind: row.kind.into(),
+            shown_name: row.shown_name.into(),
+            app_id: scope,
+            created_at: at(row.created_at),
+        })
     }
 }

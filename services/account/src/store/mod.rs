@@ -5,10 +5,12 @@
 //! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
+//! - [`audit`]: what operators changed.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
 pub(crate) mod apps;
+pub(crate) mod audit;
 pub(crate) mod cleanup;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
