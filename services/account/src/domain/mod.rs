@@ -6,6 +6,7 @@
 //! - [`ids`]: account, app and session identifiers.
 //! - [`field`]: what a refused field is called and why it was refused.
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
+//! - [`stored_hash`]: the forms in which a password hash is stored, ours and those of other platforms.
 //! - [`app`]: what an app allows.
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
@@ -27,5 +28,6 @@ pub(crate) mod password;
 pub(crate) mod refresh_token;
 pub(crate) mod revocation;
 pub(crate) mod rotation;
+pub(crate) mod stored_hash;
 pub(crate) mod username;
 pub(crate) mod verdict;
