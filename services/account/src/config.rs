@@ -8,7 +8,7 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB};
+use crate::hash_pool::HashPoolConfig;
 
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
 const LONGEST_ACCESS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -176,17 +176,6 @@ impl TokenConfig {
     }
 }
 
-impl HashPoolConfig {
-    fn validate(&self) -> Result<(), Invalid> {
-        if self.memory_kib > MOST_MEMORY_KIB {
-            return Err(Invalid::new("hash_pool.memory_kib", format!("must be at most {MOST_MEMORY_KIB}")));
-        }
-        argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None)
-            .map(drop)
-            .map_err(|reason| Invalid::new("hash_pool", reason.to_string()))
-    }
-}
-
 impl FollowConfig {
     fn validate(&self, tokens: &TokenConfig) -> Result<(), Invalid> {
         for (key, value) in [
@@ -243,8 +232,7 @@ mod tests {
         check(|config| config.tokens.access_ttl_max = LONGEST_ACCESS_TTL * 2, "tokens.access_ttl_max");
         check(|config| config.tokens.refresh_ttl = config.tokens.session_ttl_max * 2, "tokens.refresh_ttl");
         check(|config| config.tokens.refresh_grace = config.tokens.refresh_ttl * 2, "tokens.refresh_grace");
-        check(|config| config.hash_pool.memory_kib = 1, "hash_pool");
-        check(|config| config.hash_pool.memory_kib = MOST_MEMORY_KIB + 1, "hash_pool.memory_kib");
+        check(|config| config.hash_pool.memory_kib = 1, "hash_pool.memory_kib");
         check(|config| config.follow.revocations_every = Duration::ZERO, "follow.revocations_every");
         check(|config| config.follow.keys_every = config.tokens.key_announce, "follow.keys_every");
         check(|config| config.cleanup.batch = 0, "cleanup.batch");
