@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use common::lifecycle::ExitStatus;
 
 use super::{
+    account::{self, AccountCommand},
     app::{self, AppCommand},
     config::{self, ConfigCommand},
     demo,
@@ -35,6 +36,9 @@ enum Command {
     /// Create apps and rotate their secrets.
     #[command(subcommand)]
     App(AppCommand),
+    /// Import accounts of another platform.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Start a throw-away platform and walk a player through it.
     Demo,
     /// Check or show the configuration.
@@ -65,6 +69,7 @@ impl Cli {
             Command::Serve(arguments) => serve::run(arguments, &self.globals).await,
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
+            Command::Account(command) => account::run(command, &self.globals).await,
             Command::Demo => demo::run().await,
             Command::Config(command) => config::run(command, &self.globals).await,
         }

@@ -11,6 +11,7 @@ mod support;
 
 // The main job.
 mod device_login;
+mod import;
 mod logout;
 mod me;
 mod refresh;

@@ -1,6 +1,12 @@
 //! A whole platform: one process on embedded defaults, or four that share a MariaDB server.
 
-use std::{fs, process::ExitStatus, thread, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{ExitStatus, Output},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -79,6 +85,18 @@ impl Platform {
     pub(crate) async fn rotate_secret(&self) -> App {
         let app_id = self.app.app_id.to_string();
         run_for_app(&self.directory, self.settings_of_account(), &["rotate-secret", "--app-id", &app_id]).await
+    }
+
+    /// Runs `playgate account ARGUMENTS`, as an operator does, where the platform's data lies.
+    pub(crate) async fn run_account(&self, arguments: &[&str]) -> Output {
+        let mut command = playgate(self.directory.path(), &self.settings_of_account());
+        command.arg("account").args(arguments);
+        run_to_end(command).await
+    }
+
+    /// Where the platform's data lies.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// A new player, signed in.

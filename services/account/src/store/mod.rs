@@ -5,11 +5,13 @@
 //! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`token_keys`]: what is read rarely and kept in memory.
+//! - [`imports`]: accounts of another platform, many at once.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod cleanup;
+pub(crate) mod imports;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
 pub(crate) mod token_keys;
