@@ -198,6 +198,14 @@ impl fmt::Debug for Comparison {
     }
 }
 
+#[cfg(test)]
+impl HashPool {
+    /// How many of them have had their turn.
+    pub(crate) fn served(&self, standing: Standing) -> u64 {
+        self.queue.waited(standing)
+    }
+}
+
 impl Drop for HashPool {
     fn drop(&mut self) {
         self.queue.close();

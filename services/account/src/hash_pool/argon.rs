@@ -137,3 +137,21 @@ impl Hasher {
         argon.hash_password_into_with_memory(password, salt, output, &mut self.memory[..blocks])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_guess_at_a_cheap_hash_costs_one_of_ours() {
+        let config = HashPoolConfig { memory_kib: 64, iterations: 1, ..HashPoolConfig::default() };
+        let cheaper = HashPoolConfig { memory_kib: 8, ..config };
+        let earlier = Hasher::new(&cheaper).expect("valid").hash(b"hashcat", &[0; 16]).expect("hashed");
+        for stored in ["$md5$f=pass$$8743b52063cd84097a65d1633f5c74f5", &earlier] {
+            let mut hasher = Hasher::new(&config).expect("valid");
+            let wrong = Password::present("wrong").expect("valid");
+            assert_eq!(hasher.verify(&wrong, stored, &[0; 16]), Some(Comparison::Wrong));
+            assert_eq!(hasher.memory.len(), hasher.params.block_count(), "{stored}");
+        }
+    }
+}

@@ -211,6 +211,10 @@ impl Queue {
     pub(super) fn hashes_done(&self) -> u64 {
         self.metrics.duration.get_sample_count()
     }
+
+    pub(super) fn waited(&self, standing: Standing) -> u64 {
+        self.metrics.wait(standing).get_sample_count()
+    }
 }
 
 #[cfg(test)]

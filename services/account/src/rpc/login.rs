@@ -123,7 +123,7 @@ mod tests {
     use common::error_code::ErrorCode;
     use idl::account::{AccountService, ClientInfo, RegisterRequest, TokenStatus};
 
-    use super::{CredentialName, DeviceId, Username};
+    use super::{CredentialName, DeviceId, Standing, Username};
     use crate::testing::{PASSWORD, Service, code, device_proof, field, public};
 
     common::on_each_database! {
@@ -195,6 +195,18 @@ mod tests {
                 let stored = service.account.parts().accounts.credential(name, Some(&device)).await;
                 assert_eq!(stored.expect("read").expect("there").device_is_known, known, "{username:?} {device:?}");
             }
+        }
+
+        async fn only_a_known_device_goes_first(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            let pool = &service.account.parts().hash_pool;
+            let served = || (pool.served(Standing::KnownDevice), pool.served(Standing::Stranger));
+            assert_eq!(served(), (0, 1), "a registration");
+            assert_eq!(code(service.login("ann", "wrong").await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(served(), (1, 1), "whatever the password");
+            assert_eq!(code(service.login("bob", PASSWORD).await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(served(), (1, 2), "nobody's device");
         }
 
         async fn a_device_gets_an_account_once_and_needs_its_secret_from_then_on(database: TestDatabase) {
