@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use account::import::{Import, Input, Progress};
+use account::import::{Import, Progress};
 use clap::Subcommand;
 use common::{clock::SystemClock, lifecycle::ExitStatus};
 
@@ -15,6 +15,9 @@ use crate::{
     cli::{failure::Failure, globals::Globals, output::print},
     platform::open_database,
 };
+
+/// By its name it is a file like any other.
+const STDIN: &str = "/dev/stdin";
 
 /// Where rejected lines are named when the accounts come from standard input.
 const REJECTS_OF_STDIN: &str = "import.rejects.ndjson";
@@ -44,18 +47,19 @@ pub(super) async fn run(command: AccountCommand, globals: &Globals) -> Result<Ex
     let AccountCommand::Import { file, source, rejects } = command;
     let configuration = globals.load().await?.value;
     let database = open_database(&configuration.sql, &configuration.data_dir).await?;
-    let (input, usual_rejects) = match file.as_os_str() == "-" {
-        true => (Input::Stdin, PathBuf::from(REJECTS_OF_STDIN)),
-        false => {
-            let mut name = file.clone().into_os_string();
-            name.push(".rejects.ndjson");
-            (Input::File(file), PathBuf::from(name))
-        }
+    let from_stdin = file.as_os_str() == "-";
+    let usual_rejects = if from_stdin {
+        PathBuf::from(REJECTS_OF_STDIN)
+    } else {
+        let mut name = file.clone().into_os_string();
+        name.push(".rejects.ndjson");
+        PathBuf::from(name)
     };
+    let file = if from_stdin { PathBuf::from(STDIN) } else { file };
     let mut line = ProgressLine::new();
     let import = Import::open(database.clone(), Arc::new(SystemClock), &source).await.map_err(anyhow::Error::from)?;
     let rejects = rejects.unwrap_or(usual_rejects);
-    let imported = import.run(&input, &rejects, |progress| line.show(progress)).await;
+    let imported = import.run(&file, &rejects, |progress| line.show(progress)).await;
     line.clear();
     database.close().await;
     let summary = imported.map_err(anyhow::Error::from)?;
@@ -78,7 +82,11 @@ impl ProgressLine {
 
     fn show(&mut self, progress: &Progress) {
         let first = *self.first.get_or_insert(*progress);
-        if !self.on_terminal || self.shown_at.is_some_and(|at| at.elapsed() < SHOW_EVERY) {
+        // In the first second nothing can be told about speed.
+        if !self.on_terminal
+            || self.began.elapsed() < Duration::from_secs(1)
+            || self.shown_at.is_some_and(|at| at.elapsed() < SHOW_EVERY)
+        {
             return;
         }
         self.shown_at = Some(Instant::now());

@@ -31,6 +31,7 @@ mod signed_requests;
 mod account_gone;
 mod database_gone;
 mod drain;
+mod import_interrupted;
 mod nacos_gone;
 mod optional_parts_gone;
 mod redis_gone;

@@ -18,8 +18,5 @@ mod record;
 mod rejects;
 mod run;
 
+pub use self::run::{Import, ImportError, Progress, Summary};
 pub(crate) use self::{input::ImportId, record::Record};
-pub use self::{
-    input::Input,
-    run::{Import, ImportError, Progress, Summary},
-};

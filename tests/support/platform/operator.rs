@@ -26,10 +26,14 @@ pub(super) async fn rotate_secret(directory: &Path, settings: &Settings, app_id:
 }
 
 /// Runs `playgate account ARGUMENTS`.
-pub(super) async fn run_account(directory: &Path, settings: &Settings, arguments: &[&str]) -> Output {
+pub(super) fn run_account(
+    directory: &Path,
+    settings: &Settings,
+    arguments: &[&str],
+) -> impl Future<Output = Output> + Send + use<> {
     let mut command = playgate(directory, settings);
     command.arg("account").args(arguments);
-    run_to_end(command).await
+    run_to_end(command)
 }
 
 async fn run_for_app(directory: &Path, settings: &Settings, arguments: &[&str]) -> App {

@@ -89,8 +89,8 @@ impl Platform {
     }
 
     /// Does something to accounts, as an operator does: `playgate account ARGUMENTS`, in [`directory`](Self::directory).
-    pub(crate) async fn run_account(&self, arguments: &[&str]) -> Output {
-        operator::run_account(self.directory.path(), &self.blueprint.for_commands(), arguments).await
+    pub(crate) fn run_account(&self, arguments: &[&str]) -> impl Future<Output = Output> + Send + use<> {
+        operator::run_account(self.directory.path(), &self.blueprint.for_commands(), arguments)
     }
 
     /// Where an operator works.

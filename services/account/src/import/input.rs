@@ -2,14 +2,14 @@
 
 use std::{
     io::{self, SeekFrom},
-    path::{Path, PathBuf},
+    path::Path,
     time::UNIX_EPOCH,
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
 use tokio::{
     fs::File,
-    io::{AsyncBufRead, AsyncReadExt, AsyncSeekExt, BufReader},
+    io::{AsyncReadExt, AsyncSeekExt, BufReader},
 };
 
 /// How much is read at once.
@@ -18,32 +18,33 @@ const BUFFER: usize = 256 * 1024;
 /// How much of a file tells it from others of the same length and age.
 const IDENTIFYING: u64 = 64 * 1024;
 
-/// Where the lines come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A file. An import of it that was stopped goes on where it was.
-    File(PathBuf),
-    /// Standard input. It begins anew each time; what is there already is skipped.
-    Stdin,
-}
-
 /// Names one import: a file and what it is imported as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ImportId(pub(crate) [u8; 32]);
 
-/// An open file.
+/// Accounts to be read.
 #[derive(Debug)]
-pub(super) struct OpenFile {
+pub(super) struct OpenInput {
     file: File,
+    /// `None`: a pipe or the like, which can't be gone on with.
+    pub(super) resumable: Option<ResumableFile>,
+}
+
+/// A file that can be gone on with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResumableFile {
     pub(super) id: ImportId,
     pub(super) length: u64,
 }
 
-impl OpenFile {
+impl OpenInput {
     /// Opens a file and tells its identity: a change of the file, also within, makes it another one.
     pub(super) async fn open(path: &Path, source: &str) -> io::Result<Self> {
         let mut file = File::open(path).await?;
         let metadata = file.metadata().await?;
+        if !metadata.is_file() {
+            return Ok(Self { file, resumable: None });
+        }
         let changed_at = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut beginning = Vec::new();
         (&mut file).take(IDENTIFYING).read_to_end(&mut beginning).await?;
@@ -55,18 +56,16 @@ impl OpenFile {
         digest.update(&beginning);
         let mut id = [0; 32];
         id.copy_from_slice(digest.finish().as_ref());
-        Ok(Self { file, id: ImportId(id), length: metadata.len() })
+        Ok(Self { file, resumable: Some(ResumableFile { id: ImportId(id), length: metadata.len() }) })
     }
 
-    pub(super) async fn read_from(mut self, offset: u64) -> io::Result<Box<dyn AsyncBufRead + Send + Unpin>> {
-        self.file.seek(SeekFrom::Start(offset)).await?;
-        Ok(Box::new(BufReader::with_capacity(BUFFER, self.file)))
+    /// A pipe is read from where it is.
+    pub(super) async fn read_from(mut self, offset: u64) -> io::Result<BufReader<File>> {
+        if self.resumable.is_some() {
+            self.file.seek(SeekFrom::Start(offset)).await?;
+        }
+        Ok(BufReader::with_capacity(BUFFER, self.file))
     }
-}
-
-/// By its name: the systems that this is built for have one, and reading it is like reading any other file.
-pub(super) async fn read_stdin() -> io::Result<Box<dyn AsyncBufRead + Send + Unpin>> {
-    Ok(Box::new(BufReader::with_capacity(BUFFER, File::open("/dev/stdin").await?)))
 }
 
 #[cfg(test)]
@@ -78,7 +77,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("accounts.ndjson");
         std::fs::write(&path, "one").expect("written");
-        let id = async |source| OpenFile::open(&path, source).await.expect("opened").id;
+        let id = async |source| OpenInput::open(&path, source).await.expect("opened").resumable.expect("a file").id;
         let first = id("old").await;
         assert_eq!(id("old").await, first);
         assert_ne!(id("other").await, first);

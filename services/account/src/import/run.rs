@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::{io::AsyncBufRead, time::sleep};
 
 use super::{
-    input::{ImportId, Input, OpenFile, read_stdin},
+    input::{ImportId, OpenInput},
     lines::{LONGEST_LINE, Line, Lines},
     record::{Record, Refusal},
     rejects::Rejects,
@@ -125,28 +125,22 @@ impl Import {
         Ok(Self { imports: Imports::new(database), account_ids, clock, source: source.to_owned() })
     }
 
-    /// Imports what `input` holds, from where an earlier run stopped, and names refused lines in the file `rejects`.
-    /// Calls `progress` after each batch.
+    /// Imports what `file` holds, from where an earlier run stopped, and names refused lines in the file `rejects`.
+    /// Calls `progress` after each batch. A pipe is read as well, but begins anew each time.
     pub async fn run(
         &self,
-        input: &Input,
+        file: &Path,
         rejects: &Path,
         mut progress: impl FnMut(&Progress),
     ) -> Result<Summary, ImportError> {
-        let file = match input {
-            Input::File(path) => Some(OpenFile::open(path, &self.source).await.map_err(ImportError::Input)?),
-            Input::Stdin => None,
-        };
-        let (id, total_bytes) = (file.as_ref().map(|file| file.id), file.as_ref().map(|file| file.length));
+        let input = OpenInput::open(file, &self.source).await.map_err(ImportError::Input)?;
+        let id = input.resumable.map(|file| file.id);
+        let total_bytes = input.resumable.map(|file| file.length);
         let began = match id {
             Some(id) => self.imports.checkpoint(id).await?.unwrap_or_default(),
             None => Checkpoint::default(),
         };
-        let stream = match file {
-            Some(file) => file.read_from(began.offset).await,
-            None => read_stdin().await,
-        }
-        .map_err(ImportError::Input)?;
+        let stream = input.read_from(began.offset).await.map_err(ImportError::Input)?;
         let mut lines = Lines::new(stream, began.lines, began.offset);
         let mut written = Rejects::open(rejects, began.rejects_bytes).await.map_err(ImportError::Rejects)?;
         let mut done = began;

@@ -51,7 +51,7 @@ impl Accounts {
 
     async fn import(&self, service: &Service) -> Summary {
         let import = open(service).await;
-        import.run(&Input::File(self.file()), &self.rejects(), |_| ()).await.expect("imported")
+        import.run(&self.file(), &self.rejects(), |_| ()).await.expect("imported")
     }
 
     fn rejected(&self) -> String {
@@ -143,7 +143,7 @@ common::on_each_database! {
         std::fs::write(accounts.file(), text).expect("written");
 
         let (import, stop, seen) = (open(&service).await, Notify::new(), AtomicU64::new(0));
-        let input = Input::File(accounts.file());
+        let input = accounts.file();
         let (file, progress) = (accounts.rejects(), |progress: &Progress| {
             seen.store(progress.lines, Ordering::SeqCst);
             stop.notify_one();
@@ -168,6 +168,9 @@ common::on_each_database! {
     async fn two_imports_of_one_file_at_once_make_every_account_once(database: TestDatabase) {
         let service = Service::start(database).await;
         let (accounts, same) = (Accounts::many(BATCH * 2), Accounts::many(BATCH * 2));
+        // Another copy, not another run.
+        let copied = std::fs::File::options().write(true).open(same.file()).expect("opened");
+        copied.set_modified(std::time::UNIX_EPOCH).expect("an age of its own");
         let (one, other) = tokio::join!(accounts.import(&service), same.import(&service));
         assert_eq!(one.imported + other.imported, BATCH as u64 * 2);
         assert_eq!(one.skipped + other.skipped, BATCH as u64 * 2);
