@@ -3,6 +3,7 @@
 use std::{fs::File, io::Write, process::Command};
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::{Answer, Platform, Shape, eventually, in_four_roles};
 
@@ -22,7 +23,8 @@ async fn while_the_database_is_away_an_import_waits_and_goes_on(shape: Shape) {
         let line = |number| json!({ "username": format!("{names}-{number}"), "password_hash": HASH });
         (0..MANY).map(|number| format!("{}\n", line(number))).collect()
     };
-    let importing = tokio::spawn(platform.run_account(&["import", "pipe"]));
+    let mut importing = JoinSet::new();
+    importing.spawn(platform.run_account(&["import", "pipe"]));
     // Opening waits for the reader, and writing for its buffer.
     let mut accounts =
         tokio::task::spawn_blocking(move || File::options().write(true).open(pipe)).await.unwrap().unwrap();
@@ -35,7 +37,7 @@ async fn while_the_database_is_away_an_import_waits_and_goes_on(shape: Shape) {
     login(&platform, "early-0").await.could_not_tell();
     platform.mariadb().restart().unwrap();
 
-    let output = importing.await.unwrap();
+    let output = importing.join_next().await.unwrap().unwrap();
     let summary: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!((output.status.code(), &summary["lines"], &summary["rejected"]), (Some(0), &json!(2 * MANY), &json!(0)));
