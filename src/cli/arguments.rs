@@ -12,6 +12,7 @@ use super::{
     demo,
     failure::{Failure, complain},
     globals::Globals,
+    key::{self, KeyCommand},
     migrate, serve,
 };
 
@@ -39,6 +40,9 @@ enum Command {
     /// Import accounts of another platform.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Rotate the keys that tokens are made with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Start a throw-away platform and walk a player through it.
     Demo,
     /// Check or show the configuration.
@@ -70,6 +74,7 @@ impl Cli {
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
             Command::Account(command) => account::run(command, &self.globals).await,
+            Command::Key(command) => key::run(command, &self.globals).await,
             Command::Demo => demo::run().await,
             Command::Config(command) => config::run(command, &self.globals).await,
         }

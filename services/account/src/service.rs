@@ -8,9 +8,10 @@ use common::{
     sql::Segments,
 };
 use idl::account::{
-    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, LoginRequest, LoginResponse,
-    LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
-    RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest,
+    GetSigningKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
+    RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest,
+    VerifyTokensRequest, VerifyTokensResponse,
 };
 use volo_thrift::ServerError;
 
@@ -25,6 +26,7 @@ use crate::{
     revocations::{self, Revocations},
     rpc,
     rpc::verify_token::VerdictMetrics,
+    signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
         cleanup::Cleanup,
@@ -45,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) random: SharedRandom,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keys: Keys,
+    pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
@@ -126,5 +129,8 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Ok(rpc::get_signing_keys::get_signing_keys(&self.parts))
     }
 }
