@@ -12,6 +12,7 @@ mod support;
 // The main job.
 mod device_login;
 mod id_tokens;
+mod import;
 mod logout;
 mod me;
 mod refresh;
@@ -38,6 +39,7 @@ mod device_limits;
 mod account_gone;
 mod database_gone;
 mod drain;
+mod import_interrupted;
 mod key_rotation;
 mod nacos_gone;
 mod optional_parts_gone;

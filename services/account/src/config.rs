@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::id_token::IdTokenConfig;
 use crate::{
     domain::{key_rotation::Pace, policy::LifetimeCaps},
-    hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
+    hash_pool::HashPoolConfig,
 };
 
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
@@ -203,17 +203,6 @@ impl TokenConfig {
     }
 }
 
-impl HashPoolConfig {
-    fn validate(&self) -> Result<(), Invalid> {
-        if self.memory_kib > MOST_MEMORY_KIB {
-            return Err(Invalid::new("hash_pool.memory_kib", format!("must be at most {MOST_MEMORY_KIB}")));
-        }
-        argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None)
-            .map(drop)
-            .map_err(|reason| Invalid::new("hash_pool", reason.to_string()))
-    }
-}
-
 impl FollowConfig {
     fn validate(&self, tokens: &TokenConfig) -> Result<(), Invalid> {
         for (key, value) in [
@@ -270,8 +259,7 @@ mod tests {
         check(|config| config.tokens.access_ttl_max = LONGEST_ACCESS_TTL * 2, "tokens.access_ttl_max");
         check(|config| config.tokens.refresh_ttl = config.tokens.session_ttl_max * 2, "tokens.refresh_ttl");
         check(|config| config.tokens.refresh_grace = config.tokens.refresh_ttl * 2, "tokens.refresh_grace");
-        check(|config| config.hash_pool.memory_kib = 1, "hash_pool");
-        check(|config| config.hash_pool.memory_kib = MOST_MEMORY_KIB + 1, "hash_pool.memory_kib");
+        check(|config| config.hash_pool.memory_kib = 1, "hash_pool.memory_kib");
         check(|config| config.follow.revocations_every = Duration::ZERO, "follow.revocations_every");
         check(|config| config.follow.keys_every = config.tokens.key_announce, "follow.keys_every");
         check(|config| config.id_token.issuer = "playgate".to_owned(), "id_token.issuer");

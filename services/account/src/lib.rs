@@ -13,11 +13,13 @@
 //! - `domain`: the rules, as functions of values.
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
+//! - `password_upgrades`: hashes of other platforms become ours.
 //! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
-//! - `app_editor`: how apps are changed. [`admin`], [`master_key`]: for the command line.
+//! - `app_editor`: how apps are changed.
+//! - [`admin`], [`import`], [`master_key`]: for the command line.
 
 pub mod admin;
 mod announcements;
@@ -28,8 +30,10 @@ mod domain;
 mod error;
 mod follow;
 mod hash_pool;
+pub mod import;
 mod keys;
 pub mod master_key;
+mod password_upgrades;
 mod revocations;
 mod rpc;
 mod service;

@@ -31,6 +31,7 @@ use crate::{
     domain::master_key::Vault,
     hash_pool::HashPool,
     keys::Keys,
+    password_upgrades::PasswordUpgrades,
     revocations::{self, Revocations},
     rpc,
     rpc::verify_token::VerdictMetrics,
@@ -64,6 +65,7 @@ pub(crate) struct Parts {
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
     pub(crate) hash_pool: HashPool,
+    pub(crate) upgrades: PasswordUpgrades,
     pub(crate) account_ids: Segments,
     pub(crate) accounts: Accounts,
     pub(crate) sessions: Sessions,

@@ -18,6 +18,7 @@ use crate::{
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
     keys::{self, Keys},
+    password_upgrades::PasswordUpgrades,
     revocations::{self, Revocations},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
@@ -30,7 +31,7 @@ static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Account ids count from here. Blocks are small enough that a restart leaves no large gap, and large enough that a
 /// storm of registrations does not wait for reservations.
-const ACCOUNT_IDS: SegmentPlan =
+pub(crate) const ACCOUNT_IDS: SegmentPlan =
     SegmentPlan { name: "account", first_id: 100_001, block_size: NonZeroU32::new(1000).unwrap() };
 
 /// Why the service did not start.
@@ -93,6 +94,7 @@ pub async fn open(
         },
         audit: Audit::new(database.clone()),
         hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), registry)?,
+        upgrades: PasswordUpgrades::register(registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),
         sessions: Sessions::new(database.clone()),

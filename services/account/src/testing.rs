@@ -7,7 +7,7 @@ use common::{
     error_code::{ErrorCode, PublicError},
     rpc::CallError,
     shared::Feed,
-    sql::{Database, migrate, platform_migrations, testing::TestDatabase},
+    sql::{Database, Text, migrate, platform_migrations, testing::TestDatabase},
 };
 use idl::{
     account::{
@@ -168,6 +168,19 @@ impl Service {
     pub(crate) async fn audit(&self) -> Vec<AuditRecord> {
         let request = ListAuditRequest { before: None, limit: 200 };
         public(self.account.admin_list_audit(request).await).expect("records").records
+    }
+
+    /// Gives the one account with a password another stored hash.
+    pub(crate) async fn set_password_hash(&self, hash: &str) {
+        let statement = "UPDATE account_credentials SET secret = ? WHERE kind = 'password'";
+        self.database.write(statement).bind(hash).execute().await.expect("changed");
+    }
+
+    /// What is stored of the one account's password.
+    pub(crate) async fn password_hash(&self) -> String {
+        let statement = "SELECT secret FROM account_credentials WHERE kind = 'password'";
+        let (hash,): (Text,) = self.database.read(statement).one().await.expect("read");
+        hash.into()
     }
 
     /// The number a query answers with.

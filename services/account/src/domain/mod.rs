@@ -7,6 +7,7 @@
 //! - [`field`]: what a refused field is called and why it was refused.
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`app`], [`app_details`], [`policy`], [`device_class`], [`device_limit`]: what an app is, and what it allows.
+//! - [`stored_hash`]: the forms in which a password hash is stored, ours and those of other platforms.
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
 //! - [`signing_key`], [`signing_key_vault`], [`id_token`]: what ID tokens are signed with, and what they say.
@@ -40,5 +41,6 @@ pub(crate) mod revocation;
 pub(crate) mod rotation;
 pub(crate) mod signing_key;
 pub(crate) mod signing_key_vault;
+pub(crate) mod stored_hash;
 pub(crate) mod username;
 pub(crate) mod verdict;

@@ -17,6 +17,7 @@ use crate::{
         username::Username,
     },
     error::AccountError,
+    hash_pool::{Comparison, Standing},
     service::Parts,
     sign_in,
     store::accounts::{Creation, CredentialName},
@@ -40,13 +41,24 @@ async fn with_password(
     let password = Password::present(&proof.password)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Password)?;
-    let stored = parts.accounts.credential(CredentialName::Password(&username)).await?;
+    let name = CredentialName::Password(&username);
+    let stored = parts.accounts.credential(name, client.device_id.as_ref()).await?;
+    let standing = match &stored {
+        Some(stored) if stored.device_is_known => Standing::KnownDevice,
+        _ => Standing::Stranger,
+    };
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
-    let right = parts.hash_pool.verify(password, stored.as_ref().map(|stored| stored.secret.as_str())).await?;
-    match stored {
-        Some(stored) if right => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
-        _ => Err(AccountError::WrongCredentials),
+    let secret = stored.as_ref().map(|stored| stored.secret.as_str());
+    let (Comparison::Right { replacement }, Some(stored)) =
+        (parts.hash_pool.verify(password, secret, standing).await?, &stored)
+    else {
+        return Err(AccountError::WrongCredentials);
+    };
+    let response = sign_in(parts, &app, stored.account_id, stored.epoch, client).await?;
+    if let Some(replacement) = replacement {
+        parts.upgrades.store(&parts.accounts, name, &stored.secret, &replacement).await;
     }
+    Ok(response)
 }
 
 async fn with_device(
@@ -58,7 +70,7 @@ async fn with_device(
     let device_id = DeviceId::parse(&proof.device_id)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Device)?;
-    let stored = parts.accounts.credential(CredentialName::Device(app.app_id, &device_id)).await?;
+    let stored = parts.accounts.credential(CredentialName::Device(app.app_id, &device_id), None).await?;
     let client = Client { device_id: Some(device_id.clone()), ..client };
     match (stored, proof.device_secret) {
         (Some(stored), Some(presented)) if DeviceSecret::matches(&presented, &stored.secret) => {
@@ -107,9 +119,10 @@ async fn sign_in(
 #[cfg(test)]
 mod tests {
     use common::error_code::ErrorCode;
-    use idl::account::TokenStatus;
+    use idl::account::{AccountService, ClientInfo, RegisterRequest, TokenStatus};
 
-    use crate::testing::{PASSWORD, Service, code, device_proof, field};
+    use super::{CredentialName, DeviceId, Standing, Username};
+    use crate::testing::{PASSWORD, Service, code, device_proof, field, public};
 
     common::on_each_database! {
         async fn the_right_password_signs_in_to_the_same_account_in_a_new_session(database: TestDatabase) {
@@ -133,8 +146,65 @@ mod tests {
 
         async fn an_over_long_password_is_refused_by_name(database: TestDatabase) {
             let service = Service::start(database).await;
-            let refused = field(service.login("ann", &"x".repeat(257)).await);
+            let refused = field(service.login("ann", &"x".repeat(1025)).await);
             assert_eq!(refused, (ErrorCode::INVALID_ARGUMENT, "password".to_owned()));
+        }
+
+        async fn rules_for_new_passwords_do_not_hold_for_old_ones(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            // md5("short")
+            service.set_password_hash("$md5$f=pass$$4f09daa9d95bcb166a302407a0e0babe").await;
+            service.login("ann", "short").await.expect("signed in");
+        }
+
+        async fn a_hash_of_another_platform_is_replaced_by_argon2id_at_the_first_sign_in(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            for (stored, password) in [
+                ("$2a$05$LhayLxezLhK1LhWvKxCyLOj0j1u.Kj0jZ0pEmm134uzrQlFvQJLF6", "hashcat"),
+                ("$P$984478476IagS59wHZvyQMArzfx58u.", "hashcat"),
+                ("$md5$f=md5pass-salt$568$16780ba78d2d5f02f3202901c1b6d975", "hashcat"),
+                ("pbkdf2_sha256$30000$seasalt$VrX+V8drCGo68wlvy6rfu8i1d1pfkdeXA4LJkRGJodY=", "l\u{e8}tmein"),
+            ] {
+                service.set_password_hash(stored).await;
+                assert_eq!(code(service.login("ann", "wrong").await), ErrorCode::WRONG_CREDENTIALS);
+                assert_eq!(service.password_hash().await, stored, "a wrong password changes nothing");
+                service.login("ann", password).await.expect("signed in");
+                let replaced = service.password_hash().await;
+                assert!(replaced.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{replaced}");
+                service.login("ann", password).await.expect("signed in again");
+                assert_eq!(service.password_hash().await, replaced, "it is replaced once");
+            }
+        }
+
+        async fn a_device_that_has_signed_in_before_is_known_to_that_account_only(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            let bob = service.register_request("bob", PASSWORD);
+            let elsewhere = ClientInfo { device_id: Some("bob's".into()), ..ClientInfo::default() };
+            public(service.account.register(RegisterRequest { client: elsewhere, ..bob }).await).expect("registered");
+            for (username, device, known) in
+                [("ann", "device-1", true), ("ann", "bob's", false), ("bob", "bob's", true), ("bob", "device-1", false)]
+            {
+                let username = Username::parse(username).expect("valid");
+                let device = DeviceId::parse(device).expect("valid");
+                let name = CredentialName::Password(&username);
+                let stored = service.account.parts().accounts.credential(name, Some(&device)).await;
+                assert_eq!(stored.expect("read").expect("there").device_is_known, known, "{username:?} {device:?}");
+            }
+        }
+
+        async fn only_a_known_device_goes_first(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            let pool = &service.account.parts().hash_pool;
+            let served = || (pool.served(Standing::KnownDevice), pool.served(Standing::Stranger));
+            assert_eq!(served(), (0, 1), "a registration");
+            assert_eq!(code(service.login("ann", "wrong").await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(served(), (1, 1), "whatever the password");
+            assert_eq!(code(service.login("bob", PASSWORD).await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(served(), (1, 2), "nobody's device");
         }
 
         async fn a_device_gets_an_account_once_and_needs_its_secret_from_then_on(database: TestDatabase) {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The usernames of all apps are one space.
-const EVERY_APP: i64 = 0;
+pub(super) const EVERY_APP: i64 = 0;
 
 /// A profile lists at most this many credentials. Protects the answer's size.
 const MOST_LISTED: i64 = 100;
@@ -40,10 +40,12 @@ pub(crate) enum CredentialName<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCredential {
     pub(crate) account_id: AccountId,
-    /// PHC string or device secret hash.
+    /// Password hash or device secret hash.
     pub(crate) secret: String,
     /// The account's epoch now.
     pub(crate) epoch: u32,
+    /// The account has signed in from the device before, as far as sessions are kept.
+    pub(crate) device_is_known: bool,
 }
 
 /// A credential as its owner and operators see it.
@@ -99,28 +101,55 @@ impl Accounts {
         Self { database }
     }
 
-    /// The credential of that name, with its account's epoch.
-    pub(crate) async fn credential(&self, name: CredentialName<'_>) -> Result<Option<StoredCredential>, AccountError> {
-        let row: Option<(i64, Text, i64)> = self
+    /// The credential of that name, with its account's epoch, and whether the account knows `device`.
+    pub(crate) async fn credential(
+        &self,
+        name: CredentialName<'_>,
+        device: Option<&DeviceId>,
+    ) -> Result<Option<StoredCredential>, AccountError> {
+        let row: Option<(i64, Text, i64, i64)> = self
             .database
             .read(
-                "SELECT c.account_id, c.secret, a.token_epoch FROM account_credentials AS c \
+                "SELECT c.account_id, c.secret, a.token_epoch, EXISTS (SELECT 1 FROM account_sessions AS s \
+                 WHERE s.account_id = c.account_id AND s.device_id = ?) FROM account_credentials AS c \
                  JOIN account_accounts AS a ON a.account_id = c.account_id \
                  WHERE c.kind = ? AND c.scope = ? AND c.name = ?",
             )
+            .bind(device.map(DeviceId::as_str))
             .bind(name.kind().as_str())
             .bind(name.scope())
             .bind(name.compared())
             .optional()
             .await?;
-        row.map(|(id, secret, epoch)| {
+        row.map(|(id, secret, epoch, device_is_known)| {
             Ok(StoredCredential {
                 account_id: account_id(id)?,
                 secret: secret.into(),
                 epoch: counter(epoch, "token_epoch")?,
+                device_is_known: device_is_known != 0,
             })
         })
         .transpose()
+    }
+
+    /// Puts `new` in place of the secret that was `read`. `false`: it has changed since, and stays as it is.
+    pub(crate) async fn replace_secret(
+        &self,
+        name: CredentialName<'_>,
+        read: &str,
+        new: &str,
+    ) -> Result<bool, AccountError> {
+        let changed = self
+            .database
+            .write("UPDATE account_credentials SET secret = ? WHERE kind = ? AND scope = ? AND name = ? AND secret = ?")
+            .bind(new)
+            .bind(name.kind().as_str())
+            .bind(name.scope())
+            .bind(name.compared())
+            .bind(read)
+            .execute()
+            .await?;
+        Ok(changed == 1)
     }
 
     /// Makes an account with its first credential and its first session, all or nothing. Of two callers that ask for one

@@ -6,12 +6,14 @@
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
+//! - [`imports`]: accounts of another platform, many at once.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod cleanup;
+pub(crate) mod imports;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
