@@ -45,5 +45,5 @@ pub use self::{
     hash_pool::{HashPoolConfig, HashPoolStartError},
     master_key::MasterKey,
     service::Account,
-    start::{StartError, migrations, open},
+    start::{Resources, StartError, migrations, open},
 };

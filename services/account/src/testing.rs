@@ -6,7 +6,7 @@ use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
     error_code::{ErrorCode, PublicError},
     rpc::CallError,
-    shared::Feed,
+    shared::{Feed, MemoryState, SharedConfig},
     sql::{Database, migrate, platform_migrations, testing::TestDatabase},
 };
 use idl::account::{
@@ -17,7 +17,7 @@ use idl::account::{
 use volo_thrift::{ClientError, ServerError};
 
 use crate::{
-    Account, Config, HashPoolConfig, MasterKey,
+    Account, Config, HashPoolConfig, MasterKey, Resources,
     admin::{Admin, NewApp},
 };
 
@@ -202,9 +202,20 @@ pub(crate) async fn open(
     master_key: &MasterKey,
     clock: &Arc<ManualClock>,
 ) -> Account {
-    let registry = prometheus::Registry::new();
-    let opened = crate::open(config, database, feed, master_key, clock.clone(), random(), &registry).await;
-    opened.expect("the service starts")
+    let resources = Resources { feed, ..resources(database, clock) };
+    crate::open(config, master_key, resources).await.expect("the service starts")
+}
+
+/// What an instance stands on that shares nothing but its database.
+pub(crate) fn resources(database: Database, clock: &Arc<ManualClock>) -> Resources {
+    Resources {
+        database,
+        feed: None,
+        shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
+        clock: clock.clone(),
+        random: random(),
+        registry: prometheus::Registry::new(),
+    }
 }
 
 fn client_info() -> ClientInfo {
