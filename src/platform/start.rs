@@ -64,13 +64,8 @@ pub(crate) struct Started {
 
 impl Started {
     /// Lets operators change how much the process log says while it runs.
-    pub(crate) fn follow_log_level(
-        &self,
-        configuration: &Configuration,
-        level: LevelHandle,
-        process: &Process,
-    ) -> anyhow::Result<()> {
-        self.directory.follow_log_level(configuration, level, process)
+    pub(crate) fn follow_log_level(&self, configuration: &Configuration, level: LevelHandle, process: &Process) {
+        self.directory.follow_log_level(configuration, level, process);
     }
 
     /// Lets go of the database in order. For the very end: whatever still runs in the background would miss it.
@@ -94,7 +89,7 @@ pub(crate) async fn start(
     // Before the operator listener: nobody may be told "ready" by a process that has not opened anything yet.
     let started = process.lifecycle.readiness().gate("start");
     let mut listeners = vec![operator::listen(&configuration.operator, role, process)?];
-    let opened = open_services(role, configuration, process).await?;
+    let opened = open_services(role, configuration, &directory, process).await?;
     if !in_process {
         listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }
@@ -121,7 +116,12 @@ struct Opened {
     shared: Shared,
 }
 
-async fn open_services(role: Role, configuration: &Configuration, process: &Process) -> anyhow::Result<Opened> {
+async fn open_services(
+    role: Role,
+    configuration: &Configuration,
+    directory: &Directory,
+    process: &Process,
+) -> anyhow::Result<Opened> {
     let holds = |service: Role| role == Role::All || role == service;
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
@@ -138,7 +138,8 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
         opened.database = Some(database);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
-        opened.services.account = Some(account::open(configuration, database, &opened.shared, &parts, process).await?);
+        let beside = account::Beside { shared: &opened.shared, directory };
+        opened.services.account = Some(account::open(configuration, database, beside, &parts, process).await?);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
         opened.services.pay = Some(pay::open(database, &parts, process)?);

@@ -8,7 +8,10 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB};
+use crate::{
+    hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
+    risk::RiskConfig,
+};
 
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
 const LONGEST_ACCESS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -26,6 +29,8 @@ pub struct Config {
     pub tokens: TokenConfig,
     /// Password hashing.
     pub hash_pool: HashPoolConfig,
+    /// Keeping off who guesses passwords or fills the platform with accounts.
+    pub risk: RiskConfig,
     /// How this instance follows what other instances write.
     pub follow: FollowConfig,
     /// Clearing away rows that no longer matter.
@@ -99,6 +104,7 @@ impl Default for Config {
             master_key: None,
             tokens: TokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
+            risk: RiskConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
             profile_sessions: 50,
@@ -147,6 +153,7 @@ impl Section for Config {
         }
         self.tokens.validate()?;
         self.hash_pool.validate()?;
+        self.risk.validate()?;
         self.follow.validate(&self.tokens)?;
         self.cleanup.validate()?;
         if self.profile_sessions == 0 {

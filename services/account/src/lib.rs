@@ -14,6 +14,7 @@
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
 //! - `hash_pool`, `keys`, `apps`, `revocations`: what is kept ready in memory.
+//! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
@@ -30,6 +31,7 @@ mod hash_pool;
 mod keys;
 pub mod master_key;
 mod revocations;
+mod risk;
 mod rpc;
 mod service;
 mod sign_in;
@@ -40,10 +42,14 @@ mod testing;
 
 pub use self::{
     config::{CleanupConfig, Config, FollowConfig, TokenConfig},
-    domain::field::FieldError,
+    domain::{
+        field::FieldError,
+        risk::block_list::{RISK_DOCUMENT, RiskDocument},
+    },
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},
     master_key::MasterKey,
+    risk::RiskConfig,
     service::Account,
     start::{Resources, StartError, migrations, open},
 };

@@ -23,6 +23,7 @@ use crate::{
     hash_pool::HashPool,
     keys::Keys,
     revocations::{self, Revocations},
+    risk::Risk,
     rpc,
     rpc::verify_token::VerdictMetrics,
     store::{
@@ -49,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
+    pub(crate) risk: Risk,
     /// Counters and limits that instances share. May be lost, and is never what decides on a token.
     pub(crate) shared: Arc<dyn SharedState>,
     pub(crate) hash_pool: HashPool,

@@ -4,6 +4,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use common::{
     clock::{SharedClock, SharedRandom},
+    config::{Environment, watch::ConfigWatch},
     shared::{Feed, SharedState},
     sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
 };
@@ -14,11 +15,12 @@ use crate::{
     Account, Config, MasterKey,
     announcements::Announcements,
     apps::Apps,
-    domain::master_key::Vault,
+    domain::{master_key::Vault, risk::block_list::RiskDocument},
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
     keys::{self, Keys},
     revocations::{self, Revocations},
+    risk::{Risk, RiskParts},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
     store::{accounts::Accounts, cleanup::Cleanup, sessions::Sessions},
@@ -67,6 +69,10 @@ pub struct Resources {
     pub feed: Option<Arc<dyn Feed>>,
     /// Counters and limits that instances share, and that may be lost.
     pub shared: Arc<dyn SharedState>,
+    /// Who is kept out by hand, as it changes.
+    pub risk_documents: ConfigWatch<RiskDocument>,
+    /// Whether clients on this machine are spared the limits of addresses.
+    pub environment: Environment,
     /// The time.
     pub clock: SharedClock,
     /// For secrets and jitter.
@@ -79,7 +85,14 @@ pub struct Resources {
 ///
 /// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
 pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
-    let Resources { database, feed, shared, clock, random, registry } = resources;
+    let Resources { database, feed, shared, risk_documents, environment, clock, random, registry } = resources;
+    let risk = RiskParts {
+        master_key,
+        shared: Arc::clone(&shared),
+        documents: risk_documents,
+        environment,
+        registry: &registry,
+    };
     let vault = Arc::new(Vault::new(master_key));
     // The keys first: they tell a wrong master key from damage.
     let announce = config.tokens.key_announce;
@@ -96,6 +109,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         accounts: Accounts::new(database.clone()),
         sessions: Sessions::new(database.clone()),
         cleanup: Cleanup::new(database),
+        risk: Risk::new(&config.risk, risk)?,
         verdicts: VerdictMetrics::register(&registry)?,
         config,
         shared,

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
+    config::{Environment, watch::ConfigWatch},
     error_code::{ErrorCode, PublicError},
     rpc::CallError,
     shared::{Feed, MemoryState, SharedConfig},
@@ -17,7 +18,7 @@ use idl::account::{
 use volo_thrift::{ClientError, ServerError};
 
 use crate::{
-    Account, Config, HashPoolConfig, MasterKey, Resources,
+    Account, Config, HashPoolConfig, MasterKey, Resources, RiskDocument,
     admin::{Admin, NewApp},
 };
 
@@ -47,6 +48,12 @@ impl Service {
     /// The same with a feed to its replicas.
     pub(crate) async fn start_announcing(database: TestDatabase, feed: Arc<dyn Feed>) -> Self {
         Self::start_on(database, config(), Some(feed)).await
+    }
+
+    /// Opens the service again, standing on something else.
+    pub(crate) async fn restart_with(&mut self, config: Config, change: impl FnOnce(Resources) -> Resources) {
+        let resources = change(resources(self.database.clone(), &self.clock));
+        self.account = crate::open(config, &self.master_key, resources).await.expect("the service starts");
     }
 
     async fn start_on(database: TestDatabase, config: Config, feed: Option<Arc<dyn Feed>>) -> Self {
@@ -95,6 +102,18 @@ impl Service {
     pub(crate) async fn login(&self, username: &str, password: &str) -> Result<LoginResponse, PublicError> {
         let (username, password) = (username.to_owned().into(), password.to_owned().into());
         self.login_by(self.app_id(), LoginProof::Password(PasswordLogin { username, password })).await
+    }
+
+    /// A sign-in with a password by that client.
+    pub(crate) async fn login_as(
+        &self,
+        client: ClientInfo,
+        username: &str,
+        password: &str,
+    ) -> Result<LoginResponse, PublicError> {
+        let (username, password) = (username.to_owned().into(), password.to_owned().into());
+        let proof = LoginProof::Password(PasswordLogin { username, password });
+        public(self.account.login(LoginRequest { app_id: self.app_id(), proof, client }).await)
     }
 
     pub(crate) async fn device_login(&self, device: &str, secret: Option<&str>) -> Result<LoginResponse, PublicError> {
@@ -212,6 +231,8 @@ pub(crate) fn resources(database: Database, clock: &Arc<ManualClock>) -> Resourc
         database,
         feed: None,
         shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
+        risk_documents: ConfigWatch::fixed(RiskDocument::default()),
+        environment: Environment::Development,
         clock: clock.clone(),
         random: random(),
         registry: prometheus::Registry::new(),

@@ -10,6 +10,7 @@
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
+//! - [`risk`]: who is kept from trying.
 //! - [`revocation`], [`announcement`]: which tokens no longer count, and how other instances are told.
 
 pub(crate) mod access_token;
@@ -26,6 +27,7 @@ pub(crate) mod master_key;
 pub(crate) mod password;
 pub(crate) mod refresh_token;
 pub(crate) mod revocation;
+pub(crate) mod risk;
 pub(crate) mod rotation;
 pub(crate) mod username;
 pub(crate) mod verdict;

@@ -16,6 +16,7 @@ use crate::{
         username::Username,
     },
     error::AccountError,
+    risk::Trying,
     service::Parts,
     sign_in,
     store::accounts::{Creation, CredentialName},
@@ -37,16 +38,23 @@ async fn with_password(
 ) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&proof.username)?;
     let password = Password::present(&proof.password)?;
+    parts.risk.admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     if !app.policy.password_login {
         return Err(AccountError::LoginKindDisabled);
     }
     let stored = parts.accounts.credential(CredentialName::Password(&username)).await?;
+    let account_id = stored.as_ref().map(|stored| stored.account_id);
+    let trying = Trying { username: &username, account_id, client: &client };
+    let attempt = parts.risk.password_attempt(&parts.sessions, trying).await?;
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
     let right = parts.hash_pool.verify(password, stored.as_ref().map(|stored| stored.secret.as_str())).await?;
     match stored {
-        Some(stored) if right => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
-        _ => Err(AccountError::WrongCredentials),
+        Some(stored) if right => {
+            attempt.succeeded().await?;
+            sign_in(parts, &app, stored.account_id, stored.epoch, client).await
+        }
+        _ => Err(attempt.failed().await),
     }
 }
 
@@ -57,19 +65,23 @@ async fn with_device(
     client: Client,
 ) -> Result<LoginResponse, AccountError> {
     let device_id = DeviceId::parse(&proof.device_id)?;
+    let client = Client { device_id: Some(device_id.clone()), ..client };
+    parts.risk.admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     if !app.policy.device_login {
         return Err(AccountError::LoginKindDisabled);
     }
     let stored = parts.accounts.credential(CredentialName::Device(app.app_id, &device_id)).await?;
-    let client = Client { device_id: Some(device_id.clone()), ..client };
     match (stored, proof.device_secret) {
         (Some(stored), Some(presented)) if DeviceSecret::matches(&presented, &stored.secret) => {
             sign_in(parts, &app, stored.account_id, stored.epoch, client).await
         }
-        (None, None) => create_guest(parts, &app, &device_id, client).await,
+        (None, None) => {
+            parts.risk.charge_registration(&client).await?;
+            create_guest(parts, &app, &device_id, client).await
+        }
         // A device that is known needs its secret; a secret for a device that is not known can't be right.
-        _ => Err(AccountError::WrongCredentials),
+        _ => Err(parts.risk.wrong_device_secret(app.app_id, &device_id, &client).await),
     }
 }
 
