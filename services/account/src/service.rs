@@ -9,9 +9,10 @@ use common::{
     sql::Segments,
 };
 use idl::account::{
-    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, LoginRequest, LoginResponse,
-    LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
-    RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest,
+    GetSigningKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
+    RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest,
+    VerifyTokensRequest, VerifyTokensResponse,
 };
 use volo_thrift::ServerError;
 
@@ -23,9 +24,10 @@ use crate::{
     hash_pool::HashPool,
     keys::Keys,
     revocations::{self, Revocations},
-    risk::Risk,
+    risk::{Guard, Risk},
     rpc,
     rpc::verify_token::VerdictMetrics,
+    signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
         cleanup::Cleanup,
@@ -46,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) random: SharedRandom,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keys: Keys,
+    pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
@@ -78,6 +81,11 @@ impl fmt::Debug for Account {
 }
 
 impl Parts {
+    /// Who may try to sign in or register.
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        self.risk.guard(&*self.shared)
+    }
+
     /// How sessions that end now are written down.
     pub(crate) fn ending<'a>(&self, reason: &'a str) -> Ending<'a> {
         let now = self.clock.now();
@@ -129,5 +137,8 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Ok(rpc::get_signing_keys::get_signing_keys(&self.parts))
     }
 }

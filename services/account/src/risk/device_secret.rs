@@ -4,7 +4,7 @@
 //! id could lock its player out. The right secret is therefore never refused. The ladder is for clients that have lost
 //! their secret and ask in a loop: it tells them to slow down.
 
-use super::guard::Risk;
+use super::guard::Guard;
 use crate::{
     domain::{
         client::Client,
@@ -15,7 +15,7 @@ use crate::{
     error::AccountError,
 };
 
-impl Risk {
+impl Guard<'_> {
     /// Notes that a device came with a wrong secret or without one: what the caller is told.
     pub(crate) async fn wrong_device_secret(
         &self,
@@ -23,12 +23,12 @@ impl Risk {
         device_id: &DeviceId,
         client: &Client,
     ) -> AccountError {
-        let key = self.keys.of(Subject::DeviceSecret(app_id, device_id));
-        if let Some(lock) = self.climb(Rule::DeviceSecret, &self.rules.device, Some(&key), None).await {
+        let key = self.risk.keys.of(Subject::DeviceSecret(app_id, device_id));
+        if let Some(lock) = self.climb(Rule::DeviceSecret, &self.risk.rules.device, Some(&key), None).await {
             return self.refuse(lock);
         }
-        let network = self.network_of(client).map(|network| self.keys.of(Subject::Network(network)));
-        match self.climb(Rule::Address, &self.rules.address, network.as_deref(), None).await {
+        let network = self.network_of(client).map(|network| self.risk.keys.of(Subject::Network(network)));
+        match self.climb(Rule::Address, &self.risk.rules.address, network.as_deref(), None).await {
             Some(lock) => self.refuse(lock),
             None => AccountError::WrongCredentials,
         }

@@ -1,6 +1,6 @@
-//! [`Risk`]: what the rules stand on, who is kept out by hand, and the one way to climb a ladder.
+//! [`Guard`]: who is kept out by hand, and the one way to climb a ladder. [`Risk`]: what it stands on.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use common::{
     config::{Environment, watch::ConfigWatch},
@@ -23,12 +23,18 @@ use crate::{
     error::AccountError,
 };
 
-/// Who may try to sign in, and who may not.
+/// Who may try to sign in, and who may not: the rules, over the counters that instances share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard<'a> {
+    pub(super) risk: &'a Risk,
+    pub(super) shared: &'a dyn SharedState,
+}
+
+/// The rules, and what they need.
 #[derive(Debug)]
 pub(crate) struct Risk {
     pub(super) keys: SubjectKeys,
     pub(super) rules: Rules,
-    pub(super) shared: Arc<dyn SharedState>,
     pub(super) metrics: Metrics,
     documents: ConfigWatch<RiskDocument>,
     environment: Environment,
@@ -38,7 +44,6 @@ pub(crate) struct Risk {
 #[derive(Debug)]
 pub(crate) struct RiskParts<'a> {
     pub(crate) master_key: &'a MasterKey,
-    pub(crate) shared: Arc<dyn SharedState>,
     pub(crate) documents: ConfigWatch<RiskDocument>,
     pub(crate) environment: Environment,
     pub(crate) registry: &'a Registry,
@@ -72,20 +77,26 @@ impl Risk {
         Ok(Self {
             keys: SubjectKeys::new(parts.master_key),
             rules,
-            shared: parts.shared,
             metrics: Metrics::register(parts.registry)?,
             documents: parts.documents,
             environment: parts.environment,
         })
     }
 
+    /// The rules over these counters.
+    pub(crate) fn guard<'a>(&'a self, shared: &'a dyn SharedState) -> Guard<'a> {
+        Guard { risk: self, shared }
+    }
+}
+
+impl Guard<'_> {
     /// Refuses whoever an operator keeps out, whatever they ask for.
     pub(crate) fn admit(&self, client: &Client) -> Result<(), AccountError> {
         let device = client.device_id.as_ref().map(|device| device.as_str());
-        match self.documents.current().blocked.blocks(address_of(client), device) {
+        match self.risk.documents.current().blocked.blocks(address_of(client), device) {
             None => Ok(()),
             Some(why) => {
-                self.metrics.blocked(why);
+                self.risk.metrics.blocked(why);
                 Err(AccountError::Blocked)
             }
         }
@@ -95,7 +106,7 @@ impl Risk {
     /// of a test is at one address.
     pub(super) fn network_of(&self, client: &Client) -> Option<Network> {
         let address = address_of(client)?.to_canonical();
-        let is_exempt = self.environment == Environment::Development && address.is_loopback();
+        let is_exempt = self.risk.environment == Environment::Development && address.is_loopback();
         (!is_exempt).then(|| Network::of(address))
     }
 
@@ -119,7 +130,7 @@ impl Risk {
             Climb::Locked(left) => Some(Lock { rule, left }),
             Climb::Climbed(Standing { failures, locked_for }) => {
                 if !locked_for.is_zero() {
-                    self.metrics.locked_by(rule);
+                    self.risk.metrics.locked_by(rule);
                     let (ladder, account_id) = (rule.label(), account_id.map(AccountId::get));
                     let locked_for_ms = u64::try_from(locked_for.as_millis()).unwrap_or(u64::MAX);
                     tracing::info!(ladder, account_id, failures, locked_for_ms, "too many failed logins, locked");
@@ -136,7 +147,7 @@ impl Risk {
 
     /// What a caller is told about a lock.
     pub(super) fn refuse(&self, lock: Lock) -> AccountError {
-        self.metrics.refused_by(lock.rule);
+        self.risk.metrics.refused_by(lock.rule);
         match lock.rule {
             Rule::Stuffing => AccountError::AddressLimited { retry_after: lock.left },
             Rule::KnownDevice | Rule::Account | Rule::Device | Rule::Address | Rule::DeviceSecret => {
@@ -147,7 +158,7 @@ impl Risk {
 
     /// An answer of the shared state, if there is one.
     pub(super) fn answered<T>(&self, answer: Result<T, SharedError>) -> Option<T> {
-        answer.inspect_err(|_| self.metrics.unanswered.inc()).ok()
+        answer.inspect_err(|_| self.risk.metrics.unanswered.inc()).ok()
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! In reading order:
 //! - `config`: the keys under `account.risk`.
-//! - `guard`: [`Risk`]: what it stands on, who is kept out by hand, and the one way to climb a ladder.
+//! - `guard`: [`Guard`]: who is kept out by hand, and the one way to climb a ladder. [`Risk`]: what it stands on.
 //! - `password_attempt`: a sign-in with a password, from before the hash to after it.
 //! - `device_secret`: a wrong device secret.
 //! - `registration`: the budgets of new accounts.
@@ -26,6 +26,6 @@ mod tests;
 
 pub use self::config::RiskConfig;
 pub(crate) use self::{
-    guard::{Risk, RiskParts},
+    guard::{Guard, Risk, RiskParts},
     password_attempt::Trying,
 };

@@ -7,7 +7,7 @@
 use common::shared::Standing;
 use tokio::join;
 
-use super::guard::Risk;
+use super::guard::Guard;
 use crate::{
     domain::{
         client::Client,
@@ -27,7 +27,7 @@ use crate::{
 #[must_use = "how it ended has to be told"]
 #[derive(Debug)]
 pub(crate) struct PasswordAttempt<'a> {
-    risk: &'a Risk,
+    guard: Guard<'a>,
     sessions: &'a Sessions,
     account_id: Option<AccountId>,
     device_id: Option<&'a DeviceId>,
@@ -63,18 +63,18 @@ struct Stuffing {
     this_name: String,
 }
 
-impl Risk {
+impl<'a> Guard<'a> {
     /// Refuses an attempt that must not be judged now. Costs one round trip to the shared state, and a read of
     /// `sessions` if something is locked.
-    pub(crate) async fn password_attempt<'a>(
-        &'a self,
+    pub(crate) async fn password_attempt(
+        self,
         sessions: &'a Sessions,
         trying: Trying<'a>,
     ) -> Result<PasswordAttempt<'a>, AccountError> {
         let keys = Keys::new(self, trying);
         let standings = keys.standings(self).await;
         let mut attempt = PasswordAttempt {
-            risk: self,
+            guard: self,
             sessions,
             account_id: trying.account_id,
             device_id: trying.client.device_id.as_ref(),
@@ -86,7 +86,7 @@ impl Risk {
             Judgement::Anybody => Ok(attempt),
             Judgement::Nobody(lock) => Err(self.refuse(lock)),
             Judgement::KnownDevices(_) if attempt.is_known().await? => {
-                self.metrics.known_devices.inc();
+                self.risk.metrics.known_devices.inc();
                 Ok(attempt)
             }
             Judgement::KnownDevices(lock) => Err(self.refuse(lock)),
@@ -97,17 +97,17 @@ impl Risk {
 impl PasswordAttempt<'_> {
     /// The password was right. An error all the same if others failed too often while it was checked.
     pub(crate) async fn succeeded(mut self) -> Result<(), AccountError> {
-        let Self { risk, keys, .. } = &self;
+        let Self { guard, keys, .. } = &self;
         // Past a lock the account's ladder stays as it is: the lock is for the others.
         let account = self.is_known.is_none().then_some(keys.account.as_str());
         let device = keys.device.as_deref().filter(|_| self.device.failures > 0);
         let (account, known_device, _) =
-            join!(risk.forgive(account), risk.forgive(keys.known_device.as_deref()), risk.forgive(device));
+            join!(guard.forgive(account), guard.forgive(keys.known_device.as_deref()), guard.forgive(device));
         if let Some(left) = known_device {
-            return Err(self.risk.refuse(Lock { rule: Rule::KnownDevice, left }));
+            return Err(self.guard.refuse(Lock { rule: Rule::KnownDevice, left }));
         }
         match account {
-            Some(left) if !self.is_known().await? => Err(self.risk.refuse(Lock { rule: Rule::Account, left })),
+            Some(left) if !self.is_known().await? => Err(self.guard.refuse(Lock { rule: Rule::Account, left })),
             _ => Ok(()),
         }
     }
@@ -118,21 +118,21 @@ impl PasswordAttempt<'_> {
             Ok(is_known) => is_known,
             Err(error) => return error,
         };
-        let Self { risk, keys, account_id, .. } = self;
-        let rules = &risk.rules;
+        let Self { guard, keys, account_id, .. } = self;
+        let rules = &guard.risk.rules;
         let lock = if is_known {
-            risk.climb(Rule::KnownDevice, &rules.account, keys.known_device.as_deref(), account_id).await
+            guard.climb(Rule::KnownDevice, &rules.account, keys.known_device.as_deref(), account_id).await
         } else {
             let (lock, _, _, ()) = join!(
-                risk.climb(Rule::Account, &rules.account, Some(&keys.account), account_id),
-                risk.climb(Rule::Device, &rules.device, keys.device.as_deref(), None),
-                risk.climb(Rule::Address, &rules.address, keys.network.as_deref(), None),
-                risk.count_name(keys.stuffing.as_ref()),
+                guard.climb(Rule::Account, &rules.account, Some(&keys.account), account_id),
+                guard.climb(Rule::Device, &rules.device, keys.device.as_deref(), None),
+                guard.climb(Rule::Address, &rules.address, keys.network.as_deref(), None),
+                guard.count_name(keys.stuffing.as_ref()),
             );
             lock
         };
         match lock {
-            Some(lock) => risk.refuse(lock),
+            Some(lock) => guard.refuse(lock),
             None => AccountError::WrongCredentials,
         }
     }
@@ -148,11 +148,11 @@ impl PasswordAttempt<'_> {
     }
 }
 
-impl Risk {
+impl Guard<'_> {
     /// Counts a name that failed at an address, once.
     async fn count_name(&self, keys: Option<&Stuffing>) {
         let Some(Stuffing { names, this_name }) = keys else { return };
-        let ladder = &self.rules.stuffing;
+        let ladder = &self.risk.rules.stuffing;
         // A counter and not a once-only key: of those there is no room for what everybody can make.
         if self.answered(self.shared.increment(this_name, 1, ladder.window).await) == Some(1) {
             self.climb(Rule::Stuffing, ladder, Some(names), None).await;
@@ -161,9 +161,9 @@ impl Risk {
 }
 
 impl Keys {
-    fn new(risk: &Risk, Trying { username, client, .. }: Trying<'_>) -> Self {
-        let key = |subject| risk.keys.of(subject);
-        let (device, network) = (client.device_id.as_ref(), risk.network_of(client));
+    fn new(guard: Guard<'_>, Trying { username, client, .. }: Trying<'_>) -> Self {
+        let key = |subject| guard.risk.keys.of(subject);
+        let (device, network) = (client.device_id.as_ref(), guard.network_of(client));
         Self {
             account: key(Subject::Name(username)),
             known_device: device.map(|device| key(Subject::KnownDevice(username, device))),
@@ -176,13 +176,13 @@ impl Keys {
         }
     }
 
-    async fn standings(&self, risk: &Risk) -> Standings {
+    async fn standings(&self, guard: Guard<'_>) -> Standings {
         let (known_device, account, device, address, stuffing) = join!(
-            risk.standing(self.known_device.as_deref()),
-            risk.standing(Some(&self.account)),
-            risk.standing(self.device.as_deref()),
-            risk.standing(self.network.as_deref()),
-            risk.standing(self.stuffing.as_ref().map(|keys| keys.names.as_str())),
+            guard.standing(self.known_device.as_deref()),
+            guard.standing(Some(&self.account)),
+            guard.standing(self.device.as_deref()),
+            guard.standing(self.network.as_deref()),
+            guard.standing(self.stuffing.as_ref().map(|keys| keys.names.as_str())),
         );
         Standings { known_device, account, device, address, stuffing }
     }

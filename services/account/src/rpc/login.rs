@@ -38,7 +38,7 @@ async fn with_password(
 ) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&proof.username)?;
     let password = Password::present(&proof.password)?;
-    parts.risk.admit(&client)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     if !app.policy.password_login {
         return Err(AccountError::LoginKindDisabled);
@@ -46,7 +46,7 @@ async fn with_password(
     let stored = parts.accounts.credential(CredentialName::Password(&username)).await?;
     let account_id = stored.as_ref().map(|stored| stored.account_id);
     let trying = Trying { username: &username, account_id, client: &client };
-    let attempt = parts.risk.password_attempt(&parts.sessions, trying).await?;
+    let attempt = parts.guard().password_attempt(&parts.sessions, trying).await?;
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
     let right = parts.hash_pool.verify(password, stored.as_ref().map(|stored| stored.secret.as_str())).await?;
     match stored {
@@ -66,7 +66,7 @@ async fn with_device(
 ) -> Result<LoginResponse, AccountError> {
     let device_id = DeviceId::parse(&proof.device_id)?;
     let client = Client { device_id: Some(device_id.clone()), ..client };
-    parts.risk.admit(&client)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     if !app.policy.device_login {
         return Err(AccountError::LoginKindDisabled);
@@ -77,11 +77,11 @@ async fn with_device(
             sign_in(parts, &app, stored.account_id, stored.epoch, client).await
         }
         (None, None) => {
-            parts.risk.charge_registration(&client).await?;
+            parts.guard().charge_registration(&client).await?;
             create_guest(parts, &app, &device_id, client).await
         }
         // A device that is known needs its secret; a secret for a device that is not known can't be right.
-        _ => Err(parts.risk.wrong_device_secret(app.app_id, &device_id, &client).await),
+        _ => Err(parts.guard().wrong_device_secret(app.app_id, &device_id, &client).await),
     }
 }
 

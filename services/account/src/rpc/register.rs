@@ -18,12 +18,12 @@ pub(crate) async fn register(parts: &Parts, request: RegisterRequest) -> Result<
     let username = Username::parse(&request.username)?;
     let password = Password::choose(&request.password)?;
     let client = client::parse(&request.client)?;
-    parts.risk.admit(&client)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(request.app_id).await?;
     if !app.policy.password_login {
         return Err(AccountError::LoginKindDisabled);
     }
-    parts.risk.charge_registration(&client).await?;
+    parts.guard().charge_registration(&client).await?;
     let name = CredentialName::Password(&username);
     // A taken name is refused before it costs a hash. The insert below decides for those that come at once.
     if parts.accounts.credential(name).await?.is_some() {
