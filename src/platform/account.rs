@@ -2,16 +2,23 @@
 
 use std::sync::Arc;
 
-use account::{MasterKey, admin::Admin};
+use account::{MasterKey, RISK_DOCUMENT, Resources, RiskDocument, admin::Admin};
 use common::{
     clock::{Random, SystemClock, SystemRandom},
+    config::watch::ConfigWatch,
     rpc::{AccountContract, ServerParts, ServerStack, server_stack},
-    shared::Feed,
     sql::Database,
 };
 
-use super::{Process, data_dir};
+use super::{Process, data_dir, directory::Directory, shared::Shared};
 use crate::config::Configuration;
+
+/// What the service uses of this process besides its database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) directory: &'a Directory,
+}
 
 /// The key that everything secret at rest is sealed under: the configured one, or in development one that is made at
 /// the first start and kept in the data directory.
@@ -36,17 +43,27 @@ pub(crate) fn admin(configuration: &Configuration, database: Database) -> anyhow
 pub(super) async fn open(
     configuration: &Configuration,
     database: Database,
-    feed: Option<Arc<dyn Feed>>,
+    beside: Beside<'_>,
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<ServerStack<AccountContract>> {
     let master_key = master_key(configuration, &*process.random)?;
-    let Process { lifecycle, registry, clock, random } = process;
-    let config = configuration.account.clone();
-    let (clock, random) = (clock.clone(), random.clone());
-    let account = account::open(config, database, feed, &master_key, clock, random, registry).await?;
+    let resources = Resources {
+        database,
+        feed: beside.shared.feed(configuration),
+        shared: beside.shared.state(),
+        risk_documents: beside
+            .directory
+            .document(RISK_DOCUMENT, configuration, process)
+            .unwrap_or_else(|| ConfigWatch::fixed(RiskDocument::default())),
+        environment: configuration.environment,
+        clock: process.clock.clone(),
+        random: process.random.clone(),
+        registry: process.registry.clone(),
+    };
+    let account = account::open(configuration.account.clone(), &master_key, resources).await?;
     for task in account.background() {
-        lifecycle.spawn_background(task.name, task.run);
+        process.lifecycle.spawn_background(task.name, task.run);
     }
     Ok(server_stack(account, parts))
 }

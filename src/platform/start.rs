@@ -74,14 +74,9 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// Lets a document change how much the process log says while it runs.
-    pub(crate) fn follow_log_level(
-        &self,
-        configuration: &Configuration,
-        level: LevelHandle,
-        process: &Process,
-    ) -> anyhow::Result<()> {
-        self.directory.follow_log_level(configuration, level, process)
+    /// Lets operators change how much the process log says while it runs.
+    pub(crate) fn follow_log_level(&self, configuration: &Configuration, level: LevelHandle, process: &Process) {
+        self.directory.follow_log_level(configuration, level, process);
     }
 
     /// Lets go of the database in order. For the very end: whatever still runs in the background would miss it.
@@ -110,7 +105,7 @@ pub(crate) async fn start(
     let parts = operator::Parts { role, admin_token, logs, process };
     let (operator, admin) = operator::listen(&configuration.operator, parts)?;
     let mut listeners = vec![operator];
-    let opened = open_services(role, configuration, process).await?;
+    let opened = open_services(role, configuration, &directory, process).await?;
     if !in_process {
         listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }
@@ -128,7 +123,7 @@ pub(crate) async fn start(
         if let Some(admin) = admin {
             admin.connect(upstream.clone());
         }
-        let shared = opened.shared.state(configuration, process)?;
+        let shared = opened.shared.state();
         let access_log = Arc::clone(&logs.access);
         listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
     }
@@ -144,7 +139,12 @@ struct Opened {
     shared: Shared,
 }
 
-async fn open_services(role: Role, configuration: &Configuration, process: &Process) -> anyhow::Result<Opened> {
+async fn open_services(
+    role: Role,
+    configuration: &Configuration,
+    directory: &Directory,
+    process: &Process,
+) -> anyhow::Result<Opened> {
     let holds = |service: Role| role == Role::All || role == service;
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
@@ -152,7 +152,7 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
     let shared = if holds(Role::Account) || holds(Role::Gateway) {
         Shared::open(configuration, process).await?
     } else {
-        Shared::none()
+        Shared::none(configuration, process)
     };
     let mut opened = Opened { services: Services::default(), database: None, setting: None, shared };
     if holds(Role::Account) || holds(Role::Pay) {
@@ -161,8 +161,8 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
         opened.database = Some(database);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
-        opened.services.account =
-            Some(account::open(configuration, database, opened.shared.feed(configuration), &parts, process).await?);
+        let beside = account::Beside { shared: &opened.shared, directory };
+        opened.services.account = Some(account::open(configuration, database, beside, &parts, process).await?);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
         opened.services.pay = Some(pay::open(database, &parts, process)?);

@@ -49,6 +49,7 @@ mod replicas_come_and_go;
 mod restart;
 mod revocation_everywhere;
 mod revoke_sessions;
+mod risk;
 
 // Its first minutes, and what it keeps to itself.
 mod demo;

@@ -14,6 +14,7 @@ pub use self::id_token::IdTokenConfig;
 use crate::{
     domain::{key_rotation::Pace, policy::LifetimeCaps},
     hash_pool::HashPoolConfig,
+    risk::RiskConfig,
 };
 
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
@@ -34,6 +35,8 @@ pub struct Config {
     pub id_token: IdTokenConfig,
     /// Password hashing.
     pub hash_pool: HashPoolConfig,
+    /// Keeping off who guesses passwords or fills the platform with accounts.
+    pub risk: RiskConfig,
     /// How this instance follows what other instances write.
     pub follow: FollowConfig,
     /// Clearing away rows that no longer matter.
@@ -108,6 +111,7 @@ impl Default for Config {
             tokens: TokenConfig::default(),
             id_token: IdTokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
+            risk: RiskConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
             profile_sessions: 50,
@@ -156,6 +160,7 @@ impl Section for Config {
         }
         self.tokens.validate()?;
         self.hash_pool.validate()?;
+        self.risk.validate()?;
         self.follow.validate(&self.tokens)?;
         self.id_token.validate(&self.follow)?;
         self.cleanup.validate()?;

@@ -1,5 +1,7 @@
 //! What a call can end with: one variant per thing its caller can do something about.
 
+use std::time::Duration;
+
 use common::{
     error_code::{ErrorCode, PublicError},
     rpc::Refusal,
@@ -15,6 +17,15 @@ pub(crate) enum AccountError {
     Field(#[from] FieldError),
     #[error("no such user, or the wrong password or device secret")]
     WrongCredentials,
+    /// Locked until it was quiet for so long.
+    #[error("too many failed logins")]
+    TooManyFailures { retry_after: Duration },
+    #[error("an operator blocks the address or the device")]
+    Blocked,
+    #[error("the address has done too much of this")]
+    AddressLimited { retry_after: Duration },
+    #[error("the device has done too much of this")]
+    DeviceLimited { retry_after: Duration },
     #[error("the username is taken")]
     UsernameTaken,
     #[error("the app is disabled")]
@@ -63,6 +74,16 @@ impl Refusal for AccountError {
             Self::Hash(HashError::Full { retry_after }) => {
                 return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
             }
+            Self::TooManyFailures { retry_after } => {
+                return PublicError::new(ErrorCode::TOO_MANY_FAILED_LOGINS).retry_after(*retry_after);
+            }
+            Self::AddressLimited { retry_after } => {
+                return PublicError::new(ErrorCode::RATE_LIMITED_ADDRESS).retry_after(*retry_after);
+            }
+            Self::DeviceLimited { retry_after } => {
+                return PublicError::new(ErrorCode::RATE_LIMITED_SUBJECT).retry_after(*retry_after);
+            }
+            Self::Blocked => ErrorCode::FORBIDDEN,
             Self::Sql(error) => return error.public(),
             Self::RegistrationClosed => {
                 return PublicError::new(ErrorCode::LOGIN_KIND_DISABLED).message("new accounts are not accepted now");
@@ -99,8 +120,6 @@ impl Contention for AccountError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -15,6 +15,7 @@
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
 //! - `password_upgrades`: hashes of other platforms become ours.
 //! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
+//! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
@@ -35,6 +36,7 @@ mod keys;
 pub mod master_key;
 mod password_upgrades;
 mod revocations;
+mod risk;
 mod rpc;
 mod service;
 mod sign_in;
@@ -46,10 +48,14 @@ mod testing;
 
 pub use self::{
     config::{CleanupConfig, Config, FollowConfig, IdTokenConfig, TokenConfig},
-    domain::field::FieldError,
+    domain::{
+        field::FieldError,
+        risk::block_list::{RISK_DOCUMENT, RiskDocument},
+    },
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},
     master_key::MasterKey,
+    risk::RiskConfig,
     service::Account,
-    start::{StartError, migrations, open},
+    start::{Resources, StartError, migrations, open},
 };

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use common::{
     clock::{SharedClock, SharedRandom},
     rpc::answer,
+    shared::SharedState,
     sql::Segments,
 };
 use idl::{
@@ -33,6 +34,7 @@ use crate::{
     keys::Keys,
     password_upgrades::PasswordUpgrades,
     revocations::{self, Revocations},
+    risk::{Guard, Risk},
     rpc,
     rpc::verify_token::VerdictMetrics,
     signing_keys::SigningKeyRing,
@@ -64,6 +66,9 @@ pub(crate) struct Parts {
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
+    pub(crate) risk: Risk,
+    /// Counters and limits that instances share. May be lost, and is never what decides on a token.
+    pub(crate) shared: Arc<dyn SharedState>,
     pub(crate) hash_pool: HashPool,
     pub(crate) upgrades: PasswordUpgrades,
     pub(crate) account_ids: Segments,
@@ -90,6 +95,11 @@ impl fmt::Debug for Account {
 }
 
 impl Parts {
+    /// Who may try to sign in or register.
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        self.risk.guard(&*self.shared)
+    }
+
     /// How sessions that end now are written down.
     pub(crate) fn ending<'a>(&self, reason: &'a str) -> Ending<'a> {
         let now = self.clock.now();

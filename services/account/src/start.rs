@@ -4,9 +4,11 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use common::{
     clock::{SharedClock, SharedRandom},
-    shared::Feed,
+    config::{Environment, watch::ConfigWatch},
+    shared::{Feed, SharedState},
     sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
 };
+use prometheus::Registry;
 use sqlx::migrate::Migrator;
 
 use crate::{
@@ -14,12 +16,13 @@ use crate::{
     announcements::Announcements,
     app_editor::AppEditor,
     apps::Apps,
-    domain::{master_key::Vault, signing_key_vault::SigningKeyVault},
+    domain::{master_key::Vault, risk::block_list::RiskDocument, signing_key_vault::SigningKeyVault},
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
     keys::{self, Keys},
     password_upgrades::PasswordUpgrades,
     revocations::{self, Revocations},
+    risk::{Risk, RiskParts},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
     signing_keys::SigningKeyRing,
@@ -59,19 +62,34 @@ pub fn migrations() -> MigrationSet {
     MigrationSet { name: "account", mysql: &MYSQL, sqlite: &SQLITE }
 }
 
+/// What the service stands on.
+#[derive(Debug)]
+pub struct Resources {
+    /// Where everything lies that must not be lost.
+    pub database: Database,
+    /// Through it instances tell each other of revocations at once; without one they read the database every
+    /// `follow.revocations_every`.
+    pub feed: Option<Arc<dyn Feed>>,
+    /// Counters and limits that instances share, and that may be lost.
+    pub shared: Arc<dyn SharedState>,
+    /// Who is kept out by hand, as it changes.
+    pub risk_documents: ConfigWatch<RiskDocument>,
+    /// Whether clients on this machine are spared the limits of addresses.
+    pub environment: Environment,
+    /// The time.
+    pub clock: SharedClock,
+    /// For secrets and jitter.
+    pub random: SharedRandom,
+    /// Where the service's metrics are registered.
+    pub registry: Registry,
+}
+
 /// Loads keys, apps and revocations. When it returns, every token can be judged: the service is ready.
 ///
-/// The caller runs [`Account::background`]; without it other instances' revocations are not seen. Through `feed`
-/// instances tell each other at once; without one they read the database every `follow.revocations_every`.
-pub async fn open(
-    config: Config,
-    database: Database,
-    feed: Option<Arc<dyn Feed>>,
-    master_key: &MasterKey,
-    clock: SharedClock,
-    random: SharedRandom,
-    registry: &prometheus::Registry,
-) -> Result<Account, StartError> {
+/// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
+pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
+    let Resources { database, feed, shared, risk_documents, environment, clock, random, registry } = resources;
+    let risk = RiskParts { master_key, documents: risk_documents, environment, registry: &registry };
     let vault = Arc::new(Vault::new(master_key));
     // The keys first: they tell a wrong master key from damage.
     let announce = config.tokens.key_announce;
@@ -79,12 +97,12 @@ pub async fn open(
     let signing_key_vault = SigningKeyVault::new(master_key);
     let signing_keys = SigningKeyRing::load(database.clone(), signing_key_vault, &*clock, &*random).await?;
     let overlap = config.follow.revocations_overlap;
-    let revocations = Revocations::load(database.clone(), overlap, &*clock, registry).await?;
+    let revocations = Revocations::load(database.clone(), overlap, &*clock, &registry).await?;
     Ok(Account::new(Parts {
         keys,
         signing_keys,
         revocations,
-        announcements: feed.map(|feed| Announcements::new(feed, registry)).transpose()?,
+        announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
         app_editor: AppEditor {
             database: database.clone(),
@@ -93,14 +111,16 @@ pub async fn open(
             random: Arc::clone(&random),
         },
         audit: Audit::new(database.clone()),
-        hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), registry)?,
-        upgrades: PasswordUpgrades::register(registry)?,
+        hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), &registry)?,
+        upgrades: PasswordUpgrades::register(&registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),
         sessions: Sessions::new(database.clone()),
         cleanup: Cleanup::new(database),
-        verdicts: VerdictMetrics::register(registry)?,
+        risk: Risk::new(&config.risk, risk)?,
+        verdicts: VerdictMetrics::register(&registry)?,
         config,
+        shared,
         clock,
         random,
         vault,
@@ -145,16 +165,15 @@ mod tests {
         clock::{SystemRandom, testing::ManualClock},
         sql::Database,
     };
-    use prometheus::Registry;
 
     use super::{StartError, open};
     use crate::{
         Account, MasterKey,
-        testing::{Service, config, migrate_all, random, status_on},
+        testing::{Service, config, migrate_all, resources, status_on},
     };
 
     async fn start(database: Database, master_key: &MasterKey) -> Result<Account, StartError> {
-        open(config(), database, None, master_key, Arc::new(ManualClock::default()), random(), &Registry::new()).await
+        open(config(), master_key, resources(database, &Arc::new(ManualClock::default()))).await
     }
 
     common::on_each_database! {

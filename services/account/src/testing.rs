@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
+    config::{Environment, watch::ConfigWatch},
     error_code::{ErrorCode, PublicError},
     rpc::CallError,
-    shared::Feed,
+    shared::{Feed, MemoryState, SharedConfig},
     sql::{Database, Text, migrate, platform_migrations, testing::TestDatabase},
 };
 use idl::{
@@ -20,7 +21,7 @@ use idl::{
 use volo_thrift::{ClientError, ServerError};
 
 use crate::{
-    Account, Config, HashPoolConfig, MasterKey,
+    Account, Config, HashPoolConfig, MasterKey, Resources, RiskDocument,
     admin::{Admin, NewApp},
 };
 
@@ -50,6 +51,12 @@ impl Service {
     /// The same with a feed to its replicas.
     pub(crate) async fn start_announcing(database: TestDatabase, feed: Arc<dyn Feed>) -> Self {
         Self::start_on(database, config(), Some(feed)).await
+    }
+
+    /// Opens the service again, standing on something else.
+    pub(crate) async fn restart_with(&mut self, config: Config, change: impl FnOnce(Resources) -> Resources) {
+        let resources = change(resources(self.database.clone(), &self.clock));
+        self.account = crate::open(config, &self.master_key, resources).await.expect("the service starts");
     }
 
     async fn start_on(database: TestDatabase, config: Config, feed: Option<Arc<dyn Feed>>) -> Self {
@@ -126,6 +133,18 @@ impl Service {
             ..UpdateAppRequest::default()
         };
         public(self.account.admin_update_app(request).await).expect("changed");
+    }
+
+    /// A sign-in with a password by that client.
+    pub(crate) async fn login_as(
+        &self,
+        client: ClientInfo,
+        username: &str,
+        password: &str,
+    ) -> Result<LoginResponse, PublicError> {
+        let (username, password) = (username.to_owned().into(), password.to_owned().into());
+        let proof = LoginProof::Password(PasswordLogin { username, password });
+        public(self.account.login(LoginRequest { app_id: self.app_id(), proof, client }).await)
     }
 
     pub(crate) async fn device_login(&self, device: &str, secret: Option<&str>) -> Result<LoginResponse, PublicError> {
@@ -252,9 +271,22 @@ pub(crate) async fn open(
     master_key: &MasterKey,
     clock: &Arc<ManualClock>,
 ) -> Account {
-    let registry = prometheus::Registry::new();
-    let opened = crate::open(config, database, feed, master_key, clock.clone(), random(), &registry).await;
-    opened.expect("the service starts")
+    let resources = Resources { feed, ..resources(database, clock) };
+    crate::open(config, master_key, resources).await.expect("the service starts")
+}
+
+/// What an instance stands on that shares nothing but its database.
+pub(crate) fn resources(database: Database, clock: &Arc<ManualClock>) -> Resources {
+    Resources {
+        database,
+        feed: None,
+        shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
+        risk_documents: ConfigWatch::fixed(RiskDocument::default()),
+        environment: Environment::Development,
+        clock: clock.clone(),
+        random: random(),
+        registry: prometheus::Registry::new(),
+    }
 }
 
 fn client_info() -> ClientInfo {

@@ -46,7 +46,8 @@ pub struct RedisConfig {
     /// Questions that may be under way at one time. Protects memory when answers are slow; beyond it callers wait, and
     /// not longer than `response_timeout`.
     pub max_in_flight: NonZeroUsize,
-    /// While Redis is away each replica limits alone, with every rate and burst divided by this. Set it to about the
+    /// While Redis is away each replica limits alone, with every rate and burst and every number of
+    /// failures that locks divided by this. Set it to about the
     /// number of replicas, and the limits hold for all of them together.
     pub fallback_rate_divisor: NonZeroU32,
     /// What becomes of once-only keys while Redis is away. `local`: a replica refuses only what itself has seen

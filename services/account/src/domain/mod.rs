@@ -13,6 +13,7 @@
 //! - [`signing_key`], [`signing_key_vault`], [`id_token`]: what ID tokens are signed with, and what they say.
 //! - [`key_rotation`]: when a key of either kind begins, and when it is over.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
+//! - [`risk`]: who is kept from trying.
 //! - [`revocation`], [`announcement`]: which tokens no longer count, and how other instances are told.
 //! - [`end_reason`], [`audit`]: what is told and written down about changes.
 
@@ -38,6 +39,7 @@ pub(crate) mod password;
 pub(crate) mod policy;
 pub(crate) mod refresh_token;
 pub(crate) mod revocation;
+pub(crate) mod risk;
 pub(crate) mod rotation;
 pub(crate) mod signing_key;
 pub(crate) mod signing_key_vault;

@@ -18,6 +18,7 @@ use crate::{
     },
     error::AccountError,
     hash_pool::{Comparison, Standing},
+    risk::Trying,
     service::Parts,
     sign_in,
     store::accounts::{Creation, CredentialName},
@@ -39,6 +40,7 @@ async fn with_password(
 ) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&proof.username)?;
     let password = Password::present(&proof.password)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Password)?;
     let name = CredentialName::Password(&username);
@@ -47,13 +49,17 @@ async fn with_password(
         Some(stored) if stored.device_is_known => Standing::KnownDevice,
         _ => Standing::Stranger,
     };
+    let account_id = stored.as_ref().map(|stored| stored.account_id);
+    let trying = Trying { username: &username, account_id, client: &client };
+    let attempt = parts.guard().password_attempt(&parts.sessions, trying).await?;
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
     let secret = stored.as_ref().map(|stored| stored.secret.as_str());
     let (Comparison::Right { replacement }, Some(stored)) =
         (parts.hash_pool.verify(password, secret, standing).await?, &stored)
     else {
-        return Err(AccountError::WrongCredentials);
+        return Err(attempt.failed().await);
     };
+    attempt.succeeded().await?;
     let response = sign_in(parts, &app, stored.account_id, stored.epoch, client).await?;
     if let Some(replacement) = replacement {
         parts.upgrades.store(&parts.accounts, name, &stored.secret, &replacement).await;
@@ -68,17 +74,21 @@ async fn with_device(
     client: Client,
 ) -> Result<LoginResponse, AccountError> {
     let device_id = DeviceId::parse(&proof.device_id)?;
+    let client = Client { device_id: Some(device_id.clone()), ..client };
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Device)?;
     let stored = parts.accounts.credential(CredentialName::Device(app.app_id, &device_id), None).await?;
-    let client = Client { device_id: Some(device_id.clone()), ..client };
     match (stored, proof.device_secret) {
         (Some(stored), Some(presented)) if DeviceSecret::matches(&presented, &stored.secret) => {
             sign_in(parts, &app, stored.account_id, stored.epoch, client).await
         }
-        (None, None) => create_guest(parts, &app, &device_id, client).await,
+        (None, None) => {
+            parts.guard().charge_registration(&client).await?;
+            create_guest(parts, &app, &device_id, client).await
+        }
         // A device that is known needs its secret; a secret for a device that is not known can't be right.
-        _ => Err(AccountError::WrongCredentials),
+        _ => Err(parts.guard().wrong_device_secret(app.app_id, &device_id, &client).await),
     }
 }
 

@@ -23,11 +23,13 @@ pub(super) const FIRST_EPOCH: u32 = 0;
 pub(crate) async fn register(parts: &Parts, request: RegisterRequest) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&request.username)?;
     let client = client::parse(&request.client)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(request.app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Password)?;
     sign_in::allow_new_account(&app)?;
     let surroundings = Surroundings { username: username.folded(), app_name: &app.name };
     let password = Password::choose(&request.password, surroundings)?;
+    parts.guard().charge_registration(&client).await?;
     let name = CredentialName::Password(&username);
     // A taken name is refused before it costs a hash. The insert below decides for those that come at once.
     if parts.accounts.credential(name, None).await?.is_some() {

@@ -12,6 +12,7 @@ use crate::{
         client::Client,
         device_class::DeviceClass,
         device_limit::{DeviceLimit, LiveSession, Room},
+        device::DeviceId,
         ids::{AccountId, AppId, SessionId},
         refresh_token::TokenDigest,
         revocation::Revocation,
@@ -227,6 +228,23 @@ impl Sessions {
             .execute()
             .await?;
         Ok(changed == 1)
+    }
+
+    /// Whether the device has signed in to the account before, as far back as sessions are kept. Without an account the
+    /// same question is asked, in vain, so that the time taken does not tell which usernames exist.
+    pub(crate) async fn knows_device(
+        &self,
+        account_id: Option<AccountId>,
+        device_id: &DeviceId,
+    ) -> Result<bool, AccountError> {
+        let row: Option<(i64,)> = self
+            .database
+            .read("SELECT account_id FROM account_sessions WHERE account_id = ? AND device_id = ? LIMIT 1")
+            .bind(account_id.map_or(0, AccountId::get))
+            .bind(device_id.as_str())
+            .optional()
+            .await?;
+        Ok(row.is_some())
     }
 
     /// The live sessions of an account in an app, the latest first, at most `limit`.

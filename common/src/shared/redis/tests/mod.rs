@@ -8,6 +8,7 @@ mod cluster;
 mod conformance;
 mod fallback;
 mod feed;
+mod ladder;
 mod outage;
 mod rate;
 mod sentinel;
