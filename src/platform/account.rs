@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use account::{MasterKey, admin::Admin};
+use account::{Host, MasterKey, admin::Admin};
 use common::{
     clock::{Random, SystemClock, SystemRandom},
     rpc::{AccountContract, ServerParts, ServerStack, server_stack},
-    shared::Feed,
+    shared::{Feed, SharedState},
     sql::Database,
 };
 
@@ -37,14 +37,23 @@ pub(super) async fn open(
     configuration: &Configuration,
     database: Database,
     feed: Option<Arc<dyn Feed>>,
+    shared: Arc<dyn SharedState>,
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<ServerStack<AccountContract>> {
     let master_key = master_key(configuration, &*process.random)?;
     let Process { lifecycle, registry, clock, random } = process;
-    let config = configuration.account.clone();
-    let (clock, random) = (clock.clone(), random.clone());
-    let account = account::open(config, database, feed, &master_key, clock, random, registry).await?;
+    let host = Host {
+        database,
+        feed,
+        shared,
+        tasks: lifecycle.requests().clone(),
+        environment: configuration.environment,
+        clock: clock.clone(),
+        random: random.clone(),
+        registry: registry.clone(),
+    };
+    let account = account::open(configuration.account.clone(), &master_key, host).await?;
     for task in account.background() {
         lifecycle.spawn_background(task.name, task.run);
     }

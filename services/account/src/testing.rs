@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
+    config::Environment,
     error_code::{ErrorCode, PublicError},
+    lifecycle::RequestTasks,
     rpc::CallError,
-    shared::Feed,
+    shared::{Feed, MemoryState, SharedConfig},
     sql::{Database, migrate, platform_migrations, testing::TestDatabase},
 };
 use idl::account::{
@@ -17,7 +19,7 @@ use idl::account::{
 use volo_thrift::{ClientError, ServerError};
 
 use crate::{
-    Account, Config, HashPoolConfig, MasterKey,
+    Account, Config, HashPoolConfig, Host, MasterKey,
     admin::{Admin, NewApp},
 };
 
@@ -155,7 +157,7 @@ pub(crate) async fn status_on(account: &Account, app_id: i64, access_token: &str
 
 pub(crate) fn device_proof(device: &str, secret: Option<&str>) -> LoginProof {
     let device_secret = secret.map(|secret| secret.to_owned().into());
-    LoginProof::Device(DeviceLogin { device_id: device.to_owned().into(), device_secret })
+    LoginProof::Device(DeviceLogin { device_id: device.to_owned().into(), device_secret, new_device_secret: None })
 }
 
 /// The default configuration with hashes that cost nothing: these tests are not about their strength.
@@ -202,9 +204,21 @@ pub(crate) async fn open(
     master_key: &MasterKey,
     clock: &Arc<ManualClock>,
 ) -> Account {
-    let registry = prometheus::Registry::new();
-    let opened = crate::open(config, database, feed, master_key, clock.clone(), random(), &registry).await;
-    opened.expect("the service starts")
+    crate::open(config, master_key, host(database, feed, clock)).await.expect("the service starts")
+}
+
+/// A process of its own, with a shared state of its own.
+pub(crate) fn host(database: Database, feed: Option<Arc<dyn Feed>>, clock: &Arc<ManualClock>) -> Host {
+    Host {
+        database,
+        feed,
+        shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
+        tasks: RequestTasks::default(),
+        environment: Environment::Development,
+        clock: clock.clone(),
+        random: random(),
+        registry: prometheus::Registry::new(),
+    }
 }
 
 fn client_info() -> ClientInfo {

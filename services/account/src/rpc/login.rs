@@ -1,6 +1,6 @@
-//! `Login`: a session for whoever proves to be its account, by password or by device.
+//! `Login`: a session for whoever proves to be its account, by password, by device or by phone.
 
-use idl::account::{DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin};
+use idl::account::{DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin, PhoneProof};
 
 use super::{
     client,
@@ -10,15 +10,19 @@ use crate::{
     domain::{
         app::App,
         client::Client,
+        credential::CredentialKind,
         device::{DeviceId, DeviceSecret},
         ids::AccountId,
         password::Password,
+        phone::PhoneNumber,
+        phone_code::Scene,
         username::Username,
     },
     error::AccountError,
+    phone_codes,
     service::Parts,
     sign_in,
-    store::accounts::{Creation, CredentialName},
+    store::accounts::{Creation, CredentialName, StoredCredential},
 };
 
 pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginResponse, AccountError> {
@@ -26,6 +30,7 @@ pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginR
     match request.proof {
         LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client).await,
         LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client).await,
+        LoginProof::Phone(proof) => with_phone(parts, request.app_id, proof, client).await,
     }
 }
 
@@ -61,36 +66,93 @@ async fn with_device(
     if !app.policy.device_login {
         return Err(AccountError::LoginKindDisabled);
     }
-    let stored = parts.accounts.credential(CredentialName::Device(app.app_id, &device_id)).await?;
     let client = Client { device_id: Some(device_id.clone()), ..client };
-    match (stored, proof.device_secret) {
-        (Some(stored), Some(presented)) if DeviceSecret::matches(&presented, &stored.secret) => {
-            sign_in(parts, &app, stored.account_id, stored.epoch, client).await
+    let name = CredentialName::Device(app.app_id, &device_id);
+    // The secret that a client made before its first sign-in is the secret from then on: a repeat of that sign-in, whose
+    // answer was lost, presents it again.
+    let offered = match (&proof.device_secret, &proof.new_device_secret) {
+        (None, Some(offered)) => Some(DeviceSecret::parse_new(offered)?),
+        _ => None,
+    };
+    let presented = offered.as_ref().map(DeviceSecret::reveal).or(proof.device_secret.map(Into::into));
+    if let Some(stored) = parts.accounts.credential(name).await? {
+        return known_device(parts, &app, &stored, presented.as_deref(), client).await;
+    }
+    if presented.is_some() && offered.is_none() {
+        // A secret for a device that is not known can't be right.
+        return Err(AccountError::WrongCredentials);
+    }
+    let secret = offered.unwrap_or_else(|| DeviceSecret::generate(&*parts.random));
+    if let Some(created) = create_guest(parts, &app, name, &secret, client.clone()).await? {
+        return Ok(created);
+    }
+    // Of two at once, one made the account; from that moment the other one is a sign-in of a known device.
+    let stored = parts.accounts.credential(name).await?.ok_or(AccountError::Damaged("account_credentials"))?;
+    known_device(parts, &app, &stored, presented.as_deref(), client).await
+}
+
+/// A device that is known needs its secret.
+async fn known_device(
+    parts: &Parts,
+    app: &App,
+    stored: &StoredCredential,
+    presented: Option<&str>,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    match presented {
+        Some(presented) if DeviceSecret::matches(presented, &stored.secret) => {
+            sign_in(parts, app, stored.account_id, stored.epoch, client).await
         }
-        (None, None) => create_guest(parts, &app, &device_id, client).await,
-        // A device that is known needs its secret; a secret for a device that is not known can't be right.
         _ => Err(AccountError::WrongCredentials),
     }
 }
 
-/// The first sign-in of a device. Of two at once, one makes the account and is told the secret; the other one is, from
-/// that moment, a sign-in without the secret.
+/// The first sign-in of a device. `None`: another one was faster.
 async fn create_guest(
     parts: &Parts,
     app: &App,
-    device_id: &DeviceId,
+    name: CredentialName<'_>,
+    secret: &DeviceSecret,
     client: Client,
-) -> Result<LoginResponse, AccountError> {
-    let secret = DeviceSecret::generate(&*parts.random);
+) -> Result<Option<LoginResponse>, AccountError> {
     let beginning = sign_in::begin(parts, app, new_account_id(parts).await?, FIRST_EPOCH, client);
-    let name = CredentialName::Device(app.app_id, device_id);
-    match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
-        Creation::NameTaken => Err(AccountError::WrongCredentials),
-        Creation::Created => Ok(LoginResponse {
+    Ok(match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
+        Creation::NameTaken => None,
+        Creation::Created => Some(LoginResponse {
             tokens: beginning.tokens(parts, app),
             is_new_account: true,
             device_secret: Some(secret.reveal().into()),
         }),
+    })
+}
+
+/// The first sign-in with a phone makes its account.
+async fn with_phone(
+    parts: &Parts,
+    app_id: i64,
+    proof: PhoneProof,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    let phone = PhoneNumber::parse(&proof.phone)?;
+    let app = parts.apps.enabled(app_id).await?;
+    sign_in::require_kind(&app, CredentialKind::Phone)?;
+    let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
+    let name = CredentialName::Phone(&index);
+    if let Some(stored) = parts.accounts.credential(name).await? {
+        return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
+    }
+    let account_id = new_account_id(parts).await?;
+    let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
+    let sealed = parts.personal_data.seal(&phone, account_id, &*parts.random);
+    match parts.accounts.create(name, &sealed, &beginning.session).await? {
+        Creation::Created => {
+            Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
+        }
+        // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
+        Creation::NameTaken => match parts.accounts.credential(name).await? {
+            Some(stored) => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
+            None => Err(AccountError::Damaged("account_credentials")),
+        },
     }
 }
 
