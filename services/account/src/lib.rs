@@ -48,5 +48,5 @@ pub use self::{
     master_key::MasterKey,
     phone_codes::{PhoneBudget, PhoneConfig, PhoneSender, WebhookConfig},
     service::Account,
-    start::{Host, StartError, migrations, open},
+    start::{Resources, StartError, migrations, open},
 };

@@ -55,7 +55,7 @@ pub(crate) async fn issue(
     }
     // Before anything is charged or stored: a code that could not be sent must not cost the player anything.
     let place = delivery.place()?;
-    parts.phone_budget.charge(&parts.personal_data, &index, client).await?;
+    parts.phone_budget.charge(&*parts.shared, &parts.personal_data, &index, client).await?;
     let code = Code::draw(&*parts.random);
     let issued = Issued { expires_at: now + config.code_ttl, resend_at: now + config.resend_after };
     let new = NewCode {

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use common::{
     clock::{SharedClock, SharedRandom},
     rpc::answer,
+    shared::SharedState,
     sql::Segments,
 };
 use idl::account::{
@@ -55,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
+    /// Counters and limits that instances share. May be lost, and is never what decides on a token.
+    pub(crate) shared: Arc<dyn SharedState>,
     pub(crate) hash_pool: HashPool,
     pub(crate) account_ids: Segments,
     pub(crate) accounts: Accounts,

@@ -61,63 +61,63 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// What the service takes from the process it runs in.
-#[derive(Debug)]
-pub struct Host {
-    /// Open and migrated.
-    pub database: Database,
-    /// Through it instances tell each other of revocations at once; without it they read the database every
-    /// `follow.revocations_every`.
-    pub feed: Option<Arc<dyn Feed>>,
-    /// Limits that all instances count together.
-    pub shared: Arc<dyn SharedState>,
-    /// Tracks what goes on after a request was answered.
-    pub tasks: RequestTasks,
-    /// Development logs phone codes unless told otherwise, and exempts loopback clients from limits per address.
-    pub environment: Environment,
-    /// Tells the time.
-    pub clock: SharedClock,
-    /// Makes secrets and jitter.
-    pub random: SharedRandom,
-    /// Takes the metrics.
-    pub registry: Registry,
-}
-
 /// The tables of this service, prefix `account_`. They need `common::sql::platform_migrations` besides.
 pub fn migrations() -> MigrationSet {
     MigrationSet { name: "account", mysql: &MYSQL, sqlite: &SQLITE }
 }
 
+/// What the service stands on.
+#[derive(Debug)]
+pub struct Resources {
+    /// Where everything lies that must not be lost.
+    pub database: Database,
+    /// Through it instances tell each other of revocations at once; without one they read the database every
+    /// `follow.revocations_every`.
+    pub feed: Option<Arc<dyn Feed>>,
+    /// Counters and limits that instances share, and that may be lost.
+    pub shared: Arc<dyn SharedState>,
+    /// Tracks what goes on after a request was answered.
+    pub tasks: RequestTasks,
+    /// Development logs phone codes unless told otherwise, and exempts this machine from limits per address.
+    pub environment: Environment,
+    /// The time.
+    pub clock: SharedClock,
+    /// For secrets and jitter.
+    pub random: SharedRandom,
+    /// Where the service's metrics are registered.
+    pub registry: Registry,
+}
+
 /// Loads keys, apps and revocations. When it returns, every token can be judged: the service is ready.
 ///
 /// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
-pub async fn open(config: Config, master_key: &MasterKey, host: Host) -> Result<Account, StartError> {
-    let Host { database, feed, shared, tasks, environment, clock, random, registry } = host;
-    let registry = &registry;
+pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
+    let Resources { database, feed, shared, tasks, environment, clock, random, registry } = resources;
     let vault = Arc::new(Vault::new(master_key));
     // The keys first: they tell a wrong master key from damage.
     let announce = config.tokens.key_announce;
     let keys = Keys::load(database.clone(), Arc::clone(&vault), announce, &*clock, &*random).await?;
     let overlap = config.follow.revocations_overlap;
-    let revocations = Revocations::load(database.clone(), overlap, &*clock, registry).await?;
+    let revocations = Revocations::load(database.clone(), overlap, &*clock, &registry).await?;
     Ok(Account::new(Parts {
         keys,
         revocations,
-        announcements: feed.map(|feed| Announcements::new(feed, registry)).transpose()?,
+        announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
-        hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), registry)?,
+        hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), &registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),
         links: Links::new(database.clone()),
         passwords: Passwords::new(database.clone()),
         sessions: Sessions::new(database.clone()),
         phone_code_store: PhoneCodes::new(database.clone()),
-        phone_budget: Budget::new(shared, config.phone.budget, environment == Environment::Development),
-        phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), registry)?,
+        phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),
+        phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), &registry)?,
         personal_data: PersonalData::new(master_key),
         cleanup: Cleanup::new(database),
-        verdicts: VerdictMetrics::register(registry)?,
+        verdicts: VerdictMetrics::register(&registry)?,
         config,
+        shared,
         clock,
         random,
         vault,
@@ -175,11 +175,11 @@ mod tests {
     use super::{StartError, open};
     use crate::{
         Account, MasterKey,
-        testing::{Service, config, host, migrate_all, status_on},
+        testing::{Service, config, migrate_all, resources, status_on},
     };
 
     async fn start(database: Database, master_key: &MasterKey) -> Result<Account, StartError> {
-        open(config(), master_key, host(database, None, &Arc::new(ManualClock::default()))).await
+        open(config(), master_key, resources(database, &Arc::new(ManualClock::default()))).await
     }
 
     common::on_each_database! {

@@ -1,5 +1,7 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
+mod phones;
+
 use std::{sync::Arc, time::Duration};
 
 use common::{
@@ -19,9 +21,11 @@ use idl::account::{
 use volo_thrift::{ClientError, ServerError};
 
 use crate::{
-    Account, Config, HashPoolConfig, Host, MasterKey,
+    Account, Config, HashPoolConfig, MasterKey, Resources,
     admin::{Admin, NewApp},
 };
+
+pub(crate) use self::phones::{PHONE, Phones};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -204,14 +208,15 @@ pub(crate) async fn open(
     master_key: &MasterKey,
     clock: &Arc<ManualClock>,
 ) -> Account {
-    crate::open(config, master_key, host(database, feed, clock)).await.expect("the service starts")
+    let resources = Resources { feed, ..resources(database, clock) };
+    crate::open(config, master_key, resources).await.expect("the service starts")
 }
 
-/// A process of its own, with a shared state of its own.
-pub(crate) fn host(database: Database, feed: Option<Arc<dyn Feed>>, clock: &Arc<ManualClock>) -> Host {
-    Host {
+/// What an instance stands on that shares nothing but its database.
+pub(crate) fn resources(database: Database, clock: &Arc<ManualClock>) -> Resources {
+    Resources {
         database,
-        feed,
+        feed: None,
         shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
         tasks: RequestTasks::default(),
         environment: Environment::Development,

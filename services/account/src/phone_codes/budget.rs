@@ -1,6 +1,6 @@
 //! How many codes a phone, an address and a device may cause.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use common::shared::{Decision, Rate, SharedState};
 
@@ -17,23 +17,23 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The budgets, counted by all instances together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
-    shared: Arc<dyn SharedState>,
     config: PhoneBudget,
     /// In development everything comes from this machine.
     exempt_loopback: bool,
 }
 
 impl Budget {
-    pub(crate) fn new(shared: Arc<dyn SharedState>, config: PhoneBudget, exempt_loopback: bool) -> Self {
-        Self { shared, config, exempt_loopback }
+    pub(crate) fn new(config: PhoneBudget, exempt_loopback: bool) -> Self {
+        Self { config, exempt_loopback }
     }
 
     /// Charges one code to everybody it concerns. What was charged before one of them refused stays charged: asking has
     /// a price, too. Without an answer from the shared state no code is sent: each of them costs money.
     pub(crate) async fn charge(
         &self,
+        shared: &dyn SharedState,
         data: &PersonalData,
         phone: &PhoneIndex,
         client: &Client,
@@ -41,28 +41,17 @@ impl Budget {
         let config = &self.config;
         if let Some(network) = client.address.as_deref().and_then(|address| self.network(address)) {
             let limits = [config.address_per_hour, config.address_per_day];
-            let refused = self.take(&data.subject_key("phone-code-address", &network), limits).await?;
+            let refused = take(shared, &data.subject_key("phone-code-address", &network), limits).await?;
             refused.map_or(Ok(()), |retry_after| Err(AccountError::AddressLimited { retry_after }))?;
         }
         if let Some(device_id) = &client.device_id {
             let limits = [config.device_per_hour, config.device_per_day];
-            let refused = self.take(&data.subject_key("phone-code-device", device_id.as_str()), limits).await?;
+            let refused = take(shared, &data.subject_key("phone-code-device", device_id.as_str()), limits).await?;
             refused.map_or(Ok(()), |retry_after| Err(AccountError::SubjectLimited { retry_after }))?;
         }
         let limits = [config.phone_per_hour, config.phone_per_day];
-        let refused = self.take(&data.subject_key("phone-code-phone", phone.as_str()), limits).await?;
+        let refused = take(shared, &data.subject_key("phone-code-phone", phone.as_str()), limits).await?;
         refused.map_or(Ok(()), |retry_after| Err(AccountError::SubjectLimited { retry_after }))
-    }
-
-    /// The wait, if one of the two limits says no.
-    async fn take(&self, key: &str, limits: [NonZeroU32; 2]) -> Result<Option<Duration>, AccountError> {
-        for (limit, per, unit) in [(limits[0], HOUR, "hour"), (limits[1], DAY, "day")] {
-            let key = format!("{key}:{unit}");
-            if let Decision::Refused { retry_after } = self.shared.gcra(&key, &Rate::new(limit, per), 1).await? {
-                return Ok(Some(retry_after));
-            }
-        }
-        Ok(None)
     }
 
     /// What is counted of an address. Whoever has one IPv6 address has its whole /64.
@@ -78,8 +67,21 @@ impl Budget {
     }
 }
 
+/// The wait, if one of the two limits says no.
+async fn take(shared: &dyn SharedState, key: &str, limits: [NonZeroU32; 2]) -> Result<Option<Duration>, AccountError> {
+    for (limit, per, unit) in [(limits[0], HOUR, "hour"), (limits[1], DAY, "day")] {
+        let key = format!("{key}:{unit}");
+        if let Decision::Refused { retry_after } = shared.gcra(&key, &Rate::new(limit, per), 1).await? {
+            return Ok(Some(retry_after));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use common::{
         clock::testing::{ManualClock, SeededRandom},
         shared::{MemoryState, SharedConfig},
@@ -93,6 +95,7 @@ mod tests {
 
     struct Bench {
         budget: Budget,
+        shared: MemoryState,
         data: PersonalData,
         clock: Arc<ManualClock>,
     }
@@ -100,16 +103,16 @@ mod tests {
     impl Bench {
         fn new(config: PhoneBudget) -> Self {
             let clock = Arc::new(ManualClock::default());
-            let shared = Arc::new(MemoryState::new(SharedConfig::default(), clock.clone()));
+            let shared = MemoryState::new(SharedConfig::default(), clock.clone());
             let data = PersonalData::new(&MasterKey::generate(&SeededRandom::new(1)));
-            Self { budget: Budget::new(shared, config, true), data, clock }
+            Self { budget: Budget::new(config, true), shared, data, clock }
         }
 
         async fn charge(&self, phone: u32, address: &str, device: Option<&str>) -> Result<(), AccountError> {
             let phone = PhoneNumber::parse(&format!("+861380000{phone:04}")).expect("valid");
             let claims = ClientClaims { address: Some(address), device_id: device, ..ClientClaims::default() };
             let client = Client::parse(claims).expect("valid");
-            self.budget.charge(&self.data, &self.data.index_of(&phone), &client).await
+            self.budget.charge(&self.shared, &self.data, &self.data.index_of(&phone), &client).await
         }
     }
 

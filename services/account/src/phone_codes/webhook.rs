@@ -132,3 +132,71 @@ fn document(message: &CodeMessage) -> Result<Vec<u8>, serde_json::Error> {
         expires_at: message.expires_at.as_millis(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use common::clock::{Clock, SystemRandom, testing::ManualClock};
+
+    use super::*;
+    use crate::{
+        domain::{
+            ids::AppId,
+            phone::PhoneNumber,
+            phone_code::{Code, Scene},
+        },
+        testing::Phones,
+    };
+
+    fn webhook(config: &WebhookConfig, clock: &Arc<ManualClock>) -> Webhook {
+        let registry = Registry::new();
+        Webhook::new(config, clock.clone(), Arc::new(SystemRandom), &registry).expect("starts")
+    }
+
+    /// Hardly any pause: these tests count attempts.
+    fn config(first: &Phones, second: Option<&Phones>) -> WebhookConfig {
+        let webhook = first.config().phone.webhook;
+        WebhookConfig { second_url: second.map(Phones::url), backoff: Duration::from_millis(1), ..webhook }
+    }
+
+    fn message(expires_at: common::clock::Timestamp) -> CodeMessage {
+        CodeMessage {
+            id: "one".to_owned(),
+            phone: PhoneNumber::parse("+8613812345678").expect("valid"),
+            code: Code::parse("123456").expect("valid"),
+            app_id: AppId::parse(1).expect("valid"),
+            scene: Scene::Login,
+            expires_at,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_second_url_takes_over_when_the_first_one_fails() {
+        let (first, second) = (Phones::answering(500).await, Phones::start().await);
+        let clock = Arc::new(ManualClock::default());
+        let webhook = webhook(&config(&first, Some(&second)), &clock);
+        webhook.deliver(&message(clock.now() + Duration::from_secs(1))).await.expect("sent");
+        assert_eq!((first.calls(), second.calls()), (1, 1));
+        assert_eq!(second.document().await["code"], "123456");
+    }
+
+    #[tokio::test]
+    async fn who_always_says_no_is_asked_as_often_as_configured_and_no_more() {
+        let (first, second) = (Phones::answering(500).await, Phones::answering(302).await);
+        let clock = Arc::new(ManualClock::default());
+        let webhook = webhook(&config(&first, Some(&second)), &clock);
+        let error = webhook.deliver(&message(clock.now() + Duration::from_secs(1))).await.expect_err("nobody sends");
+        assert_eq!((error.attempts, first.calls(), second.calls()), (4, 2, 2));
+        let text = error.to_string();
+        assert!(text.contains("302") && !text.contains("123456") && !text.contains("138"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_code_that_has_expired_is_not_sent() {
+        let phones = Phones::start().await;
+        let clock = Arc::new(ManualClock::default());
+        let error = webhook(&config(&phones, None), &clock).deliver(&message(clock.now())).await.expect_err("expired");
+        assert_eq!((error.attempts, phones.calls()), (0, 0));
+    }
+}

@@ -171,9 +171,9 @@ async fn sign_in(
 #[cfg(test)]
 mod tests {
     use common::error_code::ErrorCode;
-    use idl::account::TokenStatus;
+    use idl::account::{DeviceLogin, LoginProof, TokenStatus};
 
-    use crate::testing::{PASSWORD, Service, code, device_proof, field};
+    use crate::testing::{PASSWORD, PHONE, Phones, Service, code, device_proof, field};
 
     common::on_each_database! {
         async fn the_right_password_signs_in_to_the_same_account_in_a_new_session(database: TestDatabase) {
@@ -223,6 +223,40 @@ mod tests {
                 assert_eq!(code(lost), ErrorCode::WRONG_CREDENTIALS);
             }
             assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, 1);
+        }
+
+        async fn a_first_sign_in_with_a_secret_of_the_clients_own_can_be_repeated(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let secret = "5d41402abc4b2a76b9719d911017c592e3b0c44298fc1c149afbf4c8996fb924";
+            let other = secret.replace("5d", "6d");
+            let attempt = |secret: &str| {
+                let (device_id, new_device_secret) = ("tablet".into(), Some(secret.to_owned().into()));
+                let proof = DeviceLogin { device_id, device_secret: None, new_device_secret };
+                service.login_by(service.app_id(), LoginProof::Device(proof))
+            };
+            let answers = futures_util::future::join_all((0..4).map(|_| attempt(secret))).await;
+            let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("signed in")).collect();
+            let created: Vec<_> = answers.iter().filter(|answer| answer.is_new_account).collect();
+            assert_eq!(created.len(), 1);
+            assert_eq!(created[0].device_secret.as_deref(), Some(secret));
+            assert!(answers.iter().all(|answer| answer.tokens.account_id == created[0].tokens.account_id));
+            service.device_login("tablet", Some(secret)).await.expect("signed in");
+            assert_eq!(code(attempt(&other).await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(field(attempt("weak").await), (ErrorCode::INVALID_ARGUMENT, "new_device_secret".to_owned()));
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, 1);
+        }
+
+        async fn a_phone_gets_an_account_once_in_all_apps_and_signs_in_to_it_from_then_on(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            let first = service.sign_in_with(&phones, PHONE).await;
+            assert!(first.is_new_account && first.device_secret.is_none());
+            assert_eq!(service.status(&first.tokens.access_token).await, TokenStatus::VALID);
+            service.clock.advance(std::time::Duration::from_secs(60));
+            let again = service.sign_in_with(&phones, PHONE).await;
+            assert_eq!((again.is_new_account, again.tokens.account_id), (false, first.tokens.account_id));
+            let other = service.sign_in_with(&phones, "+8613812345679").await;
+            assert_ne!(other.tokens.account_id, first.tokens.account_id);
         }
 
         async fn device_ids_that_differ_in_case_or_trailing_space_are_different_devices(database: TestDatabase) {
