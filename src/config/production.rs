@@ -177,7 +177,7 @@ mod tests {
                 environment: Vec::new(),
                 overrides: [
                     "environment=production",
-                    "sql.url=mysql://db",
+                    "sql.url=mysql://db/playgate",
                     "operator.admin_token=t",
                     &format!("account.master_key={}", "ab".repeat(32)),
                     &format!("account.phone.sender={sender}"),
