@@ -10,10 +10,10 @@ use common::{
 };
 use idl::account::{
     AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
-    GetProfileResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-    RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse,
-    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-    VerifyTokensResponse,
+    GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest, LinkResponse, LoginRequest,
+    LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
+    RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict,
+    VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
 use volo_thrift::ServerError;
 
@@ -28,6 +28,7 @@ use crate::{
     revocations::{self, Revocations},
     rpc,
     rpc::verify_token::VerdictMetrics,
+    signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
         cleanup::Cleanup,
@@ -52,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Arc<Vault>,
     pub(crate) personal_data: PersonalData,
     pub(crate) keys: Keys,
+    pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
@@ -152,5 +154,8 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Ok(rpc::get_signing_keys::get_signing_keys(&self.parts))
     }
 }
