@@ -56,6 +56,7 @@ pub(super) async fn open(
             .directory
             .document(RISK_DOCUMENT, configuration, process)
             .unwrap_or_else(|| ConfigWatch::fixed(RiskDocument::default())),
+        tasks: process.lifecycle.requests().clone(),
         environment: configuration.environment,
         clock: process.clock.clone(),
         random: process.random.clone(),

@@ -17,6 +17,7 @@ mod platform;
 mod player;
 mod python;
 mod raw;
+mod receiver;
 mod replica;
 mod role;
 
@@ -32,6 +33,7 @@ pub(crate) use platform::{Builder, Platform, Shape};
 pub(crate) use player::{Player, Tokens};
 pub(crate) use python::ask_python;
 pub(crate) use raw::RawConnection;
+pub(crate) use receiver::Receiver;
 pub(crate) use replica::{Replica, Which};
 pub(crate) use role::{Role, playgate, run_to_end};
 

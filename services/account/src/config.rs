@@ -14,6 +14,7 @@ pub use self::id_token::IdTokenConfig;
 use crate::{
     domain::{key_rotation::Pace, policy::LifetimeCaps},
     hash_pool::HashPoolConfig,
+    phone_codes::PhoneConfig,
     risk::RiskConfig,
 };
 
@@ -37,12 +38,16 @@ pub struct Config {
     pub hash_pool: HashPoolConfig,
     /// Keeping off who guesses passwords or fills the platform with accounts.
     pub risk: RiskConfig,
+    /// Phones, and the codes that are sent to them.
+    pub phone: PhoneConfig,
     /// How this instance follows what other instances write.
     pub follow: FollowConfig,
     /// Clearing away rows that no longer matter.
     pub cleanup: CleanupConfig,
     /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
     pub profile_sessions: u32,
+    /// Devices that one account may have in one app. Protects the table.
+    pub linked_devices: u32,
 }
 
 /// How long tokens and sessions live.
@@ -112,9 +117,11 @@ impl Default for Config {
             id_token: IdTokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
             risk: RiskConfig::default(),
+            phone: PhoneConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
             profile_sessions: 50,
+            linked_devices: 10,
         }
     }
 }
@@ -161,6 +168,7 @@ impl Section for Config {
         self.tokens.validate()?;
         self.hash_pool.validate()?;
         self.risk.validate()?;
+        self.phone.validate()?;
         self.follow.validate(&self.tokens)?;
         self.id_token.validate(&self.follow)?;
         self.cleanup.validate()?;

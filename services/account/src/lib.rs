@@ -4,8 +4,8 @@
 //! - Only an authoritative answer costs a player a session. What can't be told is an error that says when to ask again,
 //!   never "invalid".
 //! - A token is judged from memory: no database, no network, nothing to wait for.
-//! - No token, password or device secret is stored: hashes and digests are. App secrets and keys of tokens are sealed under
-//!   the master key.
+//! - No token, password, device secret or code is stored: hashes and digests are. App secrets, keys of tokens and phones are
+//!   sealed under the master key.
 //! - An effect is acknowledged after its commit, and a revocation counts in this instance before it is acknowledged.
 //! - `domain` imports nothing from tokio, volo, sqlx or prometheus.
 //!
@@ -14,6 +14,7 @@
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
 //! - `password_upgrades`: hashes of other platforms become ours.
+//! - `phone_codes`: codes that are sent to phones.
 //! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
@@ -35,6 +36,7 @@ pub mod import;
 mod keys;
 pub mod master_key;
 mod password_upgrades;
+mod phone_codes;
 mod revocations;
 mod risk;
 mod rpc;
@@ -55,6 +57,7 @@ pub use self::{
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},
     master_key::MasterKey,
+    phone_codes::{PhoneBudget, PhoneConfig, PhoneSender, WebhookConfig},
     risk::RiskConfig,
     service::Account,
     start::{Resources, StartError, migrations, open},

@@ -10,10 +10,11 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LoginRequest,
-        LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-        RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-        VerifyTokensResponse,
+        AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
+        GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest,
+        LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
+        RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
+        TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
     },
     account_admin::{
         CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
@@ -29,10 +30,11 @@ use crate::{
     app_editor::AppEditor,
     apps::Apps,
     config::Config,
-    domain::master_key::Vault,
+    domain::{master_key::Vault, personal_data::PersonalData},
     hash_pool::HashPool,
     keys::Keys,
     password_upgrades::PasswordUpgrades,
+    phone_codes::{Budget, Delivery},
     revocations::{self, Revocations},
     risk::{Guard, Risk},
     rpc,
@@ -42,6 +44,9 @@ use crate::{
         accounts::Accounts,
         audit::Audit,
         cleanup::Cleanup,
+        links::Links,
+        passwords::Passwords,
+        phone_codes::PhoneCodes,
         sessions::{Ended, Ending, Sessions},
     },
 };
@@ -58,6 +63,7 @@ pub(crate) struct Parts {
     pub(crate) clock: SharedClock,
     pub(crate) random: SharedRandom,
     pub(crate) vault: Arc<Vault>,
+    pub(crate) personal_data: PersonalData,
     pub(crate) keys: Keys,
     pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
@@ -73,7 +79,13 @@ pub(crate) struct Parts {
     pub(crate) upgrades: PasswordUpgrades,
     pub(crate) account_ids: Segments,
     pub(crate) accounts: Accounts,
+    pub(crate) links: Links,
+    pub(crate) passwords: Passwords,
     pub(crate) sessions: Sessions,
+    pub(crate) phone_code_store: PhoneCodes,
+    pub(crate) phone_budget: Budget,
+    /// None where nobody sends codes: then nobody signs in with a phone.
+    pub(crate) phone_codes: Option<Delivery>,
     pub(crate) cleanup: Cleanup,
     pub(crate) verdicts: VerdictMetrics,
 }
@@ -131,6 +143,18 @@ impl AccountService for Account {
 
     async fn logout(&self, req: LogoutRequest) -> Result<LogoutResponse, ServerError> {
         answer(rpc::logout::logout(&self.parts, req).await)
+    }
+
+    async fn send_phone_code(&self, req: SendPhoneCodeRequest) -> Result<SendPhoneCodeResponse, ServerError> {
+        answer(rpc::send_phone_code::send_phone_code(&self.parts, req).await)
+    }
+
+    async fn link(&self, req: LinkRequest) -> Result<LinkResponse, ServerError> {
+        answer(rpc::link::link(&self.parts, req).await)
+    }
+
+    async fn change_password(&self, req: ChangePasswordRequest) -> Result<ChangePasswordResponse, ServerError> {
+        answer(rpc::change_password::change_password(&self.parts, req).await)
     }
 
     async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {

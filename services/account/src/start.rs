@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use common::{
     clock::{SharedClock, SharedRandom},
     config::{Environment, watch::ConfigWatch},
+    lifecycle::RequestTasks,
     shared::{Feed, SharedState},
     sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
 };
@@ -16,17 +17,24 @@ use crate::{
     announcements::Announcements,
     app_editor::AppEditor,
     apps::Apps,
-    domain::{master_key::Vault, risk::block_list::RiskDocument, signing_key_vault::SigningKeyVault},
+    domain::{
+        master_key::Vault, personal_data::PersonalData, risk::block_list::RiskDocument,
+        signing_key_vault::SigningKeyVault,
+    },
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
     keys::{self, Keys},
     password_upgrades::PasswordUpgrades,
+    phone_codes::{Budget, Delivery, DeliveryStartError},
     revocations::{self, Revocations},
     risk::{Risk, RiskParts},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
     signing_keys::SigningKeyRing,
-    store::{accounts::Accounts, audit::Audit, cleanup::Cleanup, sessions::Sessions},
+    store::{
+        accounts::Accounts, audit::Audit, cleanup::Cleanup, links::Links, passwords::Passwords,
+        phone_codes::PhoneCodes, sessions::Sessions,
+    },
 };
 
 static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
@@ -52,6 +60,9 @@ pub enum StartError {
     /// The hash pool did not start.
     #[error(transparent)]
     HashPool(#[from] HashPoolStartError),
+    /// Phone codes can't be sent as configured.
+    #[error("{0}")]
+    PhoneCodes(String),
     /// A metric of the same name is registered already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -74,7 +85,9 @@ pub struct Resources {
     pub shared: Arc<dyn SharedState>,
     /// Who is kept out by hand, as it changes.
     pub risk_documents: ConfigWatch<RiskDocument>,
-    /// Whether clients on this machine are spared the limits of addresses.
+    /// Tracks what goes on after a request was answered.
+    pub tasks: RequestTasks,
+    /// Development logs phone codes unless told otherwise, and exempts this machine from limits per address.
     pub environment: Environment,
     /// The time.
     pub clock: SharedClock,
@@ -88,7 +101,7 @@ pub struct Resources {
 ///
 /// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
 pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
-    let Resources { database, feed, shared, risk_documents, environment, clock, random, registry } = resources;
+    let Resources { database, feed, shared, risk_documents, tasks, environment, clock, random, registry } = resources;
     let risk = RiskParts { master_key, documents: risk_documents, environment, registry: &registry };
     let vault = Arc::new(Vault::new(master_key));
     // The keys first: they tell a wrong master key from damage.
@@ -115,7 +128,13 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         upgrades: PasswordUpgrades::register(&registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),
+        links: Links::new(database.clone()),
+        passwords: Passwords::new(database.clone()),
         sessions: Sessions::new(database.clone()),
+        phone_code_store: PhoneCodes::new(database.clone()),
+        phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),
+        phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), &registry)?,
+        personal_data: PersonalData::new(master_key),
         cleanup: Cleanup::new(database),
         risk: Risk::new(&config.risk, risk)?,
         verdicts: VerdictMetrics::register(&registry)?,
@@ -141,6 +160,15 @@ impl From<revocations::LoadError> for StartError {
         match error {
             revocations::LoadError::Store(error) => error.into(),
             revocations::LoadError::Metrics(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeliveryStartError> for StartError {
+    fn from(error: DeliveryStartError) -> Self {
+        match error {
+            DeliveryStartError::Webhook(_) => Self::PhoneCodes(error.to_string()),
+            DeliveryStartError::Metrics(error) => error.into(),
         }
     }
 }

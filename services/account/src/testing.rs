@@ -1,11 +1,14 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
+mod phones;
+
 use std::{sync::Arc, time::Duration};
 
 use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
     config::{Environment, watch::ConfigWatch},
     error_code::{ErrorCode, PublicError},
+    lifecycle::RequestTasks,
     rpc::CallError,
     shared::{Feed, MemoryState, SharedConfig},
     sql::{Database, Text, migrate, platform_migrations, testing::TestDatabase},
@@ -24,6 +27,8 @@ use crate::{
     Account, Config, HashPoolConfig, MasterKey, Resources, RiskDocument,
     admin::{Admin, NewApp},
 };
+
+pub(crate) use self::phones::{PHONE, Phones};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -224,7 +229,7 @@ pub(crate) async fn status_on(account: &Account, app_id: i64, access_token: &str
 
 pub(crate) fn device_proof(device: &str, secret: Option<&str>) -> LoginProof {
     let device_secret = secret.map(|secret| secret.to_owned().into());
-    LoginProof::Device(DeviceLogin { device_id: device.to_owned().into(), device_secret })
+    LoginProof::Device(DeviceLogin { device_id: device.to_owned().into(), device_secret, new_device_secret: None })
 }
 
 /// The default configuration with hashes that cost nothing: these tests are not about their strength.
@@ -282,6 +287,7 @@ pub(crate) fn resources(database: Database, clock: &Arc<ManualClock>) -> Resourc
         feed: None,
         shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
         risk_documents: ConfigWatch::fixed(RiskDocument::default()),
+        tasks: RequestTasks::default(),
         environment: Environment::Development,
         clock: clock.clone(),
         random: random(),

@@ -3,9 +3,10 @@
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
-    AccountService, AccountServiceClient, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
-    GetSigningKeysRequest, GetSigningKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-    RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus,
+    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
+    GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest, LinkResponse,
+    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
+    RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus,
     TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -236,6 +237,18 @@ impl AccountService for Script {
         (self.write)(request).await
     }
 
+    async fn send_phone_code(&self, _: SendPhoneCodeRequest) -> Result<SendPhoneCodeResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn link(&self, _: LinkRequest) -> Result<LinkResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn change_password(&self, _: ChangePasswordRequest) -> Result<ChangePasswordResponse, ServerError> {
+        Err(unscripted())
+    }
+
     async fn get_profile(&self, _: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
         Err(unscripted())
     }
@@ -256,8 +269,11 @@ impl AccountService for Script {
         Err(unscripted())
     }
 
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Err(unscripted())
+    }
+
     unscripted! {
-        get_signing_keys: GetSigningKeysRequest -> GetSigningKeysResponse;
         admin_create_app: CreateAppRequest -> CreateAppResponse;
         admin_update_app: UpdateAppRequest -> UpdateAppResponse;
         admin_rotate_app_secret: RotateAppSecretRequest -> RotateAppSecretResponse;

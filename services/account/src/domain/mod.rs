@@ -8,7 +8,9 @@
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`app`], [`app_details`], [`policy`], [`device_class`], [`device_limit`]: what an app is, and what it allows.
 //! - [`stored_hash`]: the forms in which a password hash is stored, ours and those of other platforms.
+//! - [`phone`], [`phone_code`]: phone numbers, and the codes that prove who holds one.
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
+//! - [`personal_data`]: how what names a person is stored and found again.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
 //! - [`signing_key`], [`signing_key_vault`], [`id_token`]: what ID tokens are signed with, and what they say.
 //! - [`key_rotation`]: when a key of either kind begins, and when it is over.
@@ -36,6 +38,9 @@ pub(crate) mod key_ring;
 pub(crate) mod key_rotation;
 pub(crate) mod master_key;
 pub(crate) mod password;
+pub(crate) mod personal_data;
+pub(crate) mod phone;
+pub(crate) mod phone_code;
 pub(crate) mod policy;
 pub(crate) mod refresh_token;
 pub(crate) mod revocation;

@@ -77,10 +77,10 @@ impl LoginKind {
 }
 
 impl Default for AppPolicy {
-    /// The policy of a new app.
+    /// The policy of a new app: every kind of login that the platform and the app are set up for.
     fn default() -> Self {
         Self {
-            login_kinds: BTreeSet::from([LoginKind::Password, LoginKind::Device]),
+            login_kinds: BTreeSet::from(LoginKind::ALL),
             registration_open: true,
             id_token: false,
             access_ttl: None,

@@ -3,8 +3,9 @@
 use idl::account_admin::{AccountSelector, CredentialDetails, FindAccountRequest, FindAccountResponse, SessionDetails};
 
 use crate::{
-    domain::{credential, ids::AccountId, username::Username},
+    domain::{ids::AccountId, username::Username},
     error::AccountError,
+    rpc::credentials,
     service::Parts,
     store::{
         accounts::{CredentialName, ListedCredential},
@@ -29,19 +30,22 @@ pub(crate) async fn find_account(
     Ok(FindAccountResponse {
         account_id: account_id.get(),
         created_at: created_at.ok_or(AccountError::NoSuchAccount)?.as_millis(),
-        credentials: credentials.into_iter().map(credential_details).collect(),
+        credentials: credentials
+            .into_iter()
+            .map(|credential| credential_details(parts, account_id, credential))
+            .collect(),
         sessions: sessions.into_iter().map(session_details).collect(),
     })
 }
 
 async fn account_of(parts: &Parts, username: &Username) -> Result<AccountId, AccountError> {
-    let credential = parts.accounts.credential(CredentialName::Password(username)).await?;
+    let credential = parts.accounts.credential(CredentialName::Password(username), None).await?;
     Ok(credential.ok_or(AccountError::NoSuchAccount)?.account_id)
 }
 
-fn credential_details(credential: ListedCredential) -> CredentialDetails {
+fn credential_details(parts: &Parts, account_id: AccountId, credential: ListedCredential) -> CredentialDetails {
     CredentialDetails {
-        masked_name: credential::masked(&credential.shown_name).into(),
+        masked_name: credentials::masked_name(parts, account_id, &credential).into(),
         kind: credential.kind.into(),
         app_id: credential.app_id.map(|app_id| app_id.get()),
         created_at: credential.created_at.as_millis(),
