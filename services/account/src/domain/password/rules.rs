@@ -12,6 +12,9 @@ const SHORTEST_NAME: usize = 3;
 /// A group of up to this many characters, repeated, is as easily guessed as the group.
 const LONGEST_REPEATED: usize = 4;
 
+/// Nobody guesses how often something is repeated beyond this many characters.
+const LONGEST_GUESSED: usize = 32;
+
 /// What everybody who attacks one account knows about it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Surroundings<'a> {
@@ -26,7 +29,8 @@ pub(super) fn check(password: &str, surroundings: Surroundings<'_>) -> Result<()
     if common::is_common(password) {
         return Err("one of the most common passwords");
     }
-    if is_run(password) || is_repetition(password) {
+    let length = password.chars().count();
+    if length <= LONGEST_GUESSED && (is_run(password) || is_repetition(password)) {
         return Err("repeats or counts through a few characters");
     }
     let folded = folded_without_spaces(password);
@@ -96,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_and_repetitions_of_any_length_are_refused() {
+    fn runs_and_repetitions_of_a_length_that_is_guessed_are_refused() {
         for simple in [
             "zzzzzzzzzz",
             "mnopqrstuv",
@@ -109,7 +113,8 @@ mod tests {
         ] {
             assert_eq!(refused(simple), Some("repeats or counts through a few characters"), "{simple}");
         }
-        for fine in ["zzzzzzzzzy", "abcdefgi5", "horsehorse", "xy3xy4xy5"] {
+        assert!(refused(&"z".repeat(32)).is_some());
+        for fine in ["zzzzzzzzzy", "abcdefgi5", "horsehorse", "xy3xy4xy5", &"z".repeat(33)] {
             assert_eq!(refused(fine), None, "{fine}");
         }
     }
