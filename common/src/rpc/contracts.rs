@@ -14,6 +14,7 @@ thrift_contract! {
     read VerifyTokens;
     write RevokeSessions;
     read GetApp;
+    read GetSigningKeys;
     write AdminCreateApp;
     write AdminUpdateApp;
     write AdminRotateAppSecret;

@@ -9,10 +9,10 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, LoginRequest,
-        LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-        RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-        VerifyTokensResponse,
+        AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest,
+        GetSigningKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
+        RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict,
+        VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
     },
     account_admin::{
         CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
@@ -34,6 +34,7 @@ use crate::{
     revocations::{self, Revocations},
     rpc,
     rpc::verify_token::VerdictMetrics,
+    signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
         audit::Audit,
@@ -55,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) random: SharedRandom,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keys: Keys,
+    pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
     pub(crate) app_editor: AppEditor,
     pub(crate) audit: Audit,
@@ -137,6 +139,10 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Ok(rpc::get_signing_keys::get_signing_keys(&self.parts))
     }
 
     // For operators.

@@ -4,9 +4,9 @@ use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
     AccountService, AccountServiceClient, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
-    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-    RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-    VerifyTokensResponse,
+    GetSigningKeysRequest, GetSigningKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus,
+    TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -249,6 +249,10 @@ impl AccountService for Script {
     }
 
     async fn get_app(&self, _: GetAppRequest) -> Result<GetAppResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
         Err(unscripted())
     }
 

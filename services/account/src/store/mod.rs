@@ -4,7 +4,7 @@
 //! - [`accounts`]: accounts and their credentials.
 //! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
 //! - [`revocations`]: the feed that other instances follow.
-//! - [`apps`], [`token_keys`]: what is read rarely and kept in memory.
+//! - [`apps`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`cleanup`]: deleting what no longer matters.
 
@@ -14,6 +14,7 @@ pub(crate) mod audit;
 pub(crate) mod cleanup;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
+pub(crate) mod signing_keys;
 pub(crate) mod token_keys;
 
 use common::clock::Timestamp;
