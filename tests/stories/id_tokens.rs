@@ -1,12 +1,13 @@
 //! A game server keeps the published keys, and verifies without asking anybody.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Answer, Platform, Role, Shape, eventually, in_every_shape, in_four_roles};
+use crate::support::{Answer, App, Platform, Player, Role, Shape, eventually, in_every_shape, in_four_roles};
 
 in_every_shape!(
     a_player_gets_an_id_token_only_from_an_app_that_wants_one,
+    an_operator_switches_id_tokens_on_for_one_app,
     the_published_keys_say_how_long_to_keep_them_and_whether_they_changed,
 );
 
@@ -46,6 +47,15 @@ async fn a_player_gets_an_id_token_only_from_an_app_that_wants_one(shape: Shape)
     assert_eq!(with.verify(id_token).await.status, "invalid");
     let me = with.client().request(Method::GET, "/v1/sdk/me").bearer_auth(id_token);
     with.client().send(me).await.refused(4_010_102);
+}
+
+async fn an_operator_switches_id_tokens_on_for_one_app(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let wanting = json!({ "name": "wanting", "policy": { "id_token": true } });
+    let made: App = platform.admin().post("/admin/v1/apps", &wanting).await.ok_as();
+    let ann = Player::register(platform.client(), made.app_id, "ann").await;
+    assert!(ann.tokens.id_token.is_some(), "{}", ann.welcome);
+    assert!(platform.register("bob").await.tokens.id_token.is_none());
 }
 
 async fn the_published_keys_say_how_long_to_keep_them_and_whether_they_changed(shape: Shape) {
