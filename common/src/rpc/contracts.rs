@@ -14,6 +14,8 @@ thrift_contract! {
     read VerifyTokens;
     write RevokeSessions;
     read GetApp;
+    read GetTokenKeys;
+    read FollowRevocations;
 }
 
 thrift_contract! {

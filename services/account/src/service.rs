@@ -8,7 +8,8 @@ use common::{
     sql::Segments,
 };
 use idl::account::{
-    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, LoginRequest, LoginResponse,
+    AccountService, FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse,
+    GetProfileRequest, GetProfileResponse, GetTokenKeysRequest, GetTokenKeysResponse, LoginRequest, LoginResponse,
     LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
     RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
@@ -124,5 +125,16 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+
+    async fn get_token_keys(&self, req: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {
+        answer(rpc::get_token_keys::get_token_keys(&self.parts, &req))
+    }
+
+    async fn follow_revocations(
+        &self,
+        req: FollowRevocationsRequest,
+    ) -> Result<FollowRevocationsResponse, ServerError> {
+        answer(rpc::follow_revocations::follow_revocations(&self.parts, &req))
     }
 }

@@ -3,8 +3,9 @@
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
-    AccountService, AccountServiceClient, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
-    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
+    AccountService, AccountServiceClient, FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest,
+    GetAppResponse, GetProfileRequest, GetProfileResponse, GetTokenKeysRequest, GetTokenKeysResponse, LoginRequest,
+    LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
     RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
     VerifyTokensResponse,
 };
@@ -240,6 +241,14 @@ impl AccountService for Script {
     }
 
     async fn get_app(&self, _: GetAppRequest) -> Result<GetAppResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn get_token_keys(&self, _: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn follow_revocations(&self, _: FollowRevocationsRequest) -> Result<FollowRevocationsResponse, ServerError> {
         Err(unscripted())
     }
 }

@@ -2,30 +2,28 @@
 //!
 //! Time, randomness and storage come in as arguments. Nothing here knows tokio, SQL, RPC or HTTP.
 //!
+//! How access tokens are made, opened and judged is in [`common::token`], because a gateway judges them too; its modules
+//! are named here as if they lay beside these.
+//!
 //! In reading order:
-//! - [`ids`]: account, app and session identifiers.
-//! - [`field`]: what a refused field is called and why it was refused.
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`app`]: what an app allows.
-//! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
-//! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
+//! - [`master_key`]: what is sealed under the master key besides the keys of the ring.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
-//! - [`revocation`], [`announcement`]: which tokens no longer count, and how other instances are told.
+//! - [`announcement`]: how other instances are told of a revocation.
 
-pub(crate) mod access_token;
 pub(crate) mod announcement;
 pub(crate) mod app;
-pub(crate) mod cipher;
 pub(crate) mod client;
 pub(crate) mod credential;
 pub(crate) mod device;
-pub(crate) mod field;
-pub(crate) mod ids;
-pub(crate) mod key_ring;
 pub(crate) mod master_key;
 pub(crate) mod password;
 pub(crate) mod refresh_token;
-pub(crate) mod revocation;
 pub(crate) mod rotation;
 pub(crate) mod username;
-pub(crate) mod verdict;
+
+pub(crate) use common::{
+    field,
+    token::{access_token, cipher, ids, key_ring, revocation, verdict},
+};

@@ -4,8 +4,10 @@
 
 pub(crate) mod bearer;
 pub(crate) mod client;
+pub(crate) mod follow_revocations;
 pub(crate) mod get_app;
 pub(crate) mod get_profile;
+pub(crate) mod get_token_keys;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod refresh;
