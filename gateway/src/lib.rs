@@ -10,6 +10,7 @@
 //! - `state`: what the endpoints share.
 //! - `apps`: the apps' secrets, as account knows them, kept for a moment.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
+//! - `token_copy`: questions about tokens, asked of account, and of the gateway's own copy while account can't answer.
 //! - `upstream`: the calls to the other roles and how their failures are answered.
 //! - `openapi`: the contract as a document, made from the endpoints.
 
@@ -20,11 +21,13 @@ mod nonces;
 mod openapi;
 mod routes;
 mod state;
+mod token_copy;
 mod upstream;
 
 pub use self::{
     config::{Config, RouteGroup},
     openapi::document as openapi_document,
     routes::{Parts, router},
+    token_copy::{config::FallbackConfig, tokens::Tokens},
     upstream::Upstream,
 };

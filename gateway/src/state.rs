@@ -5,14 +5,14 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{apps::AppDirectory, upstream::Upstream};
+use crate::{apps::AppDirectory, token_copy::tokens::Tokens, upstream::Upstream};
 
 /// What the endpoints share.
 pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) apps: AppDirectory,
+    pub(crate) tokens: Tokens,
     pub(crate) optional_part_timeout: Duration,
-    pub(crate) verify_timeout: Duration,
     pub(crate) openapi_json: Bytes,
     pub(crate) docs_page: Bytes,
 }

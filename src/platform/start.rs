@@ -107,7 +107,9 @@ pub(crate) async fn start(
             demo = opened.demo_app(configuration, &upstream).await?;
         }
         let shared = opened.shared.state(configuration, process)?;
-        listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
+        let token_keys = gateway::token_keys(role, configuration, process)?;
+        let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
+        listeners.extend(gateway::listen(&configuration.gateway, upstream, tokens, shared, access_log, process)?);
     }
     started.open();
     Ok(Started { listeners, demo, database: opened.database, directory })

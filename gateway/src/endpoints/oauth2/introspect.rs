@@ -11,7 +11,7 @@ use common::{
     http::{ApiError, Form, retry_after_header},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use idl::account::{TokenStatus, TokenVerdict, VerifyTokenRequest};
+use idl::account::{TokenStatus, TokenVerdict};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volo::FastStr;
@@ -23,10 +23,7 @@ use volo_http::{
     utils::Extension,
 };
 
-use crate::{
-    state::Gateway,
-    upstream::{could_not_tell, within},
-};
+use crate::{state::Gateway, token_copy::tokens::Told};
 
 /// The form body.
 #[derive(Deserialize, ToSchema)]
@@ -41,7 +38,7 @@ pub(crate) struct Request {
     token_type_hint: Option<FastStr>,
 }
 
-/// The answer of RFC 7662 section 2.2. Everything but `active` is absent when the token is not active.
+/// The answer of RFC 7662 section 2.2. Everything but `active` and `degraded` is absent when the token is not active.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Introspection {
     active: bool,
@@ -63,6 +60,9 @@ pub(crate) struct Introspection {
     /// Issue, Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<i64>,
+    /// There, and true, when account could not answer and the gateway did from its copy, which may be some seconds old.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degraded: bool,
 }
 
 /// The app as HTTP Basic names it; not yet checked.
@@ -113,16 +113,14 @@ async fn answer(
         return Err(IntrospectError::InvalidClient);
     }
     let Form(request) = form.map_err(|ApiError(error)| IntrospectError::InvalidRequest(error))?;
-    let question = VerifyTokenRequest { app_id, token: request.token };
-    let verdict = within(gateway.verify_timeout, gateway.upstream.account.verify_token(question)).await;
-    let verdict = verdict.map_err(|error| IntrospectError::Unavailable(could_not_tell(error)))?;
-    Ok(Introspection::from(verdict))
+    let told = gateway.tokens.verify(app_id, request.token).await.map_err(IntrospectError::Unavailable)?;
+    Ok(Introspection::from(told))
 }
 
-impl From<TokenVerdict> for Introspection {
-    fn from(verdict: TokenVerdict) -> Self {
+impl From<Told<TokenVerdict>> for Introspection {
+    fn from(Told { answer: verdict, degraded }: Told<TokenVerdict>) -> Self {
         if verdict.status != TokenStatus::VALID {
-            return Self::default();
+            return Self { degraded, ..Self::default() };
         }
         Self {
             active: true,
@@ -132,6 +130,7 @@ impl From<TokenVerdict> for Introspection {
             token_type: Some("Bearer"),
             exp: verdict.expires_at.map(|millis| millis / 1000),
             iat: verdict.issued_at.map(|millis| millis / 1000),
+            degraded,
         }
     }
 }
@@ -216,7 +215,11 @@ mod tests {
             channel: None,
             device_id: None,
         };
-        let json = serde_json::to_string(&Introspection::from(verdict)).expect("serialises");
-        assert_eq!(json, r#"{"active":false}"#);
+        let json = |degraded| {
+            let told = Told { answer: verdict.clone(), degraded };
+            serde_json::to_string(&Introspection::from(told)).expect("serialises")
+        };
+        assert_eq!(json(false), r#"{"active":false}"#);
+        assert_eq!(json(true), r#"{"active":false,"degraded":true}"#);
     }
 }
