@@ -53,6 +53,22 @@ fn transport<C: Contract>(
     }
 }
 
+/// Keeps a gateway from traffic until it knows an instance of account, from whoever knows or from an earlier run.
+///
+/// Without one it could only answer "not now", to callers whom another gateway would have served. Once open the gate
+/// stays open: a registry that fails later takes no gateway out, and neither do accounts that are all gone.
+pub(super) fn wait_for_account(discovery: &Arc<dyn Discovery>, process: &Process) {
+    let gate = process.lifecycle.readiness().gate("account instances");
+    let mut instances = discovery.watch("account");
+    process.lifecycle.spawn_background("gateway account instances", async move {
+        // Discovery keeps the sender for as long as the process lives; without it nothing would ever be known.
+        if instances.wait_for(|known| !known.is_empty()).await.is_ok() {
+            gate.open();
+        }
+        std::future::pending::<()>().await;
+    });
+}
+
 /// Serves one service on its own port and makes it known.
 pub(super) async fn listen<C: Contract>(
     name: &'static str,

@@ -102,6 +102,9 @@ pub(crate) async fn start(
     if matches!(role, Role::All | Role::Gateway) {
         let discovery = directory.discovery(configuration, process)?;
         let upstream = rpc::upstream(&opened.services, in_process, &discovery, &configuration.rpc, process)?;
+        if !in_process && opened.services.account.is_none() {
+            rpc::wait_for_account(&discovery, process);
+        }
         discovery.settled().await;
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;

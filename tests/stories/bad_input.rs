@@ -6,9 +6,9 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::{interval, timeout};
 
-use crate::support::{Answer, PATIENCE, Platform, Player, RawConnection, Shape, in_both_shapes};
+use crate::support::{Answer, PATIENCE, Platform, Player, RawConnection, Shape, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     a_password_over_256_bytes_is_refused_by_field,
     a_token_of_a_megabyte_is_invalid,
     a_bearer_of_a_megabyte_is_refused_or_cut_off,

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Platform, RawConnection, Shape, in_both_shapes};
+use crate::support::{Platform, RawConnection, Shape, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     an_unknown_route_is_404,
     a_wrong_method_is_405_and_names_the_right_one,
     a_body_that_is_not_json_by_its_type_is_415,

@@ -25,7 +25,7 @@ async fn while_the_database_is_gone_tokens_are_still_verified(shape: Shape) {
     platform.mariadb().kill().unwrap();
     for _ in 0..10 {
         assert_eq!(platform.verify(&ann.tokens.access_token).await.status, "valid");
-        assert_eq!(platform.verify(&signed_out.tokens.access_token).await.status, "revoked");
+        platform.is_revoked(&signed_out.tokens.access_token).await;
     }
     ann.try_login().await.could_not_tell();
     platform.try_register("bob").await.could_not_tell();

@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Platform, Shape, in_both_shapes};
+use crate::support::{Answer, Platform, Shape, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     a_new_device_gets_an_account_and_its_secret_once,
     a_known_device_without_its_secret_is_refused,
     two_first_logins_of_one_device_at_once_make_one_account,

@@ -14,9 +14,9 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::support::{GameServer, PATIENCE, Platform, RawConnection, Role, Shape, eventually, in_both_shapes};
+use crate::support::{GameServer, PATIENCE, Platform, RawConnection, Role, Shape, Which, eventually, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     a_stop_with_notice_loses_no_request_old_or_new,
     a_stop_without_notice_loses_no_request_on_a_kept_connection,
     while_it_drains_it_is_not_ready_says_so_and_still_answers,
@@ -159,10 +159,13 @@ async fn a_stop_without_notice_loses_no_request_on_a_kept_connection(shape: Shap
     ends_well(&mut platform, front).await;
 }
 
-async fn is_not_ready(platform: &Platform, role: Role) {
-    let operator = platform.operator(role);
-    eventually("it is not ready any more", || async { (operator.get("/readyz").await.status == 503).then_some(()) })
+async fn is_not_ready(platform: &Platform, which: impl Into<Which>) {
+    for operator in platform.operators(which) {
+        eventually("it is not ready any more", || async {
+            (operator.get("/readyz").await.status == 503).then_some(())
+        })
         .await;
+    }
 }
 
 async fn ends_well(platform: &mut Platform, role: Role) {
@@ -176,7 +179,9 @@ async fn while_it_drains_it_is_not_ready_says_so_and_still_answers(shape: Shape)
     let front = platform.front();
     platform.terminate(front);
     is_not_ready(&platform, front).await;
-    assert_eq!(platform.operator(front).get("/healthz").await.status, 200, "it still lives");
+    for operator in platform.operators(front) {
+        assert_eq!(operator.get("/healthz").await.status, 200, "it still lives");
+    }
     assert_eq!(platform.verify(&ann.tokens.access_token).await.status, "valid");
     ann.login().await;
     let mut connection = RawConnection::open(platform.client().address()).await.unwrap();
@@ -189,12 +194,12 @@ async fn while_it_drains_it_is_not_ready_says_so_and_still_answers(shape: Shape)
 
 async fn a_second_signal_ends_it_at_once_and_not_well(shape: Shape) {
     let mut platform = Platform::build(shape).set("lifecycle.drain_delay", LONG).start().await;
-    for role in platform.roles() {
-        platform.terminate(role);
-        is_not_ready(&platform, role).await;
-        assert_eq!(platform.ends_within(role, Duration::ZERO).await, None, "the first signal only begins the end");
-        platform.terminate(role);
-        let ended = platform.ends_within(role, PATIENCE).await.expect("at once, not after the delay");
-        assert!(!ended.success(), "{role:?} ended with {ended}");
+    for replica in platform.replicas() {
+        platform.terminate(replica);
+        is_not_ready(&platform, replica).await;
+        assert_eq!(platform.ends_within(replica, Duration::ZERO).await, None, "the first signal only begins the end");
+        platform.terminate(replica);
+        let ended = platform.ends_within(replica, PATIENCE).await.expect("at once, not after the delay");
+        assert!(!ended.success(), "{replica:?} ended with {ended}");
     }
 }

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, Platform, Shape, in_both_shapes};
+use crate::support::{Answer, App, Platform, Shape, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     a_good_token_is_active,
     a_token_that_is_not_good_is_inactive_and_nothing_more,
     a_caller_who_is_not_the_app_is_refused,
@@ -45,6 +45,7 @@ async fn a_token_that_is_not_good_is_inactive_and_nothing_more(shape: Shape) {
     let ann = platform.register("ann").await;
     let signed_out = ann.login().await;
     signed_out.logout().await.ok();
+    platform.is_revoked(&signed_out.tokens.access_token).await;
     let inactive = json!({ "active": false });
     for token in ["garbage", "pg1.AAAA", &signed_out.tokens.access_token] {
         assert_eq!(introspect(&platform, platform.app(), format!("token={token}")).await.json(), inactive);

@@ -1,5 +1,5 @@
 //! The platform from outside: every file is a story somebody lives through with it, and every test a promise kept to
-//! them, whether it is one process on SQLite or four on MariaDB.
+//! them, whether it is one process on SQLite, four on MariaDB, or a fleet on MariaDB, Redis and Nacos.
 //!
 //! Never here: a look inside. What a story knows about the platform it knows from its listeners, its command line and
 //! its exit status.
@@ -33,7 +33,9 @@ mod drain;
 mod nacos_gone;
 mod optional_parts_gone;
 mod redis_gone;
+mod replicas_come_and_go;
 mod restart;
+mod revocation_everywhere;
 mod revoke_sessions;
 
 // Its first minutes, and what it keeps to itself.

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Platform, Shape, in_both_shapes};
+use crate::support::{Platform, Shape, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     a_player_sees_credentials_and_sessions,
     the_name_is_masked_and_no_secret_is_shown,
     without_a_good_token_nothing_is_shown

@@ -2,9 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Platform, Player, Role, Shape, eventually, in_four_roles};
+use crate::support::{Platform, Player, Role, Shape, eventually, in_a_fleet, in_four_roles};
 
 in_four_roles!(
+    a_login_succeeds_without_the_part_that_is_gone_and_says_so,
+    a_login_succeeds_without_the_part_that_hangs_and_says_so,
+    without_both_parts_players_still_register_and_get_in,
+    a_part_that_comes_back_is_used_again_by_itself,
+);
+in_a_fleet!(
     a_login_succeeds_without_the_part_that_is_gone_and_says_so,
     a_login_succeeds_without_the_part_that_hangs_and_says_so,
     without_both_parts_players_still_register_and_get_in,

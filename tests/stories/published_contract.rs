@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Client, Platform, Shape, in_both_shapes};
+use crate::support::{Client, Platform, Shape, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     the_openapi_document_lists_every_route_that_answers,
     every_operation_has_a_name_and_documented_answers,
     the_docs_load_nothing_from_elsewhere,

@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Platform, Player, Shape, Verdict, in_both_shapes};
+use crate::support::{Platform, Player, Shape, Verdict, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     a_registered_player_signs_in_and_the_game_server_accepts_the_token,
     the_verdict_names_the_channel_and_device_the_session_began_with,
     a_username_that_normalises_to_anothers_is_taken,

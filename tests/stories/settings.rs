@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Platform, Shape, in_both_shapes};
+use crate::support::{Answer, Platform, Shape, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     a_game_reads_its_settings_and_a_channel_overrides_them,
     settings_that_did_not_change_are_not_sent_again,
     an_app_without_settings_has_none,

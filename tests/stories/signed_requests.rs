@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{GameServer, Platform, Shape, SignedRequest, eventually, in_both_shapes, now_ms};
+use crate::support::{GameServer, Platform, Shape, SignedRequest, eventually, in_every_shape, now_ms};
 
-in_both_shapes!(
+in_every_shape!(
     a_signature_covers_every_part_of_the_request,
     missing_and_malformed_headers_are_refused_as_such,
     a_stale_timestamp_is_refused,

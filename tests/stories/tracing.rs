@@ -88,7 +88,7 @@ fn in_shape(shape: Shape, line: &str) -> String {
     let (indent, (role, rest)) = (&line[..line.len() - said.len()], said.split_once(' ').unwrap());
     match shape {
         Shape::AllInOne => format!("{indent}all {rest}\n"),
-        Shape::FourRolesMariadb => format!("{indent}{role} {rest}\n"),
+        Shape::FourRolesMariadb | Shape::FleetOnNacos => format!("{indent}{role} {rest}\n"),
     }
 }
 
@@ -122,7 +122,7 @@ async fn a_collector_that_is_gone_or_hangs_costs_requests_nothing(shape: Shape) 
             assert_eq!(platform.verify(&ann.tokens.access_token).await.status, "valid");
         }
         eventually("what finds no room is dropped and counted", async || {
-            let metrics = platform.operator(platform.front()).get("/metrics").await.text;
+            let metrics = platform.metrics(platform.front()).await;
             let dropped = metrics
                 .lines()
                 .find_map(|line| line.strip_prefix("playgate_trace_spans_dropped_total{reason=\"queue_full\"} "));

@@ -1,8 +1,8 @@
 //! A game server that comes back from maintenance asks about everybody at once.
 
-use crate::support::{Platform, Shape, Verdict, in_both_shapes};
+use crate::support::{Platform, Shape, Verdict, in_every_shape};
 
-in_both_shapes!(
+in_every_shape!(
     five_hundred_tokens_are_answered_in_their_order_and_one_bad_token_spoils_nothing,
     a_single_token_is_a_batch_too,
     more_than_five_hundred_or_none_are_refused,
@@ -21,6 +21,7 @@ async fn five_hundred_tokens_are_answered_in_their_order_and_one_bad_token_spoil
     let bob = platform.register("bob").await;
     let gone = platform.register("gone").await;
     gone.logout().await.ok();
+    platform.is_revoked(&gone.tokens.access_token).await;
     let asked: Vec<&str> = (0..MOST)
         .map(|at| match at {
             123 => "no token at all",

@@ -1,6 +1,12 @@
 //! A listener of the platform: the public one, as anybody on the network reaches it, or a role's operator listener.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -10,32 +16,33 @@ use super::Answer;
 /// A request that is not answered by then hangs, which no story may.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Speaks HTTP to one address. Clones share connections.
+/// Speaks HTTP to one address, or to several in turn. Clones share connections and turns.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    address: String,
+    addresses: Arc<[String]>,
+    turn: Arc<AtomicUsize>,
     is_public: bool,
 }
 
 impl Client {
-    /// For the public listener at `127.0.0.1:PORT`: every answer is held against the conventions.
-    pub(crate) fn public(address: String) -> Self {
-        Self { http: http(), address, is_public: true }
+    /// For public listeners at `127.0.0.1:PORT`, asked in turn: every answer is held against the conventions.
+    pub(crate) fn public(addresses: Vec<String>) -> Self {
+        Self { http: http(), addresses: addresses.into(), turn: Arc::default(), is_public: true }
     }
 
     /// For the operator listener at `127.0.0.1:PORT`.
     pub(crate) fn operator(address: String) -> Self {
-        Self { http: http(), address, is_public: false }
+        Self { http: http(), addresses: [address].into(), turn: Arc::default(), is_public: false }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT`, of the listener whose turn it is.
     pub(crate) fn address(&self) -> &str {
-        &self.address
+        &self.addresses[self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len()]
     }
 
     pub(crate) fn request(&self, method: Method, path_and_query: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://{}{path_and_query}", self.address))
+        self.http.request(method, format!("http://{}{path_and_query}", self.address()))
     }
 
     /// Sends a request that is certain to be answered.

@@ -36,6 +36,11 @@ impl Database {
         Self::create(Server::Private(Box::new(server)), name).await
     }
 
+    /// The database's name, which is nobody else's on any server.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The database's URL.
     pub(crate) fn url(&self) -> String {
         format!("{}/{}", self.server_url().trim_end_matches('/'), self.name)

@@ -14,6 +14,7 @@ mod game_server;
 mod platform;
 mod player;
 mod raw;
+mod replica;
 mod role;
 
 pub(crate) use answer::Answer;
@@ -25,9 +26,18 @@ pub(crate) use game_server::{GameServer, SignedRequest, Verdict, now_ms};
 pub(crate) use platform::{Builder, Platform, Shape};
 pub(crate) use player::{Player, Tokens};
 pub(crate) use raw::RawConnection;
+pub(crate) use replica::{Replica, Which};
 pub(crate) use role::{Role, playgate, run_to_end};
 
-/// Makes tests of stories that hold whatever the platform is made of.
+/// Makes tests of stories that hold whatever the platform is made of, and however many processes share the work.
+macro_rules! in_every_shape {
+    ($($story:ident),+ $(,)?) => {
+        crate::support::in_both_shapes!($($story),+);
+        crate::support::in_a_fleet!($($story),+);
+    };
+}
+
+/// Makes tests of stories that hold for one process and for one process per role.
 macro_rules! in_both_shapes {
     ($($story:ident),+ $(,)?) => {
         crate::support::in_one_process!($($story),+);
@@ -37,31 +47,32 @@ macro_rules! in_both_shapes {
 
 /// Makes tests of stories about the whole platform in one process, on the embedded defaults.
 macro_rules! in_one_process {
-    ($($story:ident),+ $(,)?) => {
-        mod all_in_one {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $story() {
-                    super::$story(crate::support::Shape::AllInOne).await;
-                }
-            )+
-        }
-    };
+    ($($story:ident),+ $(,)?) => { crate::support::in_shape!(all_in_one, AllInOne, $($story),+); };
 }
 
 /// Makes tests of stories about four processes that share a MariaDB server. (A run without servers leaves out every
 /// test with `mariadb` in its path.)
 macro_rules! in_four_roles {
-    ($($story:ident),+ $(,)?) => {
-        mod four_roles_mariadb {
+    ($($story:ident),+ $(,)?) => { crate::support::in_shape!(four_roles_mariadb, FourRolesMariadb, $($story),+); };
+}
+
+/// Makes tests of stories about a fleet: two gateways and two accounts that find each other through Nacos, on MariaDB
+/// and Redis. (Likewise left out without servers: `on_nacos`.)
+macro_rules! in_a_fleet {
+    ($($story:ident),+ $(,)?) => { crate::support::in_shape!(fleet_on_nacos, FleetOnNacos, $($story),+); };
+}
+
+macro_rules! in_shape {
+    ($module:ident, $shape:ident, $($story:ident),+) => {
+        mod $module {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $story() {
-                    super::$story(crate::support::Shape::FourRolesMariadb).await;
+                    super::$story(crate::support::Shape::$shape).await;
                 }
             )+
         }
     };
 }
 
-pub(crate) use {in_both_shapes, in_four_roles, in_one_process};
+pub(crate) use {in_a_fleet, in_both_shapes, in_every_shape, in_four_roles, in_one_process, in_shape};

@@ -14,7 +14,7 @@ use xtask::{
     process::{OwnedProcess, Signal},
 };
 
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, Replica};
 
 /// A part of the platform that a process can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,16 @@ impl Role {
             Self::Account => "account",
             Self::Setting => "setting",
             Self::Pay => "pay",
+        }
+    }
+
+    /// The key of the listener that it is there for.
+    fn listen_key(self) -> &'static str {
+        match self {
+            Self::All | Self::Gateway => "gateway.listen",
+            Self::Account => "account.listen",
+            Self::Setting => "setting.listen",
+            Self::Pay => "pay.listen",
         }
     }
 }
@@ -72,30 +82,37 @@ pub(crate) async fn run_to_end(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || work.join()).await.unwrap().expect("a command that ends")
 }
 
-/// A role's process, its operator listener and what it writes.
+/// A role's process, its listeners and what it writes.
 pub(crate) struct RoleProcess {
-    pub(crate) role: Role,
+    pub(crate) replica: Replica,
     directory: PathBuf,
     settings: Settings,
+    listener: Port,
     operator: Port,
     process: Option<OwnedProcess>,
 }
 
 impl RoleProcess {
-    /// Starts the role; it is not ready yet.
-    pub(crate) fn start(role: Role, directory: &Path, mut settings: Settings) -> Self {
+    /// Starts the role, which takes requests or calls at `listener`; it is not ready yet.
+    pub(crate) fn start(replica: Replica, directory: &Path, mut settings: Settings, listener: Port) -> Self {
         let operator = Port::reserve().unwrap();
+        settings.push((replica.role.listen_key().to_owned(), listener.address()));
         settings.push(("operator.listen".to_owned(), operator.address()));
-        let mut started = Self { role, directory: directory.to_owned(), settings, operator, process: None };
+        let directory = directory.to_owned();
+        let mut started = Self { replica, directory, settings, listener, operator, process: None };
         started.spawn();
         started
     }
 
-    /// Starts it again, on the same data and the same listeners.
-    pub(crate) async fn restart(&mut self) {
+    /// Starts it again, on the same data and the same listeners; it is not ready yet.
+    pub(crate) fn restart(&mut self) {
         self.process = None;
         self.spawn();
-        self.ready().await;
+    }
+
+    /// Where it takes requests or calls: `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> String {
+        self.listener.address()
     }
 
     /// Waits until `/readyz` says it is.
@@ -107,7 +124,7 @@ impl RoleProcess {
             if request.send().await.is_ok_and(|answer| answer.status() == 200) {
                 return;
             }
-            let (name, ended) = (self.role.name(), self.process().ended().unwrap());
+            let (name, ended) = (self.replica.role.name(), self.process().ended().unwrap());
             assert_eq!(ended, None, "`playgate serve {name}` ended instead of getting ready:\n{}", self.log());
             assert!(Instant::now() < give_up, "`playgate serve {name}` does not get ready:\n{}", self.log());
             sleep(Duration::from_millis(10)).await;
@@ -150,13 +167,14 @@ impl RoleProcess {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.directory.join(format!("{}.log", self.role.name()))
+        let Replica { role, index } = self.replica;
+        self.directory.join(format!("{}-{index}.log", role.name()))
     }
 
     fn spawn(&mut self) {
         let log = File::options().append(true).create(true).open(self.log_file()).unwrap();
         let mut command = playgate(&self.directory, &self.settings);
-        command.args(["serve", self.role.name()]).stdout(log.try_clone().unwrap()).stderr(log);
+        command.args(["serve", self.replica.role.name()]).stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(OwnedProcess::spawn(&mut command, Some(&self.directory)).unwrap());
     }
 }

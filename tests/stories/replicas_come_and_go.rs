@@ -1,0 +1,154 @@
+//! Replicas of a fleet come and go under load: requests follow them, and none is lost.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinSet;
+use xtask::services::Nacos;
+
+use crate::support::{Client, PATIENCE, Platform, Role, Shape, eventually, in_a_fleet};
+
+in_a_fleet!(
+    an_account_that_drains_and_comes_back_loses_no_request,
+    a_gateway_is_ready_once_it_has_found_an_account,
+    a_gateway_that_starts_while_nacos_is_gone_goes_by_the_list_of_its_last_run,
+);
+
+const ASKERS: usize = 4;
+
+/// Game servers that ask about a good token without a pause, through every gateway.
+struct Load {
+    stop: Arc<AtomicBool>,
+    askers: JoinSet<usize>,
+}
+
+impl Load {
+    fn start(platform: &Platform, token: &str) -> Self {
+        let (stop, mut askers) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        for _ in 0..ASKERS {
+            let (stop, server, token) = (Arc::clone(&stop), platform.game_server(), token.to_owned());
+            askers.spawn(async move {
+                let mut answers = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(server.verify(&token).await.status, "valid");
+                    answers += 1;
+                }
+                answers
+            });
+        }
+        Self { stop, askers }
+    }
+
+    /// Ends it and expects that every request was answered, with the truth. Answers how many there were.
+    async fn ends_without_loss(mut self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut answers = 0;
+        while let Some(asker) = self.askers.join_next().await {
+            answers += asker.unwrap();
+        }
+        answers
+    }
+}
+
+/// What the metrics of an account say about it.
+struct Seen {
+    is_registered: bool,
+    /// Calls it has answered since it was started.
+    calls: u64,
+}
+
+impl Seen {
+    /// `None` once the process is gone.
+    async fn at(operator: &Client) -> Option<Self> {
+        let metrics = operator.try_send(operator.request(Method::GET, "/metrics")).await.ok()?.text;
+        let calls = metrics.lines().filter(|line| line.starts_with("playgate_rpc_server_requests_total{"));
+        Some(Self {
+            is_registered: metrics.lines().any(|line| line == "playgate_nacos_registered{service=\"account\"} 1"),
+            calls: calls.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum(),
+        })
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "how long it takes is shown by `cargo test -- --nocapture`")]
+async fn an_account_that_drains_and_comes_back_loses_no_request(shape: Shape) {
+    let builder = Platform::build(shape).set("lifecycle.drain_delay", "3s");
+    // The default: what is measured is how fast a push is.
+    let mut platform = builder.set("nacos.refresh_interval", "5s").start().await;
+    let (ann, leaving) = (platform.register("ann").await, Role::Account.replica(0));
+    let load = Load::start(&platform, &ann.tokens.access_token);
+    let operator = platform.operator(leaving);
+    eventually("it gets requests", || async { Some(Seen::at(&operator).await?.calls).filter(|calls| *calls > 100) })
+        .await;
+
+    platform.terminate(leaving);
+    let (told, mut deregistered, mut calls, mut last) = (Instant::now(), None, 0, Duration::ZERO);
+    while let Some(seen) = Seen::at(&operator).await {
+        if !seen.is_registered {
+            deregistered.get_or_insert(told.elapsed());
+        }
+        if seen.calls > calls {
+            (calls, last) = (seen.calls, told.elapsed());
+        }
+    }
+    let ended = platform.ends_within(leaving, PATIENCE).await;
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    let deregistered = deregistered.expect("it takes itself off the list before it ends");
+    println!("SIGTERM -> deregistered: {deregistered:?}");
+    println!("deregistered -> its last request: {:?}", last.saturating_sub(deregistered));
+
+    platform.restart(leaving).await;
+    let (ready, mut registered, mut first) = (Instant::now(), None, None);
+    while registered.is_none() || first.is_none() {
+        let seen = Seen::at(&operator).await.expect("it runs");
+        if seen.is_registered {
+            registered.get_or_insert(ready.elapsed());
+        }
+        if seen.calls > 0 {
+            first.get_or_insert(ready.elapsed());
+        }
+        assert!(ready.elapsed() < PATIENCE, "it is not found: {registered:?}, {first:?}");
+    }
+    println!("ready -> registered: {:?}, ready -> its first request: {:?}", registered.unwrap(), first.unwrap());
+    println!("answers meanwhile, all of them good: {}", load.ends_without_loss().await);
+}
+
+async fn a_gateway_is_ready_once_it_has_found_an_account(shape: Shape) {
+    let mut platform = Platform::start(shape).await;
+    platform.terminate(Role::Account);
+    assert!(platform.ends_within(Role::Account, PATIENCE).await.is_some_and(|status| status.success()));
+    let gateway = platform.begin(Role::Gateway);
+    let operator = platform.operator(gateway);
+    eventually("everything but an account is there", || async {
+        let answer = operator.try_send(operator.request(Method::GET, "/readyz")).await.ok()?;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        (answer.json()["waiting_for"] == json!(["account instances"])).then_some(())
+    })
+    .await;
+    platform.restart(Role::Account).await;
+    platform.is_ready(gateway).await;
+
+    platform.kill(Role::Account);
+    let server = platform.game_server_at(gateway);
+    server.ask("pg1.AAAA").await.could_not_tell();
+    assert_eq!(operator.get("/readyz").await.status, 200, "it stays ready, whatever becomes of the accounts");
+}
+
+async fn a_gateway_that_starts_while_nacos_is_gone_goes_by_the_list_of_its_last_run(shape: Shape) {
+    let mut nacos = Nacos::start().unwrap();
+    let mut platform = Platform::build(shape).set("nacos.server", &nacos.address()).start().await;
+    let (ann, gateway) = (platform.register("ann").await, Role::Gateway.replica(0));
+    nacos.kill().unwrap();
+    platform.kill(gateway);
+    platform.restart(gateway).await;
+    let server = platform.game_server_at(gateway);
+    for _ in 0..4 {
+        assert_eq!(server.verify(&ann.tokens.access_token).await.status, "valid");
+    }
+}

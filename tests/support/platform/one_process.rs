@@ -1,0 +1,23 @@
+//! `playgate serve all`, on the embedded defaults.
+
+use tempfile::TempDir;
+use xtask::ports::Port;
+
+use super::{
+    Builder, Platform, operator,
+    settings::{Blueprint, setting},
+};
+use crate::support::{Client, Role, role::RoleProcess};
+
+pub(super) async fn start(builder: Builder, directory: TempDir) -> Platform {
+    let public = Port::reserve().unwrap();
+    let client = Client::public(vec![public.address()]);
+    let common = vec![setting("log.format", "json"), setting("gateway.listen", &public.address())];
+    let blueprint = Blueprint { common, database_url: None, extra: builder.extra };
+    let replica = Role::All.replica(0);
+    let mut all = RoleProcess::start(replica, directory.path(), blueprint.of(replica), public);
+    all.ready().await;
+    // The first start has made the database.
+    let app = operator::create_app(directory.path(), &blueprint.for_commands(), "story").await;
+    Platform { shape: builder.shape, app, client, processes: vec![all], blueprint, database: None, directory }
+}

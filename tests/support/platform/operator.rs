@@ -1,0 +1,35 @@
+//! What an operator types.
+
+use std::path::Path;
+
+use crate::support::{
+    App,
+    role::{Settings, playgate, run_to_end},
+};
+
+/// Brings an empty database up to date.
+pub(super) async fn migrate(directory: &Path, settings: &Settings) {
+    let mut command = playgate(directory, settings);
+    command.arg("migrate");
+    let output = run_to_end(command).await;
+    assert!(output.status.success(), "playgate migrate: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes an app.
+pub(super) async fn create_app(directory: &Path, settings: &Settings, name: &str) -> App {
+    run_for_app(directory, settings, &["create", "--name", name]).await
+}
+
+/// Gives an app a new secret.
+pub(super) async fn rotate_secret(directory: &Path, settings: &Settings, app_id: i64) -> App {
+    run_for_app(directory, settings, &["rotate-secret", "--app-id", &app_id.to_string()]).await
+}
+
+async fn run_for_app(directory: &Path, settings: &Settings, arguments: &[&str]) -> App {
+    let mut command = playgate(directory, settings);
+    command.arg("app").args(arguments);
+    let output = run_to_end(command).await;
+    assert!(output.status.success(), "playgate app {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
+}

@@ -1,0 +1,300 @@
+//! A running platform, and what a story does with it.
+
+use std::{fs, process::ExitStatus, thread, time::Duration};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::{ports::Port, process::Signal, services::MariaDb};
+
+use super::{
+    Builder, Shape, operator,
+    settings::{Blueprint, found_by_a_list},
+};
+use crate::support::{
+    Answer, App, Client, GameServer, PATIENCE, Player, Replica, Verdict, Which,
+    database::Database,
+    eventually,
+    role::{Role, RoleProcess, Settings},
+};
+
+/// A running platform with one app. Everything ends with this value; if the test is failing, the logs are printed.
+pub(crate) struct Platform {
+    pub(super) shape: Shape,
+    pub(super) app: App,
+    pub(super) client: Client,
+    // Dropped in this order: the processes, what they use, where it lies.
+    pub(super) processes: Vec<RoleProcess>,
+    pub(super) blueprint: Blueprint,
+    pub(super) database: Option<Database>,
+    pub(super) directory: TempDir,
+}
+
+/// What players, game servers and operators do.
+impl Platform {
+    /// Starts a platform as most stories need it.
+    pub(crate) async fn start(shape: Shape) -> Self {
+        Self::build(shape).start().await
+    }
+
+    /// Starts a platform with something about it changed.
+    pub(crate) fn build(shape: Shape) -> Builder {
+        Builder::new(shape)
+    }
+
+    /// The public listener; of several gateways each in turn.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The public listener of one process.
+    pub(crate) fn client_of(&self, front: Replica) -> Client {
+        assert_eq!(front.role, self.front(), "it has no public listener");
+        Client::public(vec![self.process(front).address()])
+    }
+
+    /// The app players sign in to.
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The game server of [`app`](Self::app).
+    pub(crate) fn game_server(&self) -> GameServer {
+        self.game_server_of(self.app.clone())
+    }
+
+    pub(crate) fn game_server_of(&self, app: App) -> GameServer {
+        GameServer::new(self.client.clone(), app)
+    }
+
+    /// The game server of [`app`](Self::app), asking one process only.
+    pub(crate) fn game_server_at(&self, front: Replica) -> GameServer {
+        GameServer::new(self.client_of(front), self.app.clone())
+    }
+
+    /// Creates another app, as an operator does.
+    pub(crate) async fn create_app(&self, name: &str) -> App {
+        operator::create_app(self.directory.path(), &self.blueprint.for_commands(), name).await
+    }
+
+    /// Gives the app a new secret, as an operator does.
+    pub(crate) async fn rotate_secret(&self) -> App {
+        let (directory, settings) = (self.directory.path(), self.blueprint.for_commands());
+        operator::rotate_secret(directory, &settings, self.app.app_id).await
+    }
+
+    /// A new player, signed in.
+    pub(crate) async fn register(&self, username: &str) -> Player {
+        Player::register(&self.client, self.app.app_id, username).await
+    }
+
+    pub(crate) async fn try_register(&self, username: &str) -> Answer {
+        Player::try_register(&self.client, self.app.app_id, username).await
+    }
+
+    /// What the game server is told about a token.
+    pub(crate) async fn verify(&self, token: &str) -> Verdict {
+        self.game_server().verify(token).await
+    }
+
+    /// Expects that a token is revoked: at once, or where several accounts are asked in turn, once they all have heard
+    /// of it.
+    pub(crate) async fn is_revoked(&self, token: &str) {
+        /// So many answers in a row come from every account, through every gateway.
+        const ENOUGH: usize = 8;
+        if self.shape != Shape::FleetOnNacos {
+            assert_eq!(self.verify(token).await.status, "revoked");
+            return;
+        }
+        eventually("every account has heard of it", || async {
+            for _ in 0..ENOUGH {
+                if self.verify(token).await.status != "revoked" {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    }
+
+    /// Writes a setting document, as an operator puts it into the store: `app.json` or `channels/NAME.json`.
+    pub(crate) fn write_setting(&self, document: &str, content: &Value) {
+        let file = self.directory.path().join(format!("settings/apps/{}/{document}", self.app.app_id));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content.to_string()).unwrap();
+    }
+
+    /// Everything the processes wrote.
+    pub(crate) fn logs(&self) -> String {
+        self.processes.iter().map(RoleProcess::log).collect()
+    }
+}
+
+/// Its processes. What is done to a [`Role`] is done to every replica of it.
+impl Platform {
+    /// The role that has the public listener.
+    pub(crate) fn front(&self) -> Role {
+        self.shape.front()
+    }
+
+    /// Every role that is a process here.
+    pub(crate) fn roles(&self) -> Vec<Role> {
+        let mut roles: Vec<Role> = self.processes.iter().map(|process| process.replica.role).collect();
+        roles.dedup();
+        roles
+    }
+
+    /// Every process.
+    pub(crate) fn replicas(&self) -> Vec<Replica> {
+        self.processes.iter().map(|process| process.replica).collect()
+    }
+
+    /// The operator listener of a process; of a role with several, the first one's.
+    pub(crate) fn operator(&self, which: impl Into<Which>) -> Client {
+        self.process(which).operator()
+    }
+
+    /// The operator listeners of every process that is meant.
+    pub(crate) fn operators(&self, which: impl Into<Which>) -> Vec<Client> {
+        let which = which.into();
+        let meant = self.processes.iter().filter(|process| which.includes(process.replica));
+        meant.map(RoleProcess::operator).collect()
+    }
+
+    /// The metrics of every process that is meant, one after the other.
+    pub(crate) async fn metrics(&self, which: impl Into<Which>) -> String {
+        let mut metrics = String::new();
+        for operator in self.operators(which) {
+            metrics.push_str(&operator.get("/metrics").await.text);
+        }
+        metrics
+    }
+
+    /// SIGKILL: the process is gone, nothing flushed, nobody told.
+    pub(crate) fn kill(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(RoleProcess::kill);
+    }
+
+    /// The process is there, its connections are open, and it does nothing.
+    pub(crate) fn freeze(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(|process| process.signal(Signal::Freeze));
+    }
+
+    pub(crate) fn thaw(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(|process| process.signal(Signal::Thaw));
+    }
+
+    /// Asks a process to stop, as an orchestrator does.
+    pub(crate) fn terminate(&mut self, which: impl Into<Which>) {
+        self.each(which).for_each(|process| process.signal(Signal::Terminate));
+    }
+
+    /// Waits until it has ended, at most `limit`. Of several: the status of the first that did not end well.
+    pub(crate) async fn ends_within(&mut self, which: impl Into<Which>, limit: Duration) -> Option<ExitStatus> {
+        let mut statuses = Vec::new();
+        for process in self.each(which) {
+            statuses.push(process.ends_within(limit).await?);
+        }
+        let bad = statuses.iter().find(|status| !status.success());
+        bad.or(statuses.last()).copied()
+    }
+
+    /// Starts a process again, on its data and its listeners, and waits until it is ready.
+    pub(crate) async fn restart(&mut self, which: impl Into<Which>) {
+        let which = which.into();
+        self.each(which).for_each(RoleProcess::restart);
+        self.is_ready(which).await;
+    }
+
+    /// Stops every process in good order, then starts them all again.
+    pub(crate) async fn restart_all(&mut self) {
+        for replica in self.replicas() {
+            self.terminate(replica);
+        }
+        for replica in self.replicas() {
+            let ended = self.ends_within(replica, PATIENCE).await;
+            assert!(ended.is_some_and(|status| status.success()), "{replica:?} ended with {ended:?}");
+        }
+        for role in self.roles() {
+            self.restart(role).await;
+        }
+    }
+
+    /// Starts one more process of a role and waits until it is ready. [`client`](Self::client) does not ask it.
+    pub(crate) async fn add(&mut self, role: Role) -> Replica {
+        let added = self.begin(role);
+        self.is_ready(added).await;
+        added
+    }
+
+    /// Starts one more process of a role, and leaves it to the story when it has to be ready.
+    pub(crate) fn begin(&mut self, role: Role) -> Replica {
+        self.begin_with(role, &Settings::new())
+    }
+
+    /// Starts a gateway that asks this account and no other.
+    pub(crate) async fn add_gateway_to(&mut self, account: Replica) -> Replica {
+        let services = [account, Role::Setting.replica(0), Role::Pay.replica(0)];
+        let instances = services.map(|replica| (replica.role, self.process(replica).address()));
+        let gateway = self.begin_with(Role::Gateway, &found_by_a_list(&instances));
+        self.is_ready(gateway).await;
+        gateway
+    }
+
+    /// Waits until a process is ready.
+    pub(crate) async fn is_ready(&mut self, which: impl Into<Which>) {
+        for process in self.each(which) {
+            process.ready().await;
+        }
+    }
+
+    /// The MariaDB server, if the platform was built with one of its own.
+    pub(crate) fn mariadb(&mut self) -> &mut MariaDb {
+        self.database.as_mut().expect("a platform on MariaDB").server()
+    }
+
+    /// Waits until every gateway has found every instance of every service in the registry.
+    pub(crate) async fn has_found_everybody(&self) {
+        for gateway in self.replicas().into_iter().filter(|replica| replica.role == Role::Gateway) {
+            for service in [Role::Account, Role::Setting, Role::Pay] {
+                let instances = self.replicas().iter().filter(|replica| replica.role == service).count();
+                let sample = format!("playgate_discovery_instances{{service=\"{}\"}} {instances}", service.name());
+                eventually("the gateway has found the service", || async {
+                    self.metrics(gateway).await.lines().any(|line| line == sample).then_some(())
+                })
+                .await;
+            }
+        }
+    }
+
+    fn begin_with(&mut self, role: Role, settings: &Settings) -> Replica {
+        let replica = role.replica(self.replicas().iter().filter(|replica| replica.role == role).count());
+        let settings = [self.blueprint.of(replica), settings.clone()].concat();
+        let listener = Port::reserve().unwrap();
+        self.processes.push(RoleProcess::start(replica, self.directory.path(), settings, listener));
+        replica
+    }
+
+    fn process(&self, which: impl Into<Which>) -> &RoleProcess {
+        let which = which.into();
+        self.processes.iter().find(|process| which.includes(process.replica)).expect("it is a process here")
+    }
+
+    /// The processes that are meant; there is at least one.
+    fn each(&mut self, which: impl Into<Which>) -> impl Iterator<Item = &mut RoleProcess> {
+        let which = which.into();
+        assert!(self.replicas().into_iter().any(|replica| which.includes(replica)), "{which:?} is no process here");
+        self.processes.iter_mut().filter(move |process| which.includes(process.replica))
+    }
+}
+
+impl Drop for Platform {
+    #[expect(clippy::print_stderr, reason = "the logs belong beside the failure")]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for process in &self.processes {
+                let Replica { role, index } = process.replica;
+                eprintln!("--- log of `playgate serve {}`, replica {index} ---\n{}", role.name(), process.log());
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the processes of a platform are configured with.
+
+use crate::support::{Replica, Role, database::Database, role::Settings};
+
+/// What every process of a platform has in its configuration, and what a role has besides.
+pub(super) struct Blueprint {
+    /// How the processes find each other, and what else they have in common.
+    pub(super) common: Settings,
+    /// Absent: the embedded one.
+    pub(super) database_url: Option<String>,
+    /// What the story wants to be different.
+    pub(super) extra: Settings,
+}
+
+impl Blueprint {
+    /// The configuration of one process, without its listeners.
+    pub(super) fn of(&self, replica: Replica) -> Settings {
+        // Replicas share a directory here for their logs only: each has data of its own, as on a machine of its own.
+        let data_dir = setting("data_dir", &format!("./data-{}-{}", replica.role.name(), replica.index));
+        let own = match replica.role {
+            Role::All => embedded(),
+            Role::Account => self.for_commands(),
+            Role::Setting => store(),
+            Role::Pay => self.sql(),
+            Role::Gateway => Vec::new(),
+        };
+        [vec![data_dir], own, self.common.clone(), self.extra.clone()].concat()
+    }
+
+    /// The configuration that an operator's commands need: what account has.
+    pub(super) fn for_commands(&self) -> Settings {
+        match self.database_url {
+            None => embedded(),
+            Some(_) => [self.sql(), vec![setting("account.master_key", &"5a".repeat(32))]].concat(),
+        }
+    }
+
+    fn sql(&self) -> Settings {
+        self.database_url.iter().map(|url| setting("sql.url", url)).collect()
+    }
+}
+
+/// One key.
+pub(super) fn setting(key: &str, value: &str) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+/// Everything in one directory, as the first start has it.
+fn embedded() -> Settings {
+    [vec![setting("data_dir", "./data")], store()].concat()
+}
+
+fn store() -> Settings {
+    vec![setting("setting.root", "./settings")]
+}
+
+/// The instances of each role, by name.
+pub(super) fn found_by_a_list(instances: &[(Role, String)]) -> Settings {
+    let listed = |(role, address): &(Role, String)| {
+        setting(&format!("discovery.static.{}", role.name()), &format!("[\"{address}\"]"))
+    };
+    [vec![setting("discovery.kind", "static")], instances.iter().map(listed).collect()].concat()
+}
+
+/// Through servers that all stories share, where this platform has a place of its own.
+pub(super) fn on_nacos_and_redis(database: &Database) -> Settings {
+    /// Where a test may register. `cargo xtask test` starts a server and sets it.
+    const NACOS: &str = "PLAYGATE_TEST_NACOS";
+    /// Where a test may write keys. Likewise.
+    const REDIS_URL: &str = "PLAYGATE_TEST_REDIS_URL";
+    let server = |variable| {
+        std::env::var(variable)
+            .unwrap_or_else(|_| panic!("{variable} is not set: run `cargo xtask test` or `cargo xtask services`"))
+    };
+    vec![
+        setting("discovery.kind", "nacos"),
+        setting("nacos.server", &server(NACOS)),
+        setting("nacos.group", database.name()),
+        // Looks often, so that stories are not about waiting.
+        setting("nacos.refresh_interval", "500ms"),
+        setting("redis.url", &server(REDIS_URL)),
+        setting("redis.key_prefix", &format!("{}:", database.name())),
+    ]
+}
