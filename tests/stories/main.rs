@@ -30,6 +30,7 @@ mod signed_requests;
 mod account_gone;
 mod database_gone;
 mod drain;
+mod gateway_copy;
 mod nacos_gone;
 mod optional_parts_gone;
 mod redis_gone;

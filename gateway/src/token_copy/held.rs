@@ -186,7 +186,7 @@ mod tests {
     fn a_kind_of_a_later_version_leaves_those_it_names_open_and_nobody_else() {
         let later = RevocationKind::from(99);
         let named = RevocationEntry { kind: later, ..revoked(2) };
-        let account = RevocationEntry { session_id: None, account_id: Some(3), ..named.clone() };
+        let account = RevocationEntry { session_id: None, account_id: Some(3), ..named };
         let (copy, at) = copy(&[named, account, revoked(4)]);
         assert_eq!(copy.judge(APP, &token(2), NOW, at), Err(NoVerdict::Unclear));
         assert_eq!(copy.judge(APP, &token(3), NOW, at), Err(NoVerdict::Unclear));
