@@ -166,3 +166,119 @@ impl Fallback {
         self.copy.judge(app_id, token, self.clock.now(), Instant::now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::{
+        clock::{SystemRandom, testing::ManualClock},
+        discovery::{StaticConfig, StaticList},
+        error_code::ErrorCode,
+        rpc::{ClientConfig, ClientMetrics, ClientParts, Transport, account_client},
+        token::master_key::MasterKey,
+    };
+    use idl::account::TokenStatus;
+
+    use super::*;
+    use crate::token_copy::{
+        held::Known,
+        testing::{APP, NOW, ring, token},
+    };
+
+    /// With a copy that knows every key and no revocation.
+    fn tokens() -> Tokens {
+        let registry = Registry::new();
+        let metrics = ClientMetrics::register(&registry).expect("fresh");
+        let parts = ClientParts { caller: "gateway", random: Arc::new(SystemRandom), metrics };
+        let nobody = Transport::Wire(Arc::new(StaticList::new(&StaticConfig::default())));
+        let account = account_client(nobody, &ClientConfig::default(), &parts);
+        let vault = TokenKeyVault::new(&MasterKey::generate(&SystemRandom));
+        let clock = Arc::new(ManualClock::at(NOW));
+        let tokens = Tokens::new(&Config::default(), account, Some(vault), clock, &registry).expect("fresh");
+        let copy = &tokens.fallback.as_ref().expect("a vault").copy;
+        copy.replace_ring(ring());
+        copy.replace_feed(Arc::new(Known::default()), Instant::now());
+        tokens
+    }
+
+    fn refusal(code: ErrorCode) -> ClientError {
+        CallError::Answered(PublicError::new(code)).into()
+    }
+
+    /// What becomes of a question that account answers so.
+    async fn ask(
+        tokens: &Tokens,
+        token: &str,
+        answer: Result<TokenVerdict, ClientError>,
+    ) -> Result<Told<TokenVerdict>, PublicError> {
+        let fallback = tokens.fallback.as_ref().expect("a vault");
+        tokens.account_or_copy(fallback, async { answer }, || fallback.judge(APP, token)).await
+    }
+
+    fn status(told: Result<Told<TokenVerdict>, PublicError>) -> Option<(TokenStatus, bool)> {
+        told.ok().map(|told| (told.answer.status, told.degraded))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_leaves_a_question_open_is_answered_by_the_copy() {
+        let faults = || {
+            [
+                CallError::NotSent { cause: String::new() }.into(),
+                CallError::LostAfterSend { cause: String::new() }.into(),
+                CallError::DeadlineExceeded.into(),
+                CallError::Internal { cause: String::new() }.into(),
+                refusal(ErrorCode::INTERNAL),
+                refusal(ErrorCode::OVERLOADED),
+                refusal(ErrorCode::SHUTTING_DOWN),
+                refusal(ErrorCode::DEPENDENCY_UNAVAILABLE),
+            ]
+        };
+        for fault in faults() {
+            let told = ask(&tokens(), &token(1), Err(fault)).await;
+            assert_eq!(status(told), Some((TokenStatus::VALID, true)));
+        }
+        for fault in faults() {
+            let told = ask(&tokens(), "garbage", Err(fault)).await;
+            assert_eq!(status(told), Some((TokenStatus::INVALID, true)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_account_says_about_the_caller_is_said_as_it_is() {
+        for code in [ErrorCode::INVALID_ARGUMENT, ErrorCode::RATE_LIMITED_APP] {
+            let told = ask(&tokens(), &token(1), Err(refusal(code))).await;
+            assert_eq!(told.expect_err("refused").code, code);
+        }
+        let revoked = TokenVerdict { status: TokenStatus::REVOKED, ..TokenVerdict::default() };
+        let told = ask(&tokens(), &token(1), Ok(revoked)).await;
+        assert_eq!(status(told), Some((TokenStatus::REVOKED, false)), "the copy is not asked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_copy_cannot_tell_stays_an_open_question() {
+        let tokens = tokens();
+        tokens.fallback.as_ref().expect("a vault").copy.drop_feed();
+        for token in [&*token(1), "garbage"] {
+            let told = ask(&tokens, token, Err(CallError::DeadlineExceeded.into())).await;
+            let error = told.expect_err("open");
+            assert_eq!((error.http_status(), error.retry_after.is_some()), (503, true));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_account_is_away_the_copy_is_asked_first_and_account_only_about_what_it_cannot_tell() {
+        let tokens = tokens();
+        let fallback = tokens.fallback.as_ref().expect("a vault");
+        while !fallback.reach.is_away() {
+            let told = ask(&tokens, &token(1), Err(CallError::DeadlineExceeded.into())).await;
+            assert_eq!(status(told), Some((TokenStatus::VALID, true)));
+        }
+        let never = std::future::pending::<Result<TokenVerdict, ClientError>>();
+        let told = tokens.account_or_copy(fallback, never, || fallback.judge(APP, &token(1))).await;
+        assert_eq!(status(told), Some((TokenStatus::VALID, true)), "nobody waits");
+        fallback.copy.drop_feed();
+        let valid = TokenVerdict { status: TokenStatus::VALID, ..TokenVerdict::default() };
+        let told = ask(&tokens, &token(1), Ok(valid)).await;
+        assert_eq!(status(told), Some((TokenStatus::VALID, false)));
+        assert!(!fallback.reach.is_away());
+    }
+}
