@@ -27,6 +27,8 @@ struct TokenSet {
     4: required i64 access_expires_at,
     5: required string refresh_token,
     6: required i64 refresh_expires_at,
+    /// A JWT for verifiers that ask nobody; set for apps that want one.
+    8: optional string id_token,
 }
 
 struct RegisterRequest {
@@ -252,6 +254,24 @@ struct FollowRevocationsResponse {
     6: required i64 age_ms,
 }
 
+/// A key that ID tokens are verified with: Ed25519 (RFC 8037).
+struct SigningKeyInfo {
+    /// Its thumbprint (RFC 7638), as tokens name it.
+    1: required string key_id,
+    /// 32 bytes.
+    2: required binary public_key,
+}
+
+struct GetSigningKeysRequest {
+}
+
+struct GetSigningKeysResponse {
+    /// Oldest first, never empty: the keys whose tokens may be alive, and those that will sign soon.
+    1: required list<SigningKeyInfo> keys,
+    /// For this long no key that is missing here signs, in milliseconds; 0 when that is not certain.
+    2: required i64 complete_for_ms,
+}
+
 service AccountService {
     /// Creates an account with a username and password and signs it in.
     /// Effects: writes the account and the session; acknowledged only after commit. Not idempotent: a repeat is USERNAME_TAKEN.
@@ -290,4 +310,7 @@ service AccountService {
     /// A page of the revocations after a place, for roles that keep a copy. Any replica can answer any follower. Answers
     /// from memory. Read only.
     FollowRevocationsResponse FollowRevocations(1: FollowRevocationsRequest req),
+
+    /// The public keys that ID tokens are verified with. Answers from memory. Read only.
+    GetSigningKeysResponse GetSigningKeys(1: GetSigningKeysRequest req),
 }

@@ -22,7 +22,7 @@ pub enum RouteGroup {
     Sdk,
     /// `/v1/server/*`: what game servers call.
     Server,
-    /// `/oauth2/*`: the standards' endpoints.
+    /// `/oauth2/*` and `/.well-known/*`: the standards' endpoints.
     Oauth2,
     /// `/openapi.json` and `/docs`.
     Docs,
@@ -51,6 +51,10 @@ pub struct Config {
     pub app_cache_capacity: u64,
     /// What answers about tokens while account can't.
     pub fallback: FallbackConfig,
+    /// How long the last known keys of ID tokens are published while account can't be asked. Without keys verifiers
+    /// refuse good tokens; a key that was withdrawn stays published this long at most.
+    #[serde(with = "humantime_serde")]
+    pub stale_signing_keys_usable_for: Duration,
     /// Limits of the HTTP edge.
     pub edge: EdgeConfig,
 }
@@ -65,6 +69,7 @@ impl Default for Config {
             verify_timeout: Duration::from_secs(1),
             app_cache_capacity: 10_000,
             fallback: FallbackConfig::default(),
+            stale_signing_keys_usable_for: Duration::from_secs(24 * 3600),
             edge: EdgeConfig::default(),
         }
     }

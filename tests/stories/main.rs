@@ -11,6 +11,7 @@ mod support;
 
 // The main job.
 mod device_login;
+mod id_tokens;
 mod logout;
 mod me;
 mod refresh;
@@ -21,6 +22,7 @@ mod verify_batch;
 // What it promises to everybody who asks.
 mod bad_input;
 mod conventions;
+mod interop;
 mod introspect;
 mod operator_listener;
 mod published_contract;
@@ -31,6 +33,7 @@ mod account_gone;
 mod database_gone;
 mod drain;
 mod gateway_copy;
+mod key_rotation;
 mod nacos_gone;
 mod optional_parts_gone;
 mod redis_gone;

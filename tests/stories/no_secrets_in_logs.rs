@@ -6,6 +6,7 @@ in_every_shape!(no_password_token_or_secret_is_ever_written);
 
 async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
     let mut platform = Platform::build(shape)
+        .set("account.id_token.for_every_app", "true")
         .set("log.level", "trace,volo_thrift=trace,volo=trace,hyper=trace,sqlx=trace")
         .start()
         .await;
@@ -38,6 +39,8 @@ async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
         secret.as_str(),
         ann.tokens.access_token.as_str(),
         ann.tokens.refresh_token.as_str(),
+        ann.tokens.id_token.as_deref().unwrap(),
+        refreshed["id_token"].as_str().unwrap(),
         again.tokens.access_token.as_str(),
         refreshed["access_token"].as_str().unwrap(),
         refreshed["refresh_token"].as_str().unwrap(),

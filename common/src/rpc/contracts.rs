@@ -16,6 +16,7 @@ thrift_contract! {
     read GetApp;
     read GetTokenKeys;
     read FollowRevocations;
+    read GetSigningKeys;
 }
 
 thrift_contract! {

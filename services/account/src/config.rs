@@ -1,5 +1,7 @@
 //! The section `account`.
 
+mod id_token;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
@@ -8,7 +10,11 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB};
+pub use self::id_token::IdTokenConfig;
+use crate::{
+    domain::key_rotation::Pace,
+    hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
+};
 
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
 const LONGEST_ACCESS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -24,6 +30,8 @@ pub struct Config {
     pub master_key: Option<Secret>,
     /// Tokens and sessions.
     pub tokens: TokenConfig,
+    /// ID tokens.
+    pub id_token: IdTokenConfig,
     /// Password hashing.
     pub hash_pool: HashPoolConfig,
     /// How this instance follows what other instances write.
@@ -73,7 +81,7 @@ pub struct FollowConfig {
     /// How often apps are read again: how long a change of an app takes to be seen here. A new app is seen at once.
     #[serde(with = "humantime_serde")]
     pub apps_every: Duration,
-    /// How often the token keys are read again. Well below `tokens.key_announce`.
+    /// How often the keys of access and ID tokens are read again. Well below `tokens.key_announce`.
     #[serde(with = "humantime_serde")]
     pub keys_every: Duration,
 }
@@ -98,6 +106,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9081)),
             master_key: None,
             tokens: TokenConfig::default(),
+            id_token: IdTokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
@@ -148,6 +157,7 @@ impl Section for Config {
         self.tokens.validate()?;
         self.hash_pool.validate()?;
         self.follow.validate(&self.tokens)?;
+        self.id_token.validate(&self.follow)?;
         self.cleanup.validate()?;
         if self.profile_sessions == 0 {
             return Err(Invalid::new("profile_sessions", "must be at least 1"));
@@ -156,7 +166,19 @@ impl Section for Config {
     }
 }
 
+impl Config {
+    /// The schedule of the keys that sign ID tokens.
+    pub(crate) fn id_token_pace(&self) -> Pace {
+        self.id_token.pace(&self.tokens)
+    }
+}
+
 impl TokenConfig {
+    /// The schedule of the keys that seal access tokens.
+    pub(crate) fn key_pace(&self) -> Pace {
+        Pace { announce: self.key_announce, longest_token: self.access_ttl_max }
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         for (key, value) in [("tokens.access_ttl", self.access_ttl), ("tokens.refresh_ttl", self.refresh_ttl)] {
             at_least(key, value, Duration::from_secs(1))?;
@@ -247,6 +269,13 @@ mod tests {
         check(|config| config.hash_pool.memory_kib = MOST_MEMORY_KIB + 1, "hash_pool.memory_kib");
         check(|config| config.follow.revocations_every = Duration::ZERO, "follow.revocations_every");
         check(|config| config.follow.keys_every = config.tokens.key_announce, "follow.keys_every");
+        check(|config| config.id_token.issuer = "playgate".to_owned(), "id_token.issuer");
+        check(|config| config.id_token.issuer = "https://".to_owned(), "id_token.issuer");
+        check(|config| config.id_token.issuer = "https://a.example/?b".to_owned(), "id_token.issuer");
+        check(|config| config.id_token.ttl = Some(Duration::ZERO), "id_token.ttl");
+        check(|config| config.id_token.ttl = Some(LONGEST_ACCESS_TTL * 2), "id_token.ttl");
+        check(|config| config.id_token.keys_max_age = Duration::ZERO, "id_token.keys_max_age");
+        check(|config| config.id_token.keys_max_age = config.id_token.key_announce, "id_token.key_announce");
         check(|config| config.cleanup.batch = 0, "cleanup.batch");
         check(|config| config.profile_sessions = 0, "profile_sessions");
     }

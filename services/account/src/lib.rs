@@ -4,7 +4,7 @@
 //! - Only an authoritative answer costs a player a session. What can't be told is an error that says when to ask again,
 //!   never "invalid".
 //! - A token is judged from memory: no database, no network, nothing to wait for.
-//! - No token, password or device secret is stored: hashes and digests are. App secrets and token keys are sealed under
+//! - No token, password or device secret is stored: hashes and digests are. App secrets and keys of tokens are sealed under
 //!   the master key.
 //! - An effect is acknowledged after its commit, and a revocation counts in this instance before it is acknowledged.
 //! - `domain` imports nothing from tokio, volo, sqlx or prometheus.
@@ -13,7 +13,7 @@
 //! - `domain`: the rules, as functions of values.
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
-//! - `hash_pool`, `keys`, `apps`, `revocations`: what is kept ready in memory.
+//! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
@@ -33,13 +33,14 @@ mod revocations;
 mod rpc;
 mod service;
 mod sign_in;
+mod signing_keys;
 mod start;
 mod store;
 #[cfg(test)]
 mod testing;
 
 pub use self::{
-    config::{CleanupConfig, Config, FollowConfig, TokenConfig},
+    config::{CleanupConfig, Config, FollowConfig, IdTokenConfig, TokenConfig},
     domain::field::FieldError,
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},

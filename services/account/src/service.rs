@@ -9,9 +9,10 @@ use common::{
 };
 use idl::account::{
     AccountService, FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse,
-    GetProfileRequest, GetProfileResponse, GetTokenKeysRequest, GetTokenKeysResponse, LoginRequest, LoginResponse,
-    LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
-    RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest,
+    GetTokenKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
+    RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest,
+    VerifyTokensRequest, VerifyTokensResponse,
 };
 use volo_thrift::ServerError;
 
@@ -25,6 +26,7 @@ use crate::{
     revocations::{self, Revocations},
     rpc,
     rpc::verify_token::VerdictMetrics,
+    signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
         cleanup::Cleanup,
@@ -45,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) random: SharedRandom,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keys: Keys,
+    pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
@@ -136,5 +139,9 @@ impl AccountService for Account {
         req: FollowRevocationsRequest,
     ) -> Result<FollowRevocationsResponse, ServerError> {
         answer(rpc::follow_revocations::follow_revocations(&self.parts, &req))
+    }
+
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Ok(rpc::get_signing_keys::get_signing_keys(&self.parts))
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         access_token::{self, Claims, DeviceClass},
         app::App,
         client::Client,
+        id_token::{self, IdClaims},
         ids::{AccountId, AppId, SessionId},
         refresh_token::RefreshToken,
         rotation,
@@ -31,6 +32,8 @@ pub(crate) struct Holder<'a> {
     pub(crate) app_id: AppId,
     pub(crate) session_id: SessionId,
     pub(crate) epoch: u32,
+    /// When the player proved who they are: at the sign-in, whatever was refreshed since.
+    pub(crate) signed_in_at: Timestamp,
     pub(crate) channel: Option<&'a str>,
     pub(crate) device_id: Option<&'a str>,
 }
@@ -64,6 +67,7 @@ impl Beginning {
             app_id: session.app_id,
             session_id: session.session_id,
             epoch: session.epoch,
+            signed_in_at: session.created_at,
             channel: session.client.channel.as_deref(),
             device_id: session.client.device_id.as_ref().map(|device_id| device_id.as_str()),
         };
@@ -71,7 +75,7 @@ impl Beginning {
     }
 }
 
-/// A fresh access token beside a refresh token.
+/// A fresh access token beside a refresh token, and an ID token if the app wants one.
 pub(crate) fn token_set(
     parts: &Parts,
     app: &App,
@@ -101,7 +105,29 @@ pub(crate) fn token_set(
         access_expires_at: claims.expires_at().as_millis(),
         refresh_token: refresh_token.encode(parts.vault.refresh_token_key()).into(),
         refresh_expires_at: refresh_expires_at.as_millis(),
+        id_token: wants_id_token(parts, app).then(|| {
+            let ttl = parts.config.id_token.ttl.unwrap_or(claims.lifetime).min(refresh_expires_at.since(issued_at));
+            id_token(parts, holder, issued_at, issued_at + ttl).into()
+        }),
     }
+}
+
+/// Whether players of this app are given ID tokens.
+fn wants_id_token(parts: &Parts, _app: &App) -> bool {
+    parts.config.id_token.for_every_app
+}
+
+fn id_token(parts: &Parts, holder: Holder<'_>, issued_at: Timestamp, expires_at: Timestamp) -> String {
+    let claims = IdClaims {
+        issuer: &parts.config.id_token.issuer,
+        account_id: holder.account_id,
+        app_id: holder.app_id,
+        session_id: holder.session_id,
+        signed_in_at: holder.signed_in_at,
+        issued_at,
+        expires_at,
+    };
+    id_token::sign(parts.signing_keys.known().signing(issued_at), &claims)
 }
 
 /// How long a session of this app lives without being used.

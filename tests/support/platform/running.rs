@@ -82,6 +82,12 @@ impl Platform {
         operator::rotate_secret(directory, &settings, self.app.app_id).await
     }
 
+    /// Adds a key for tokens of a kind, `access` or `id`, as an operator does; what the command prints.
+    pub(crate) async fn rotate_key(&self, kind: &str) -> Value {
+        let settings = [self.blueprint.for_commands(), self.blueprint.extra.clone()].concat();
+        operator::run(self.directory.path(), &settings, &["key", "rotate", "--kind", kind]).await
+    }
+
     /// A new player, signed in.
     pub(crate) async fn register(&self, username: &str) -> Player {
         Player::register(&self.client, self.app.app_id, username).await

@@ -4,10 +4,10 @@ use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
     AccountService, AccountServiceClient, FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest,
-    GetAppResponse, GetProfileRequest, GetProfileResponse, GetTokenKeysRequest, GetTokenKeysResponse, LoginRequest,
-    LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-    RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-    VerifyTokensResponse,
+    GetAppResponse, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse,
+    GetTokenKeysRequest, GetTokenKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus,
+    TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -241,6 +241,10 @@ impl AccountService for Script {
     }
 
     async fn get_app(&self, _: GetAppRequest) -> Result<GetAppResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
         Err(unscripted())
     }
 

@@ -9,6 +9,8 @@
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`app`]: what an app allows.
 //! - [`master_key`]: what is sealed under the master key besides the keys of the ring.
+//! - [`signing_key`], [`signing_key_vault`], [`id_token`]: what ID tokens are signed with, and what they say.
+//! - [`key_rotation`]: when a key of either kind begins, and when it is over.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
 //! - [`announcement`]: how other instances are told of a revocation.
 
@@ -17,10 +19,14 @@ pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod credential;
 pub(crate) mod device;
+pub(crate) mod id_token;
+pub(crate) mod key_rotation;
 pub(crate) mod master_key;
 pub(crate) mod password;
 pub(crate) mod refresh_token;
 pub(crate) mod rotation;
+pub(crate) mod signing_key;
+pub(crate) mod signing_key_vault;
 pub(crate) mod username;
 
 pub(crate) use common::{

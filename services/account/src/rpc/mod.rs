@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod follow_revocations;
 pub(crate) mod get_app;
 pub(crate) mod get_profile;
+pub(crate) mod get_signing_keys;
 pub(crate) mod get_token_keys;
 pub(crate) mod login;
 pub(crate) mod logout;

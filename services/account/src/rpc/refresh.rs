@@ -99,6 +99,7 @@ fn respond(
         app_id: session.state.app_id,
         session_id: refresh_token.session_id(),
         epoch: session.state.epoch,
+        signed_in_at: session.created_at,
         channel: session.channel.as_deref(),
         device_id: session.device_id.as_deref(),
     };

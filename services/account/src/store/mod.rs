@@ -4,7 +4,7 @@
 //! - [`accounts`]: accounts and their credentials.
 //! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
 //! - [`revocations`]: the feed that other instances follow.
-//! - [`apps`], [`token_keys`]: what is read rarely and kept in memory.
+//! - [`apps`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
@@ -12,6 +12,7 @@ pub(crate) mod apps;
 pub(crate) mod cleanup;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
+pub(crate) mod signing_keys;
 pub(crate) mod token_keys;
 
 use common::clock::Timestamp;

@@ -43,6 +43,7 @@ pub(crate) struct StoredSession {
     pub(crate) account_id: AccountId,
     pub(crate) device_id: Option<String>,
     pub(crate) channel: Option<String>,
+    pub(crate) created_at: Timestamp,
     pub(crate) state: SessionState,
 }
 
@@ -126,7 +127,7 @@ impl Sessions {
             .read(
                 "SELECT s.account_id, s.app_id, s.token_epoch, a.token_epoch AS account_epoch, s.generation, \
                  s.refresh_digest, s.predecessor_digest, s.sealed_successor, s.rotated_at, s.refresh_expires_at, \
-                 s.absolute_expires_at, s.revoked_at, s.device_id, s.channel FROM account_sessions AS s \
+                 s.absolute_expires_at, s.revoked_at, s.device_id, s.channel, s.created_at FROM account_sessions AS s \
                  JOIN account_accounts AS a ON a.account_id = s.account_id WHERE s.session_id = ?",
             )
             .bind(id.as_bytes().as_slice())
@@ -297,6 +298,7 @@ struct SessionRow {
     revoked_at: Option<i64>,
     device_id: Option<Text>,
     channel: Option<Text>,
+    created_at: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -324,6 +326,7 @@ impl TryFrom<SessionRow> for StoredSession {
             account_id: account_id(row.account_id)?,
             device_id: row.device_id.map(String::from),
             channel: row.channel.map(String::from),
+            created_at: at(row.created_at),
             state: SessionState {
                 app_id: app_id(row.app_id)?,
                 epoch: counter(row.token_epoch, "token_epoch")?,
