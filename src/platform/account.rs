@@ -22,7 +22,7 @@ pub(super) struct Beside<'a> {
 
 /// The key that everything secret at rest is sealed under: the configured one, or in development one that is made at
 /// the first start and kept in the data directory.
-fn master_key(configuration: &Configuration, random: &dyn Random) -> anyhow::Result<MasterKey> {
+pub(super) fn master_key(configuration: &Configuration, random: &dyn Random) -> anyhow::Result<MasterKey> {
     match &configuration.account.master_key {
         Some(key) => Ok(MasterKey::parse(key.expose())?),
         None => {

@@ -125,7 +125,9 @@ pub(crate) async fn start(
         }
         let shared = opened.shared.state();
         let access_log = Arc::clone(&logs.access);
-        listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
+        let token_keys = gateway::token_keys(role, configuration, process)?;
+        let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
+        listeners.extend(gateway::listen(&configuration.gateway, upstream, tokens, shared, access_log, process)?);
     }
     started.open();
     Ok(Started { listeners, demo, admin_token_file, database: opened.database, directory })

@@ -42,6 +42,7 @@ mod device_limits;
 mod account_gone;
 mod database_gone;
 mod drain;
+mod gateway_copy;
 mod import_interrupted;
 mod key_rotation;
 mod nacos_gone;

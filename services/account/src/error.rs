@@ -7,6 +7,7 @@ use common::{
     rpc::Refusal,
     shared::SharedError,
     sql::{Contention, SqlError},
+    token::read_ring::Unsure,
 };
 
 use crate::{domain::field::FieldError, hash_pool::HashError, phone_codes::NoRoom};
@@ -69,9 +70,10 @@ pub(crate) enum AccountError {
     AppIdTaken,
     #[error("there are as many apps as there can be")]
     TooManyApps,
-    /// Could not tell: the token names a key newer than what this instance has been able to read.
-    #[error("the token names a key that this instance has not read yet")]
-    KeyRingBehind,
+    /// Could not tell: the token names a key newer than what this instance has been able to read, or says what only a
+    /// later version understands.
+    #[error(transparent)]
+    Unsure(#[from] Unsure),
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
@@ -130,7 +132,7 @@ impl Refusal for AccountError {
             Self::TokenRevoked { reason: None } => ErrorCode::TOKEN_REVOKED,
             Self::RefreshTokenReused => ErrorCode::REFRESH_TOKEN_REUSED,
             Self::NoSuchAccount => ErrorCode::NO_SUCH_ACCOUNT,
-            Self::KeyRingBehind => ErrorCode::DEPENDENCY_UNAVAILABLE,
+            Self::Unsure(_) => ErrorCode::DEPENDENCY_UNAVAILABLE,
             Self::Hash(HashError::Expired) => ErrorCode::DEADLINE_EXCEEDED,
             Self::Hash(HashError::Failed) | Self::Damaged(_) => ErrorCode::INTERNAL,
         };
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_never_a_verdict_on_the_token() {
         for error in [
-            AccountError::KeyRingBehind,
+            AccountError::Unsure(Unsure::Unreadable),
             AccountError::Hash(HashError::Full { retry_after: Duration::from_secs(2) }),
             AccountError::Hash(HashError::Expired),
             AccountError::Hash(HashError::Failed),

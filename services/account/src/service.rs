@@ -10,8 +10,9 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
-        GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest,
+        AccountService, ChangePasswordRequest, ChangePasswordResponse, FollowRevocationsRequest,
+        FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
+        GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest,
         LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
         RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
         TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
@@ -175,6 +176,17 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+
+    async fn get_token_keys(&self, req: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {
+        answer(rpc::get_token_keys::get_token_keys(&self.parts, &req))
+    }
+
+    async fn follow_revocations(
+        &self,
+        req: FollowRevocationsRequest,
+    ) -> Result<FollowRevocationsResponse, ServerError> {
+        answer(rpc::follow_revocations::follow_revocations(&self.parts, &req))
     }
 
     async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {

@@ -86,6 +86,10 @@ impl Service {
         Admin::new(self.database.clone(), &self.master_key, self.clock.clone(), random())
     }
 
+    pub(crate) fn master_key(&self) -> &MasterKey {
+        &self.master_key
+    }
+
     pub(crate) fn app_id(&self) -> i64 {
         self.app.app_id
     }

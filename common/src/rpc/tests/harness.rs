@@ -3,11 +3,12 @@
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
-    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
-    GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest, LinkResponse,
-    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-    RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus,
-    TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, FollowRevocationsRequest,
+    FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
+    GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest,
+    LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
+    RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
+    TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -270,6 +271,14 @@ impl AccountService for Script {
     }
 
     async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn get_token_keys(&self, _: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn follow_revocations(&self, _: FollowRevocationsRequest) -> Result<FollowRevocationsResponse, ServerError> {
         Err(unscripted())
     }
 

@@ -31,7 +31,8 @@ pub(crate) struct ClientClaims<'a> {
 }
 
 impl Client {
-    pub(crate) const LONGEST_CHANNEL_BYTES: usize = 32;
+    /// What a token holds.
+    pub(crate) const LONGEST_CHANNEL_BYTES: usize = access_token::LONGEST_CHANNEL_BYTES;
 
     pub(crate) fn parse(claims: ClientClaims<'_>) -> Result<Self, FieldError> {
         Ok(Self {
