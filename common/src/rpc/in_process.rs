@@ -51,7 +51,7 @@ impl<C: Contract> Service<ClientContext, C::RequestSend> for InProcess<C> {
         let server_cx = server_context(cx);
         let result = match method.effect {
             Effect::Read => in_fresh_scope(&self.stack, server_cx, request).await,
-            Effect::Write => self.run_to_the_end(server_cx, request).await?,
+            Effect::Write => Box::pin(self.run_to_the_end(server_cx, request)).await?,
         };
         match result {
             Ok(response) => Ok(Some(C::response(response))),
