@@ -1,4 +1,5 @@
-//! Takes the request's context over from the wire. In process it is passed as a value and this layer is not there.
+//! Takes the request's context over from the wire, and boxes the request for the layers below.
+//! In process the context is passed as a value and this layer is not there.
 
 use metainfo::{Forward, METAINFO};
 use motore::Service;
@@ -36,7 +37,7 @@ impl<S> AdoptContext<S> {
 
 impl<S, Request> Service<ServerContext, Request> for AdoptContext<S>
 where
-    S: Service<ServerContext, Request, Error = ServerError> + Send + Sync,
+    S: Service<ServerContext, Box<Request>, Error = ServerError> + Send + Sync,
     Request: Send,
 {
     type Response = S::Response;
@@ -44,6 +45,6 @@ where
 
     async fn call(&self, cx: &mut ServerContext, request: Request) -> Result<S::Response, ServerError> {
         let context = self.context(cx);
-        context.scope(self.inner.call(cx, request)).await
+        context.scope(self.inner.call(cx, Box::new(request))).await
     }
 }
