@@ -14,7 +14,7 @@ use super::{
     contracts::{AccountContract, PayContract, SettingContract},
     frame::LimitedCodec,
     in_process::InProcess,
-    layer::{ClientCalls, ClientDeadline, ClientTrace, PropagateContext},
+    layer::{ClientCalls, ClientDeadline, ClientTrace, PropagateContext, Unbox},
     metrics::ClientMetrics,
     server::ServerStack,
 };
@@ -191,6 +191,8 @@ fn client<C: Contract>(transport: Transport<C>, config: &ClientConfig, parts: &C
     .layer_outer(layer_fn(move |service| ClientDeadline::new(service, timeout, Arc::clone(&deadline_random))))
     // The bulkhead, the breaker and the retry budget join here, in this order: a call that waits for its permit must
     // not be counted by the breaker, and what the breaker refuses must not spend the budget.
+    // The last of ours: what is below knows nothing of the box that `ClientCalls` puts the request into.
+    .layer_outer(layer_fn(Unbox::new))
     // Below the choice of the instance, on the wire only: in process the context is a value that is simply there.
     .layer_inner(layer_fn(PropagateContext::new));
     match transport {

@@ -131,19 +131,19 @@ impl Parts {
 
 impl AccountService for Account {
     async fn register(&self, req: RegisterRequest) -> Result<LoginResponse, ServerError> {
-        answer(rpc::register::register(&self.parts, req).await)
+        answer(Box::pin(rpc::register::register(&self.parts, req)).await)
     }
 
     async fn login(&self, req: LoginRequest) -> Result<LoginResponse, ServerError> {
-        answer(rpc::login::login(&self.parts, req).await)
+        answer(Box::pin(rpc::login::login(&self.parts, req)).await)
     }
 
     async fn refresh(&self, req: RefreshRequest) -> Result<RefreshResponse, ServerError> {
-        answer(rpc::refresh::refresh(&self.parts, req).await)
+        answer(Box::pin(rpc::refresh::refresh(&self.parts, req)).await)
     }
 
     async fn logout(&self, req: LogoutRequest) -> Result<LogoutResponse, ServerError> {
-        answer(rpc::logout::logout(&self.parts, req).await)
+        answer(Box::pin(rpc::logout::logout(&self.parts, req)).await)
     }
 
     async fn send_phone_code(&self, req: SendPhoneCodeRequest) -> Result<SendPhoneCodeResponse, ServerError> {
@@ -159,7 +159,7 @@ impl AccountService for Account {
     }
 
     async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
-        answer(rpc::get_profile::get_profile(&self.parts, req).await)
+        answer(Box::pin(rpc::get_profile::get_profile(&self.parts, req)).await)
     }
 
     async fn verify_token(&self, req: VerifyTokenRequest) -> Result<TokenVerdict, ServerError> {
@@ -171,11 +171,11 @@ impl AccountService for Account {
     }
 
     async fn revoke_sessions(&self, req: RevokeSessionsRequest) -> Result<RevokeSessionsResponse, ServerError> {
-        answer(rpc::revoke_sessions::revoke_sessions(&self.parts, req).await)
+        answer(Box::pin(rpc::revoke_sessions::revoke_sessions(&self.parts, req)).await)
     }
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
-        answer(rpc::get_app::get_app(&self.parts, req).await)
+        answer(Box::pin(rpc::get_app::get_app(&self.parts, req)).await)
     }
 
     async fn get_token_keys(&self, req: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {

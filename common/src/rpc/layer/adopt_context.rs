@@ -1,4 +1,5 @@
-//! Takes the request's context over from the wire. In process it is passed as a value and this layer is not there.
+//! Takes the request's context over from the wire, and boxes the request for the layers below. In process the context is
+//! passed as a value and this layer is not there.
 //!
 //! The time that is left counts from the arrival, so that the clocks of two machines need not agree. What lay in the
 //! kernel while this process hung arrives late and does not know it; but whoever sent it has hung up, and then its time
@@ -43,7 +44,7 @@ impl<S> AdoptContext<S> {
 
 impl<S, Request> Service<ServerContext, Request> for AdoptContext<S>
 where
-    S: Service<ServerContext, Request, Error = ServerError> + Send + Sync,
+    S: Service<ServerContext, Box<Request>, Error = ServerError> + Send + Sync,
     Request: Send,
 {
     type Response = S::Response;
@@ -51,6 +52,6 @@ where
 
     async fn call(&self, cx: &mut ServerContext, request: Request) -> Result<S::Response, ServerError> {
         let context = self.context(cx);
-        context.scope(self.inner.call(cx, request)).await
+        context.scope(self.inner.call(cx, Box::new(request))).await
     }
 }
