@@ -40,7 +40,7 @@ pub(super) fn token_of_key(id: KeyId, number: u8) -> String {
         issued_at: NOW,
         lifetime: LIFETIME,
         epoch: 0,
-        device_class: DeviceClass::UNSPECIFIED,
+        device_class: DeviceClass(0),
         channel: Some("taptap"),
         device_id: Some("device-1"),
     };

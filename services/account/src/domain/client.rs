@@ -1,6 +1,6 @@
 //! What a game client says about itself. Kept with the session, trusted for nothing.
 
-use super::{device::DeviceId, device_class::DeviceClass, field::FieldError};
+use super::{access_token, device::DeviceId, device_class::DeviceClass, field::FieldError};
 
 /// A client's own account of device and build, within its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
