@@ -114,6 +114,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
     Ok(Account::new(Parts {
         keys,
         signing_keys,
+        may_issue_id_tokens: environment == Environment::Development || config.id_token.has_chosen_issuer(),
         revocations,
         announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,

@@ -49,8 +49,12 @@ fn policy(policy: &AppPolicy) -> wire::Policy {
 }
 
 /// What is to be different about a policy. Whether it may be is for the policy to say.
-pub(super) fn policy_change(change: Option<wire::PolicyChange>) -> Result<PolicyChange, FieldError> {
+pub(super) fn policy_change(parts: &Parts, change: Option<wire::PolicyChange>) -> Result<PolicyChange, FieldError> {
     let Some(change) = change else { return Ok(PolicyChange::default()) };
+    if change.id_token == Some(true) && !parts.may_issue_id_tokens {
+        // Verifiers compare the issuer letter by letter: one that nobody chose could never be changed again.
+        return Err(FieldError::new("policy.id_token", "the platform has no issuer yet: set account.id_token.issuer"));
+    }
     let kinds = change.login_kinds.map(|kinds| kinds.iter().map(|kind| LoginKind::parse(kind)).collect());
     let devices = change.devices.unwrap_or_default().into_iter();
     Ok(PolicyChange {
