@@ -45,12 +45,23 @@ struct DeviceLogin {
     1: required string device_id,
     /// Absent only for the first login of a device; from then on required.
     2: optional string device_secret,
+    /// A secret that the client made at random and keeps already: 64 lower-case hexadecimal digits. A device that was
+    /// never seen gets it instead of one of ours, and a repeat with it signs in: no answer can be lost that way.
+    3: optional string new_device_secret,
+}
+
+/// A phone, and the code that was sent to it.
+struct PhoneProof {
+    /// E.164: "+" and 8-15 digits.
+    1: required string phone,
+    2: required string code,
 }
 
 /// Exactly one kind is set.
 union LoginProof {
     1: PasswordLogin password,
     2: DeviceLogin device,
+    3: PhoneProof phone,
 }
 
 struct LoginRequest {
@@ -89,8 +100,69 @@ struct GetProfileRequest {
     1: required string access_token,
 }
 
+enum PhoneCodeScene {
+    LOGIN = 1,
+    LINK = 2,
+    PASSWORD_RESET = 3,
+}
+
+struct SendPhoneCodeRequest {
+    1: required i64 app_id,
+    /// E.164: "+" and 8-15 digits.
+    2: required string phone,
+    3: required PhoneCodeScene scene,
+    4: required ClientInfo client,
+}
+
+struct SendPhoneCodeResponse {
+    1: required i64 expires_at,
+    /// Another code can be asked for from then on.
+    2: required i64 resend_at,
+}
+
+struct DeviceLink {
+    1: required string device_id,
+    /// As in DeviceLogin.
+    2: optional string new_device_secret,
+}
+
+/// What is linked. Exactly one kind is set.
+union LinkProof {
+    /// A username that is free, and the password it gets.
+    1: PasswordLogin password,
+    /// With a code of the scene LINK.
+    2: PhoneProof phone,
+    3: DeviceLink device,
+}
+
+struct LinkRequest {
+    1: required string access_token,
+    2: required LinkProof proof,
+}
+
+struct LinkResponse {
+    /// All of them, as in GetProfile.
+    1: required list<CredentialInfo> credentials,
+    /// Set once, when a device is linked.
+    2: optional string device_secret,
+}
+
+struct ChangePasswordRequest {
+    1: required string access_token,
+    /// One of this and the next is required.
+    2: optional string old_password,
+    /// A phone of the account, with a code of the scene PASSWORD_RESET.
+    3: optional PhoneProof phone,
+    4: required string new_password,
+}
+
+struct ChangePasswordResponse {
+    /// Other sessions that were ended.
+    1: required i64 revoked,
+}
+
 struct CredentialInfo {
-    /// "password" or "device".
+    /// "password", "device" or "phone".
     1: required string kind,
     /// Enough to recognise it, never enough to use it.
     2: required string masked_name,
@@ -202,6 +274,20 @@ service AccountService {
     /// Revokes the session of the access token, or all of its account's in every app. Idempotent: a token that is
     /// revoked already revokes nothing more.
     LogoutResponse Logout(1: LogoutRequest req),
+
+    /// Sends a code to a phone. Says nothing about who has the phone: answer and time are the same.
+    /// Effects: stores the code in place of an earlier one and hands it to the sender; does not wait for it to be sent.
+    /// A repeat before resend_at is RATE_LIMITED_SUBJECT.
+    SendPhoneCodeResponse SendPhoneCode(1: SendPhoneCodeRequest req),
+
+    /// Gives the account of the access token one more way to sign in. A credential of another account is
+    /// CREDENTIAL_ALREADY_LINKED and changes nothing. Idempotent: what is linked already stays linked; a phone code is
+    /// used up by every call.
+    LinkResponse Link(1: LinkRequest req),
+
+    /// Replaces the password and revokes every other session of the account, in every app. Not idempotent: a repeat
+    /// presents an old password that is no longer right.
+    ChangePasswordResponse ChangePassword(1: ChangePasswordRequest req),
 
     /// The player's own view: credentials and live sessions, as far as the token's app goes. Read only.
     GetProfileResponse GetProfile(1: GetProfileRequest req),

@@ -67,6 +67,9 @@ fn routes(groups: &[RouteGroup]) -> Routes {
                 .post("/v1/sdk/refresh", sdk::refresh::refresh)
                 .post("/v1/sdk/logout", sdk::logout::logout)
                 .get("/v1/sdk/me", sdk::me::me)
+                .post("/v1/sdk/phone-codes", sdk::phone_codes::phone_codes)
+                .post("/v1/sdk/link", sdk::link::link)
+                .post("/v1/sdk/password", sdk::password::password)
                 .get("/v1/sdk/settings", sdk::settings::settings),
             RouteGroup::Server => routes
                 .post("/v1/server/tokens/verify", server::verify_token::verify_token)

@@ -1,6 +1,7 @@
 //! What a role refuses although every key is valid by itself: a way to find the others that can't lead anywhere, and in
 //! production whatever would be made up or kept on one machine because nobody chose it.
 
+use account::PhoneSender;
 use common::config::{Environment, Invalid, LoadError, Loaded, Provenance};
 
 use super::Configuration;
@@ -37,7 +38,9 @@ pub(crate) fn check_for_role(loaded: &Loaded<Configuration>, role: Role) -> Resu
     check_discovery(&loaded.value, role)
         .and_then(|()| match loaded.value.environment {
             Environment::Development => Ok(()),
-            Environment::Production => check_production(&loaded.provenance, role),
+            Environment::Production => {
+                check_production(&loaded.provenance, role).and_then(|()| check_phone_codes(&loaded.value, role))
+            }
         })
         .map_err(|invalid| loaded.provenance.complaint(invalid))
 }
@@ -57,6 +60,18 @@ fn check_production(provenance: &Provenance, role: Role) -> Result<(), Invalid> 
         Some(requirement) => Err(Invalid::new(requirement.key, requirement.reason)),
         None => Ok(()),
     }
+}
+
+/// A code that a log shows signs in whoever reads the log.
+fn check_phone_codes(configuration: &Configuration, role: Role) -> Result<(), Invalid> {
+    let logs_codes = configuration.account.phone.sender == Some(PhoneSender::Log);
+    if logs_codes && matches!(role, Role::All | Role::Account) {
+        return Err(Invalid::new(
+            "account.phone.sender",
+            "`log` shows phone codes to whoever reads the log: development only",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -152,6 +167,33 @@ mod tests {
         let mut expected = String::new();
         write!(expected, "operator.admin_token: {} (from default)", REQUIREMENTS[1].reason).expect("a string");
         assert_eq!(check("production"), Err(expected));
+    }
+
+    #[test]
+    fn production_never_logs_phone_codes() {
+        let check = |sender: &str, role| {
+            let options = LoadOptions {
+                file: ConfigFile::IfPresent("/nonexistent".into()),
+                environment: Vec::new(),
+                overrides: [
+                    "environment=production",
+                    "sql.url=mysql://db/playgate",
+                    "operator.admin_token=t",
+                    &format!("account.master_key={}", "ab".repeat(32)),
+                    &format!("account.phone.sender={sender}"),
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+            };
+            let loaded = load::<Configuration>(options).expect("valid by itself");
+            check_for_role(&loaded, role).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("none", Role::Account), Ok(()));
+        assert_eq!(check("log", Role::Gateway), Ok(()));
+        for role in [Role::All, Role::Account] {
+            let refused = check("log", role).expect_err("refused");
+            assert!(refused.starts_with("account.phone.sender: "), "{refused}");
+        }
     }
 
     #[test]

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use account::{MasterKey, admin::Admin};
+use account::{MasterKey, Resources, admin::Admin};
 use common::{
     clock::{Random, SystemClock, SystemRandom},
     rpc::{AccountContract, ServerParts, ServerStack, server_stack},
-    shared::Feed,
     sql::Database,
 };
 
-use super::{Process, data_dir};
+use super::{Process, data_dir, shared::Shared};
 use crate::config::Configuration;
 
 /// The key that everything secret at rest is sealed under: the configured one, or in development one that is made at
@@ -36,17 +35,24 @@ pub(crate) fn admin(configuration: &Configuration, database: Database) -> anyhow
 pub(super) async fn open(
     configuration: &Configuration,
     database: Database,
-    feed: Option<Arc<dyn Feed>>,
+    shared: &Shared,
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<ServerStack<AccountContract>> {
     let master_key = master_key(configuration, &*process.random)?;
-    let Process { lifecycle, registry, clock, random } = process;
-    let config = configuration.account.clone();
-    let (clock, random) = (clock.clone(), random.clone());
-    let account = account::open(config, database, feed, &master_key, clock, random, registry).await?;
+    let resources = Resources {
+        database,
+        feed: shared.feed(configuration),
+        shared: shared.state(),
+        tasks: process.lifecycle.requests().clone(),
+        environment: configuration.environment,
+        clock: process.clock.clone(),
+        random: process.random.clone(),
+        registry: process.registry.clone(),
+    };
+    let account = account::open(configuration.account.clone(), &master_key, resources).await?;
     for task in account.background() {
-        lifecycle.spawn_background(task.name, task.run);
+        process.lifecycle.spawn_background(task.name, task.run);
     }
     Ok(server_stack(account, parts))
 }

@@ -7,40 +7,34 @@ use common::shared::{FallbackState, Feed, MemoryState, Redis, SharedState};
 use super::Process;
 use crate::config::Configuration;
 
-/// The Redis of this process, if it has one.
+/// What this process shares with other replicas. Roles in one process share one state.
 #[derive(Debug)]
 pub(super) struct Shared {
     redis: Option<Redis>,
+    state: Arc<dyn SharedState>,
 }
 
 impl Shared {
     /// For a role that shares nothing.
-    pub(super) fn none() -> Self {
-        Self { redis: None }
+    pub(super) fn none(configuration: &Configuration, process: &Process) -> Self {
+        Self { redis: None, state: Arc::new(MemoryState::new(configuration.shared, process.clock.clone())) }
     }
 
     /// Opens Redis and waits until it is reached or found to be away. A Redis that is away keeps no process from
     /// starting.
     pub(super) async fn open(configuration: &Configuration, process: &Process) -> anyhow::Result<Self> {
-        let redis = Redis::open(&configuration.redis, process.random.clone(), &process.registry)?;
-        if let Some(redis) = &redis {
-            process.lifecycle.spawn_background("redis", redis.keep());
-            redis.settled().await;
-        }
-        Ok(Self { redis })
+        let Some(redis) = Redis::open(&configuration.redis, process.random.clone(), &process.registry)? else {
+            return Ok(Self::none(configuration, process));
+        };
+        process.lifecycle.spawn_background("redis", redis.keep());
+        redis.settled().await;
+        let state = FallbackState::new(&redis, configuration.shared, process.clock.clone(), &process.registry)?;
+        Ok(Self { redis: Some(redis), state: Arc::new(state) })
     }
 
     /// Counters, once-only keys and rates.
-    pub(super) fn state(
-        &self,
-        configuration: &Configuration,
-        process: &Process,
-    ) -> anyhow::Result<Arc<dyn SharedState>> {
-        let (bounds, clock) = (configuration.shared, process.clock.clone());
-        Ok(match &self.redis {
-            Some(redis) => Arc::new(FallbackState::new(redis, bounds, clock, &process.registry)?),
-            None => Arc::new(MemoryState::new(bounds, clock)),
-        })
+    pub(super) fn state(&self) -> Arc<dyn SharedState> {
+        Arc::clone(&self.state)
     }
 
     /// Feeds to the other replicas. None without Redis: then there are no others, or they read SQL.

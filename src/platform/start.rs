@@ -109,7 +109,7 @@ pub(crate) async fn start(
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;
         }
-        let shared = opened.shared.state(configuration, process)?;
+        let shared = opened.shared.state();
         listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
     }
     started.open();
@@ -132,7 +132,7 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
     let shared = if holds(Role::Account) || holds(Role::Gateway) {
         Shared::open(configuration, process).await?
     } else {
-        Shared::none()
+        Shared::none(configuration, process)
     };
     let mut opened = Opened { services: Services::default(), database: None, setting: None, shared };
     if holds(Role::Account) || holds(Role::Pay) {
@@ -141,8 +141,7 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
         opened.database = Some(database);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
-        opened.services.account =
-            Some(account::open(configuration, database, opened.shared.feed(configuration), &parts, process).await?);
+        opened.services.account = Some(account::open(configuration, database, &opened.shared, &parts, process).await?);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
         opened.services.pay = Some(pay::open(database, &parts, process)?);

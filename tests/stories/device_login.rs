@@ -9,6 +9,7 @@ in_every_shape!(
     a_new_device_gets_an_account_and_its_secret_once,
     a_known_device_without_its_secret_is_refused,
     two_first_logins_of_one_device_at_once_make_one_account,
+    a_first_login_whose_answer_was_lost_can_be_repeated_with_a_secret_of_the_clients_own,
     the_same_device_in_another_app_is_another_player,
 );
 
@@ -61,6 +62,25 @@ async fn two_first_logins_of_one_device_at_once_make_one_account(shape: Shape) {
     }
     let again = login(&platform, app_id, "phone-1", Some(secret_of(&created[0]))).await.ok();
     assert_eq!(again["account_id"], created[0]["account_id"]);
+}
+
+async fn a_first_login_whose_answer_was_lost_can_be_repeated_with_a_secret_of_the_clients_own(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let app_id = platform.app().app_id;
+    let secret = "5d41402abc4b2a76b9719d911017c592e3b0c44298fc1c149afbf4c8996fb924";
+    let first_login = json!({
+        "app_id": app_id, "kind": "device", "device_id": "phone-1", "new_device_secret": secret,
+    });
+    let lost = platform.client().post("/v1/sdk/login", &first_login).await.ok();
+    assert_eq!(secret_of(&lost), secret);
+    let repeated = platform.client().post("/v1/sdk/login", &first_login).await.ok();
+    assert_eq!((&repeated["account_id"], &repeated["is_new_account"]), (&lost["account_id"], &json!(false)));
+    login(&platform, app_id, "phone-1", Some(secret)).await.ok();
+    login(&platform, app_id, "phone-1", None).await.refused(4_010_101);
+
+    let mut weak = first_login;
+    weak["new_device_secret"] = "my phone".into();
+    platform.client().post("/v1/sdk/login", &weak).await.refused_field(4_000_001, "new_device_secret");
 }
 
 async fn the_same_device_in_another_app_is_another_player(shape: Shape) {

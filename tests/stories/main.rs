@@ -11,8 +11,11 @@ mod support;
 
 // The main job.
 mod device_login;
+mod link;
 mod logout;
 mod me;
+mod password;
+mod phone_login;
 mod refresh;
 mod register_login_verify;
 mod settings;

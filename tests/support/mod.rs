@@ -14,6 +14,7 @@ mod game_server;
 mod platform;
 mod player;
 mod raw;
+mod receiver;
 mod replica;
 mod role;
 
@@ -26,6 +27,7 @@ pub(crate) use game_server::{GameServer, SignedRequest, Verdict, now_ms};
 pub(crate) use platform::{Builder, Platform, Shape};
 pub(crate) use player::{Player, Tokens};
 pub(crate) use raw::RawConnection;
+pub(crate) use receiver::Receiver;
 pub(crate) use replica::{Replica, Which};
 pub(crate) use role::{Role, playgate, run_to_end};
 

@@ -97,6 +97,16 @@ impl Player {
         self.client.send(self.client.request(Method::GET, "/v1/sdk/me").bearer_auth(&self.tokens.access_token)).await
     }
 
+    /// Asks for one more way to sign in.
+    pub(crate) async fn link(&self, body: Value) -> Answer {
+        self.send(Method::POST, "/v1/sdk/link", body).await
+    }
+
+    /// Asks for another password.
+    pub(crate) async fn change_password(&self, body: Value) -> Answer {
+        self.send(Method::POST, "/v1/sdk/password", body).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
         let request = self.client.request(method, path).bearer_auth(&self.tokens.access_token).json(&body);
         self.client.send(request).await

@@ -11,9 +11,11 @@
 //! - [`envelope`]: the form of every JSON answer.
 //! - [`extract`]: what handlers take: JSON, query, bearer token, signed request.
 //! - [`signing`]: the request signature, pure.
+//! - [`client`]: what the platform calls outside itself.
 
 mod access;
 mod body_limit;
+pub mod client;
 mod client_address;
 pub mod edge;
 mod envelope;

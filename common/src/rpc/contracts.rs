@@ -9,6 +9,9 @@ thrift_contract! {
     write Login;
     write Refresh;
     write Logout;
+    write SendPhoneCode;
+    write Link;
+    write ChangePassword;
     read GetProfile;
     read VerifyToken;
     read VerifyTokens;

@@ -8,7 +8,10 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB};
+use crate::{
+    hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
+    phone_codes::PhoneConfig,
+};
 
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
 const LONGEST_ACCESS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -26,12 +29,16 @@ pub struct Config {
     pub tokens: TokenConfig,
     /// Password hashing.
     pub hash_pool: HashPoolConfig,
+    /// Phones, and the codes that are sent to them.
+    pub phone: PhoneConfig,
     /// How this instance follows what other instances write.
     pub follow: FollowConfig,
     /// Clearing away rows that no longer matter.
     pub cleanup: CleanupConfig,
     /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
     pub profile_sessions: u32,
+    /// Devices that one account may have in one app. Protects the table.
+    pub linked_devices: u32,
 }
 
 /// How long tokens and sessions live.
@@ -99,9 +106,11 @@ impl Default for Config {
             master_key: None,
             tokens: TokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
+            phone: PhoneConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
             profile_sessions: 50,
+            linked_devices: 10,
         }
     }
 }
@@ -147,6 +156,7 @@ impl Section for Config {
         }
         self.tokens.validate()?;
         self.hash_pool.validate()?;
+        self.phone.validate()?;
         self.follow.validate(&self.tokens)?;
         self.cleanup.validate()?;
         if self.profile_sessions == 0 {

@@ -1,12 +1,15 @@
 //! What a call can end with: one variant per thing its caller can do something about.
 
+use std::time::Duration;
+
 use common::{
     error_code::{ErrorCode, PublicError},
     rpc::Refusal,
+    shared::SharedError,
     sql::{Contention, SqlError},
 };
 
-use crate::{domain::field::FieldError, hash_pool::HashError};
+use crate::{domain::field::FieldError, hash_pool::HashError, phone_codes::NoRoom};
 
 /// Why a call was refused or failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,6 +24,21 @@ pub(crate) enum AccountError {
     AppDisabled,
     #[error("the app does not allow this kind of sign-in")]
     LoginKindDisabled,
+    #[error("the code is not the one that was sent, or no longer good")]
+    WrongCode,
+    #[error("the credential belongs to another account")]
+    CredentialOfAnother,
+    /// The account has as many of that kind as it may; the text is shown.
+    #[error("no further credential can be linked: {0}")]
+    NoFurtherCredential(&'static str),
+    #[error("too many requests from this address")]
+    AddressLimited { retry_after: Duration },
+    #[error("too many requests for this phone or device")]
+    SubjectLimited { retry_after: Duration },
+    #[error(transparent)]
+    PhoneCodesFull(#[from] NoRoom),
+    #[error(transparent)]
+    Shared(#[from] SharedError),
     #[error("the token is not one of ours")]
     TokenInvalid,
     #[error("the token has expired")]
@@ -51,6 +69,21 @@ impl Refusal for AccountError {
                 return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
             }
             Self::Sql(error) => return error.public(),
+            Self::Shared(error) => return error.public(),
+            Self::PhoneCodesFull(NoRoom { retry_after }) => {
+                return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
+            }
+            Self::AddressLimited { retry_after } => {
+                return PublicError::new(ErrorCode::RATE_LIMITED_ADDRESS).retry_after(*retry_after);
+            }
+            Self::SubjectLimited { retry_after } => {
+                return PublicError::new(ErrorCode::RATE_LIMITED_SUBJECT).retry_after(*retry_after);
+            }
+            Self::NoFurtherCredential(reason) => {
+                return PublicError::new(ErrorCode::CREDENTIAL_ALREADY_LINKED).message(*reason);
+            }
+            Self::CredentialOfAnother => ErrorCode::CREDENTIAL_ALREADY_LINKED,
+            Self::WrongCode => ErrorCode::WRONG_CODE,
             Self::WrongCredentials => ErrorCode::WRONG_CREDENTIALS,
             Self::UsernameTaken => ErrorCode::USERNAME_TAKEN,
             Self::AppDisabled => ErrorCode::APP_DISABLED,

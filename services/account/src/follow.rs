@@ -91,6 +91,7 @@ async fn clean_up(account: Account) -> StepOutcome {
     let (now, limits) = (parts.clock.now(), &parts.config.cleanup);
     parts.cleanup.revocations(now, limits.batch).await?;
     parts.cleanup.sessions(now.minus(limits.keep_ended_sessions), limits.batch).await?;
+    parts.cleanup.phone_codes(now, limits.batch).await?;
     Ok(())
 }
 

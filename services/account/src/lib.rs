@@ -4,8 +4,8 @@
 //! - Only an authoritative answer costs a player a session. What can't be told is an error that says when to ask again,
 //!   never "invalid".
 //! - A token is judged from memory: no database, no network, nothing to wait for.
-//! - No token, password or device secret is stored: hashes and digests are. App secrets and token keys are sealed under
-//!   the master key.
+//! - No token, password, device secret or code is stored: hashes and digests are. App secrets, token keys and phones are
+//!   sealed under the master key.
 //! - An effect is acknowledged after its commit, and a revocation counts in this instance before it is acknowledged.
 //! - `domain` imports nothing from tokio, volo, sqlx or prometheus.
 //!
@@ -13,6 +13,7 @@
 //! - `domain`: the rules, as functions of values.
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
+//! - `phone_codes`: codes that are sent to phones.
 //! - `hash_pool`, `keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
@@ -29,6 +30,7 @@ mod follow;
 mod hash_pool;
 mod keys;
 pub mod master_key;
+mod phone_codes;
 mod revocations;
 mod rpc;
 mod service;
@@ -44,6 +46,7 @@ pub use self::{
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},
     master_key::MasterKey,
+    phone_codes::{PhoneBudget, PhoneConfig, PhoneSender, WebhookConfig},
     service::Account,
-    start::{StartError, migrations, open},
+    start::{Resources, StartError, migrations, open},
 };

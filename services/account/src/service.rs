@@ -5,12 +5,15 @@ use std::{fmt, sync::Arc};
 use common::{
     clock::{SharedClock, SharedRandom},
     rpc::answer,
+    shared::SharedState,
     sql::Segments,
 };
 use idl::account::{
-    AccountService, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse, LoginRequest, LoginResponse,
-    LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
-    RevokeSessionsResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
+    GetProfileResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse,
+    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
+    VerifyTokensResponse,
 };
 use volo_thrift::ServerError;
 
@@ -18,15 +21,19 @@ use crate::{
     announcements::Announcements,
     apps::Apps,
     config::Config,
-    domain::master_key::Vault,
+    domain::{master_key::Vault, personal_data::PersonalData},
     hash_pool::HashPool,
     keys::Keys,
+    phone_codes::{Budget, Delivery},
     revocations::{self, Revocations},
     rpc,
     rpc::verify_token::VerdictMetrics,
     store::{
         accounts::Accounts,
         cleanup::Cleanup,
+        links::Links,
+        passwords::Passwords,
+        phone_codes::PhoneCodes,
         sessions::{Ended, Ending, Sessions},
     },
 };
@@ -43,15 +50,24 @@ pub(crate) struct Parts {
     pub(crate) clock: SharedClock,
     pub(crate) random: SharedRandom,
     pub(crate) vault: Arc<Vault>,
+    pub(crate) personal_data: PersonalData,
     pub(crate) keys: Keys,
     pub(crate) apps: Apps,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
+    /// Counters and limits that instances share. May be lost, and is never what decides on a token.
+    pub(crate) shared: Arc<dyn SharedState>,
     pub(crate) hash_pool: HashPool,
     pub(crate) account_ids: Segments,
     pub(crate) accounts: Accounts,
+    pub(crate) links: Links,
+    pub(crate) passwords: Passwords,
     pub(crate) sessions: Sessions,
+    pub(crate) phone_code_store: PhoneCodes,
+    pub(crate) phone_budget: Budget,
+    /// None where nobody sends codes: then nobody signs in with a phone.
+    pub(crate) phone_codes: Option<Delivery>,
     pub(crate) cleanup: Cleanup,
     pub(crate) verdicts: VerdictMetrics,
 }
@@ -104,6 +120,18 @@ impl AccountService for Account {
 
     async fn logout(&self, req: LogoutRequest) -> Result<LogoutResponse, ServerError> {
         answer(rpc::logout::logout(&self.parts, req).await)
+    }
+
+    async fn send_phone_code(&self, req: SendPhoneCodeRequest) -> Result<SendPhoneCodeResponse, ServerError> {
+        answer(rpc::send_phone_code::send_phone_code(&self.parts, req).await)
+    }
+
+    async fn link(&self, req: LinkRequest) -> Result<LinkResponse, ServerError> {
+        answer(rpc::link::link(&self.parts, req).await)
+    }
+
+    async fn change_password(&self, req: ChangePasswordRequest) -> Result<ChangePasswordResponse, ServerError> {
+        answer(rpc::change_password::change_password(&self.parts, req).await)
     }
 
     async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {

@@ -10,10 +10,12 @@ use crate::{
         access_token::{self, Claims, DeviceClass},
         app::App,
         client::Client,
+        credential::CredentialKind,
         ids::{AccountId, AppId, SessionId},
         refresh_token::RefreshToken,
         rotation,
     },
+    error::AccountError,
     service::Parts,
     store::sessions::NewSession,
 };
@@ -102,6 +104,17 @@ pub(crate) fn token_set(
         refresh_token: refresh_token.encode(parts.vault.refresh_token_key()).into(),
         refresh_expires_at: refresh_expires_at.as_millis(),
     }
+}
+
+/// Refuses a way to sign in that the app does not allow. What it refuses can't be linked either.
+pub(crate) fn require_kind(app: &App, kind: CredentialKind) -> Result<(), AccountError> {
+    let allowed = match kind {
+        CredentialKind::Password => app.policy.password_login,
+        CredentialKind::Device => app.policy.device_login,
+        // Where codes are sent at all.
+        CredentialKind::Phone => true,
+    };
+    if allowed { Ok(()) } else { Err(AccountError::LoginKindDisabled) }
 }
 
 /// How long a session of this app lives without being used.

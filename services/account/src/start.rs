@@ -4,23 +4,30 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use common::{
     clock::{SharedClock, SharedRandom},
-    shared::Feed,
+    config::Environment,
+    lifecycle::RequestTasks,
+    shared::{Feed, SharedState},
     sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
 };
+use prometheus::Registry;
 use sqlx::migrate::Migrator;
 
 use crate::{
     Account, Config, MasterKey,
     announcements::Announcements,
     apps::Apps,
-    domain::master_key::Vault,
+    domain::{master_key::Vault, personal_data::PersonalData},
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
     keys::{self, Keys},
+    phone_codes::{Budget, Delivery, DeliveryStartError},
     revocations::{self, Revocations},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
-    store::{accounts::Accounts, cleanup::Cleanup, sessions::Sessions},
+    store::{
+        accounts::Accounts, cleanup::Cleanup, links::Links, passwords::Passwords, phone_codes::PhoneCodes,
+        sessions::Sessions,
+    },
 };
 
 static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
@@ -46,6 +53,9 @@ pub enum StartError {
     /// The hash pool did not start.
     #[error(transparent)]
     HashPool(#[from] HashPoolStartError),
+    /// Phone codes can't be sent as configured.
+    #[error("{0}")]
+    PhoneCodes(String),
     /// A metric of the same name is registered already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -56,37 +66,58 @@ pub fn migrations() -> MigrationSet {
     MigrationSet { name: "account", mysql: &MYSQL, sqlite: &SQLITE }
 }
 
+/// What the service stands on.
+#[derive(Debug)]
+pub struct Resources {
+    /// Where everything lies that must not be lost.
+    pub database: Database,
+    /// Through it instances tell each other of revocations at once; without one they read the database every
+    /// `follow.revocations_every`.
+    pub feed: Option<Arc<dyn Feed>>,
+    /// Counters and limits that instances share, and that may be lost.
+    pub shared: Arc<dyn SharedState>,
+    /// Tracks what goes on after a request was answered.
+    pub tasks: RequestTasks,
+    /// Development logs phone codes unless told otherwise, and exempts this machine from limits per address.
+    pub environment: Environment,
+    /// The time.
+    pub clock: SharedClock,
+    /// For secrets and jitter.
+    pub random: SharedRandom,
+    /// Where the service's metrics are registered.
+    pub registry: Registry,
+}
+
 /// Loads keys, apps and revocations. When it returns, every token can be judged: the service is ready.
 ///
-/// The caller runs [`Account::background`]; without it other instances' revocations are not seen. Through `feed`
-/// instances tell each other at once; without one they read the database every `follow.revocations_every`.
-pub async fn open(
-    config: Config,
-    database: Database,
-    feed: Option<Arc<dyn Feed>>,
-    master_key: &MasterKey,
-    clock: SharedClock,
-    random: SharedRandom,
-    registry: &prometheus::Registry,
-) -> Result<Account, StartError> {
+/// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
+pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
+    let Resources { database, feed, shared, tasks, environment, clock, random, registry } = resources;
     let vault = Arc::new(Vault::new(master_key));
     // The keys first: they tell a wrong master key from damage.
     let announce = config.tokens.key_announce;
     let keys = Keys::load(database.clone(), Arc::clone(&vault), announce, &*clock, &*random).await?;
     let overlap = config.follow.revocations_overlap;
-    let revocations = Revocations::load(database.clone(), overlap, &*clock, registry).await?;
+    let revocations = Revocations::load(database.clone(), overlap, &*clock, &registry).await?;
     Ok(Account::new(Parts {
         keys,
         revocations,
-        announcements: feed.map(|feed| Announcements::new(feed, registry)).transpose()?,
+        announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
-        hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), registry)?,
+        hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), &registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),
+        links: Links::new(database.clone()),
+        passwords: Passwords::new(database.clone()),
         sessions: Sessions::new(database.clone()),
+        phone_code_store: PhoneCodes::new(database.clone()),
+        phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),
+        phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), &registry)?,
+        personal_data: PersonalData::new(master_key),
         cleanup: Cleanup::new(database),
-        verdicts: VerdictMetrics::register(registry)?,
+        verdicts: VerdictMetrics::register(&registry)?,
         config,
+        shared,
         clock,
         random,
         vault,
@@ -111,6 +142,15 @@ impl From<revocations::LoadError> for StartError {
     }
 }
 
+impl From<DeliveryStartError> for StartError {
+    fn from(error: DeliveryStartError) -> Self {
+        match error {
+            DeliveryStartError::Webhook(_) => Self::PhoneCodes(error.to_string()),
+            DeliveryStartError::Metrics(error) => error.into(),
+        }
+    }
+}
+
 impl From<AccountError> for StartError {
     fn from(error: AccountError) -> Self {
         Self::Store(Box::new(error))
@@ -131,16 +171,15 @@ mod tests {
         clock::{SystemRandom, testing::ManualClock},
         sql::Database,
     };
-    use prometheus::Registry;
 
     use super::{StartError, open};
     use crate::{
         Account, MasterKey,
-        testing::{Service, config, migrate_all, random, status_on},
+        testing::{Service, config, migrate_all, resources, status_on},
     };
 
     async fn start(database: Database, master_key: &MasterKey) -> Result<Account, StartError> {
-        open(config(), database, None, master_key, Arc::new(ManualClock::default()), random(), &Registry::new()).await
+        open(config(), master_key, resources(database, &Arc::new(ManualClock::default()))).await
     }
 
     common::on_each_database! {

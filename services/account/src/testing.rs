@@ -1,12 +1,16 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
+mod phones;
+
 use std::{sync::Arc, time::Duration};
 
 use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
+    config::Environment,
     error_code::{ErrorCode, PublicError},
+    lifecycle::RequestTasks,
     rpc::CallError,
-    shared::Feed,
+    shared::{Feed, MemoryState, SharedConfig},
     sql::{Database, migrate, platform_migrations, testing::TestDatabase},
 };
 use idl::account::{
@@ -17,9 +21,11 @@ use idl::account::{
 use volo_thrift::{ClientError, ServerError};
 
 use crate::{
-    Account, Config, HashPoolConfig, MasterKey,
+    Account, Config, HashPoolConfig, MasterKey, Resources,
     admin::{Admin, NewApp},
 };
+
+pub(crate) use self::phones::{PHONE, Phones};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -155,7 +161,7 @@ pub(crate) async fn status_on(account: &Account, app_id: i64, access_token: &str
 
 pub(crate) fn device_proof(device: &str, secret: Option<&str>) -> LoginProof {
     let device_secret = secret.map(|secret| secret.to_owned().into());
-    LoginProof::Device(DeviceLogin { device_id: device.to_owned().into(), device_secret })
+    LoginProof::Device(DeviceLogin { device_id: device.to_owned().into(), device_secret, new_device_secret: None })
 }
 
 /// The default configuration with hashes that cost nothing: these tests are not about their strength.
@@ -202,9 +208,22 @@ pub(crate) async fn open(
     master_key: &MasterKey,
     clock: &Arc<ManualClock>,
 ) -> Account {
-    let registry = prometheus::Registry::new();
-    let opened = crate::open(config, database, feed, master_key, clock.clone(), random(), &registry).await;
-    opened.expect("the service starts")
+    let resources = Resources { feed, ..resources(database, clock) };
+    crate::open(config, master_key, resources).await.expect("the service starts")
+}
+
+/// What an instance stands on that shares nothing but its database.
+pub(crate) fn resources(database: Database, clock: &Arc<ManualClock>) -> Resources {
+    Resources {
+        database,
+        feed: None,
+        shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
+        tasks: RequestTasks::default(),
+        environment: Environment::Development,
+        clock: clock.clone(),
+        random: random(),
+        registry: prometheus::Registry::new(),
+    }
 }
 
 fn client_info() -> ClientInfo {

@@ -3,9 +3,10 @@
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
-    AccountService, AccountServiceClient, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
-    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-    RevokeSessionsRequest, RevokeSessionsResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
+    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
+    GetProfileRequest, GetProfileResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest,
+    LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse,
+    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
     VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -221,6 +222,18 @@ impl AccountService for Script {
 
     async fn logout(&self, request: LogoutRequest) -> Result<LogoutResponse, ServerError> {
         (self.write)(request).await
+    }
+
+    async fn send_phone_code(&self, _: SendPhoneCodeRequest) -> Result<SendPhoneCodeResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn link(&self, _: LinkRequest) -> Result<LinkResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn change_password(&self, _: ChangePasswordRequest) -> Result<ChangePasswordResponse, ServerError> {
+        Err(unscripted())
     }
 
     async fn get_profile(&self, _: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {

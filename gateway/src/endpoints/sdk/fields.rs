@@ -5,11 +5,18 @@
 use std::net::IpAddr;
 
 use common::error_code::PublicError;
-use idl::account::ClientInfo;
+use idl::account::{ClientInfo, PhoneProof};
+use secrecy::{ExposeSecret, SecretString};
 use volo::FastStr;
 
 /// `app_id`s and `account_id`s stay below this, so that they survive JavaScript's and Lua's numbers.
 const ID_LIMIT: i64 = 1 << 53;
+
+/// `+` and 15 digits are 16 bytes; what is longer is no phone, and what is shorter is for account to judge.
+pub(super) const LONGEST_PHONE: usize = 32;
+
+/// Six digits, and room for a client's mistake.
+const LONGEST_CODE: usize = 16;
 
 /// What the client says about itself. All optional, none of it trusted.
 pub(super) struct ClientFields {
@@ -54,6 +61,20 @@ fn checked_channel(channel: Option<FastStr>) -> Result<Option<FastStr>, PublicEr
 /// A text that must be there.
 pub(super) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, PublicError> {
     value.ok_or_else(|| PublicError::invalid(field, "is required"))
+}
+
+/// A text that must be there, is not empty and not longer than `limit` bytes.
+pub(super) fn checked_text(field: &'static str, value: FastStr, limit: usize) -> Result<FastStr, PublicError> {
+    required(field, bounded(field, Some(value), limit)?)
+}
+
+/// A phone with the code that was sent to it.
+pub(super) fn phone_proof(phone: Option<SecretString>, code: Option<SecretString>) -> Result<PhoneProof, PublicError> {
+    let text = |field, value: Option<SecretString>, limit| {
+        let value = required(field, value)?;
+        checked_text(field, value.expose_secret().to_owned().into(), limit)
+    };
+    Ok(PhoneProof { phone: text("phone", phone, LONGEST_PHONE)?, code: text("code", code, LONGEST_CODE)? })
 }
 
 /// An optional text that is neither empty nor longer than `limit` bytes.

@@ -17,7 +17,7 @@ use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::{
-    fields::{ClientFields, checked_id, client_info, required},
+    fields::{ClientFields, checked_id, client_info, phone_proof, required},
     session::{LoginScope, SignedIn, sign_in},
 };
 use crate::state::Gateway;
@@ -29,8 +29,11 @@ use crate::state::Gateway;
 pub(crate) enum Kind {
     /// `username` and `password`.
     Password,
-    /// `device_id`, and `device_secret` except at the very first login of a device.
+    /// `device_id`, and `device_secret` except at the very first login of a device. That one may carry
+    /// `new_device_secret` instead.
     Device,
+    /// `phone` and `code`, of the scene `login`.
+    Phone,
 }
 
 /// A login.
@@ -50,6 +53,16 @@ pub(crate) struct Request {
     /// With `kind` = `device`: what the first login of this device answered.
     #[schema(value_type = Option<String>, format = Password)]
     device_secret: Option<SecretString>,
+    /// With `kind` = `device`: 64 lower-case hexadecimal digits that the client made at random and has stored. A device
+    /// that was never seen gets them as its `device_secret`; a repeat, because the answer was lost, signs in.
+    #[schema(value_type = Option<String>, format = Password)]
+    new_device_secret: Option<SecretString>,
+    /// With `kind` = `phone`: international (E.164), `+` and 8 to 15 digits.
+    #[schema(value_type = Option<String>, example = "+8613812345678")]
+    phone: Option<SecretString>,
+    /// With `kind` = `phone`: the six digits that were sent to it.
+    #[schema(value_type = Option<String>, format = Password)]
+    code: Option<SecretString>,
     /// Opaque to the platform, 1-128 bytes.
     #[schema(value_type = Option<String>, max_length = 128)]
     device_id: Option<FastStr>,
@@ -66,7 +79,7 @@ pub(crate) struct Request {
 
 /// Signs a player in.
 ///
-/// A device that was never seen gets an account of its own; its `device_secret` is answered once.
+/// A device or phone that was never seen gets an account of its own; the `device_secret` is answered once.
 #[utoipa::path(post, path = "/v1/sdk/login", tag = "Players", request_body = Request, responses((status = 200, body = SignedIn)))]
 pub(crate) async fn login(
     Extension(gateway): Extension<Arc<Gateway>>,
@@ -97,7 +110,9 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Log
         Kind::Device => LoginProof::Device(DeviceLogin {
             device_id: required("device_id", client.device_id.clone())?,
             device_secret: request.device_secret.map(|secret| secret.expose_secret().to_owned().into()),
+            new_device_secret: request.new_device_secret.map(|secret| secret.expose_secret().to_owned().into()),
         }),
+        Kind::Phone => LoginProof::Phone(phone_proof(request.phone, request.code)?),
     };
     let scope = LoginScope::of(app_id, &client);
     Ok((scope, LoginRequest { app_id, proof, client }))
@@ -118,6 +133,8 @@ mod tests {
             (r#"{"app_id":1,"kind":"password","password":"x"}"#, "username"),
             (r#"{"app_id":1,"kind":"password","username":"ann"}"#, "password"),
             (r#"{"app_id":1,"kind":"device"}"#, "device_id"),
+            (r#"{"app_id":1,"kind":"phone","code":"123456"}"#, "phone"),
+            (r#"{"app_id":1,"kind":"phone","phone":"+8613812345678"}"#, "code"),
             (r#"{"app_id":0,"kind":"device","device_id":"d"}"#, "app_id"),
             (r#"{"app_id":1,"kind":"device","device_id":""}"#, "device_id"),
         ] {

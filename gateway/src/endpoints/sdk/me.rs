@@ -26,7 +26,7 @@ pub(crate) struct Profile {
 /// A way to sign in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Credential {
-    /// `password` or `device`.
+    /// `password`, `device` or `phone`.
     #[schema(value_type = String)]
     kind: FastStr,
     /// Enough to recognise it, never enough to use it.

@@ -5,6 +5,7 @@
 pub(crate) enum CredentialKind {
     Password,
     Device,
+    Phone,
 }
 
 impl CredentialKind {
@@ -12,6 +13,7 @@ impl CredentialKind {
         match self {
             Self::Password => "password",
             Self::Device => "device",
+            Self::Phone => "phone",
         }
     }
 }

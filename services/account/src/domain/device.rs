@@ -29,12 +29,23 @@ impl DeviceId {
     }
 }
 
-/// 256 random bits, answered once when a device account is made; only its hash is kept.
+/// 256 random bits, ours or the client's own; only its hash is kept.
 pub(crate) struct DeviceSecret([u8; 32]);
 
 impl DeviceSecret {
     pub(crate) fn generate(random: &dyn Random) -> Self {
         Self(random_bytes(random))
+    }
+
+    /// One that the client made. It has one spelling, the one of those we make.
+    pub(crate) fn parse_new(raw: &str) -> Result<Self, FieldError> {
+        const REFUSED: FieldError = FieldError::new("new_device_secret", "must be 64 lower-case hexadecimal digits");
+        let mut secret = [0; 32];
+        hex::decode_to_slice(raw, &mut secret).map_err(|_| REFUSED)?;
+        let secret = Self(secret);
+        // Few different bytes are no 256 random bits, whatever the client thinks it drew from.
+        let different: std::collections::BTreeSet<u8> = secret.0.into_iter().collect();
+        if secret.reveal() != raw || different.len() < 16 { Err(REFUSED) } else { Ok(secret) }
     }
 
     /// As the client keeps it: 64 hex digits.
@@ -76,6 +87,20 @@ mod tests {
         assert!(DeviceId::parse(&"x".repeat(128)).is_ok());
         for bad in ["", "a\nb", "a\u{7f}", &"x".repeat(129)] {
             assert_eq!(DeviceId::parse(bad).map_err(|error| error.field), Err("device_id"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_the_clients_own_has_the_form_of_ours_and_is_no_pattern() {
+        let secret = DeviceSecret::generate(&SeededRandom::new(1)).reveal();
+        assert_eq!(DeviceSecret::parse_new(&secret).map(|parsed| parsed.reveal()), Ok(secret.clone()));
+        for bad in ["", "secret", &secret[1..], &secret.to_uppercase(), &"00".repeat(32), &"0123456789abcdef".repeat(4)]
+        {
+            assert_eq!(
+                DeviceSecret::parse_new(bad).map_err(|error| error.field).err(),
+                Some("new_device_secret"),
+                "{bad}"
+            );
         }
     }
 

@@ -61,7 +61,7 @@ impl MasterKey {
         Zeroizing::new(hex::encode(self.0.as_slice()))
     }
 
-    fn derive(&self, purpose: &'static str) -> Zeroizing<[u8; KEY_LENGTH]> {
+    pub(super) fn derive(&self, purpose: &'static str) -> Zeroizing<[u8; KEY_LENGTH]> {
         expand(&Salt::new(HKDF_SHA256, b"playgate account").extract(self.0.as_slice()), purpose)
     }
 }

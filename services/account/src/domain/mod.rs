@@ -6,8 +6,10 @@
 //! - [`ids`]: account, app and session identifiers.
 //! - [`field`]: what a refused field is called and why it was refused.
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
+//! - [`phone`], [`phone_code`]: phone numbers, and the codes that prove who holds one.
 //! - [`app`]: what an app allows.
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
+//! - [`personal_data`]: how what names a person is stored and found again.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
 //! - [`revocation`], [`announcement`]: which tokens no longer count, and how other instances are told.
@@ -24,6 +26,9 @@ pub(crate) mod ids;
 pub(crate) mod key_ring;
 pub(crate) mod master_key;
 pub(crate) mod password;
+pub(crate) mod personal_data;
+pub(crate) mod phone;
+pub(crate) mod phone_code;
 pub(crate) mod refresh_token;
 pub(crate) mod revocation;
 pub(crate) mod rotation;

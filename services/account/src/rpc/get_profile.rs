@@ -1,33 +1,24 @@
 //! `GetProfile`: a player's own view of the account: credentials and live sessions, as far as the token's app goes.
 
-use idl::account::{CredentialInfo, GetProfileRequest, GetProfileResponse, SessionInfo};
+use idl::account::{GetProfileRequest, GetProfileResponse, SessionInfo};
 
-use super::bearer::Bearer;
-use crate::{
-    domain::{credential, ids::SessionId},
-    error::AccountError,
-    service::Parts,
-    store::{accounts::ListedCredential, sessions::ListedSession},
-};
+use super::{bearer::Bearer, credentials};
+use crate::{domain::ids::SessionId, error::AccountError, service::Parts, store::sessions::ListedSession};
 
 pub(crate) async fn get_profile(parts: &Parts, request: GetProfileRequest) -> Result<GetProfileResponse, AccountError> {
     let Bearer { account_id, app_id, session_id, .. } = Bearer::open(parts, &request.access_token)?.valid()?;
     let limit = parts.config.profile_sessions;
     let (created_at, credentials, sessions) = tokio::try_join!(
         parts.accounts.created_at(account_id),
-        parts.accounts.credentials(account_id, app_id),
+        credentials::listed(parts, account_id, app_id),
         parts.sessions.live(account_id, app_id, parts.clock.now(), limit),
     )?;
     Ok(GetProfileResponse {
         account_id: account_id.get(),
         created_at: created_at.ok_or(AccountError::NoSuchAccount)?.as_millis(),
-        credentials: credentials.into_iter().map(credential_info).collect(),
+        credentials,
         sessions: sessions.into_iter().map(|session| session_info(session, session_id)).collect(),
     })
-}
-
-fn credential_info(credential: ListedCredential) -> CredentialInfo {
-    CredentialInfo { masked_name: credential::masked(&credential.shown_name).into(), kind: credential.kind.into() }
 }
 
 fn session_info(session: ListedSession, current: SessionId) -> SessionInfo {

@@ -1,6 +1,6 @@
-//! `Login`: a session for whoever proves to be its account, by password or by device.
+//! `Login`: a session for whoever proves to be its account, by password, by device or by phone.
 
-use idl::account::{DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin};
+use idl::account::{DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin, PhoneProof};
 
 use super::{
     client,
@@ -10,15 +10,19 @@ use crate::{
     domain::{
         app::App,
         client::Client,
+        credential::CredentialKind,
         device::{DeviceId, DeviceSecret},
         ids::AccountId,
         password::Password,
+        phone::PhoneNumber,
+        phone_code::Scene,
         username::Username,
     },
     error::AccountError,
+    phone_codes,
     service::Parts,
     sign_in,
-    store::accounts::{Creation, CredentialName},
+    store::accounts::{Creation, CredentialName, StoredCredential},
 };
 
 pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginResponse, AccountError> {
@@ -26,6 +30,7 @@ pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginR
     match request.proof {
         LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client).await,
         LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client).await,
+        LoginProof::Phone(proof) => with_phone(parts, request.app_id, proof, client).await,
     }
 }
 
@@ -61,36 +66,93 @@ async fn with_device(
     if !app.policy.device_login {
         return Err(AccountError::LoginKindDisabled);
     }
-    let stored = parts.accounts.credential(CredentialName::Device(app.app_id, &device_id)).await?;
     let client = Client { device_id: Some(device_id.clone()), ..client };
-    match (stored, proof.device_secret) {
-        (Some(stored), Some(presented)) if DeviceSecret::matches(&presented, &stored.secret) => {
-            sign_in(parts, &app, stored.account_id, stored.epoch, client).await
+    let name = CredentialName::Device(app.app_id, &device_id);
+    // The secret that a client made before its first sign-in is the secret from then on: a repeat of that sign-in, whose
+    // answer was lost, presents it again.
+    let offered = match (&proof.device_secret, &proof.new_device_secret) {
+        (None, Some(offered)) => Some(DeviceSecret::parse_new(offered)?),
+        _ => None,
+    };
+    let presented = offered.as_ref().map(DeviceSecret::reveal).or(proof.device_secret.map(Into::into));
+    if let Some(stored) = parts.accounts.credential(name).await? {
+        return known_device(parts, &app, &stored, presented.as_deref(), client).await;
+    }
+    if presented.is_some() && offered.is_none() {
+        // A secret for a device that is not known can't be right.
+        return Err(AccountError::WrongCredentials);
+    }
+    let secret = offered.unwrap_or_else(|| DeviceSecret::generate(&*parts.random));
+    if let Some(created) = create_guest(parts, &app, name, &secret, client.clone()).await? {
+        return Ok(created);
+    }
+    // Of two at once, one made the account; from that moment the other one is a sign-in of a known device.
+    let stored = parts.accounts.credential(name).await?.ok_or(AccountError::Damaged("account_credentials"))?;
+    known_device(parts, &app, &stored, presented.as_deref(), client).await
+}
+
+/// A device that is known needs its secret.
+async fn known_device(
+    parts: &Parts,
+    app: &App,
+    stored: &StoredCredential,
+    presented: Option<&str>,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    match presented {
+        Some(presented) if DeviceSecret::matches(presented, &stored.secret) => {
+            sign_in(parts, app, stored.account_id, stored.epoch, client).await
         }
-        (None, None) => create_guest(parts, &app, &device_id, client).await,
-        // A device that is known needs its secret; a secret for a device that is not known can't be right.
         _ => Err(AccountError::WrongCredentials),
     }
 }
 
-/// The first sign-in of a device. Of two at once, one makes the account and is told the secret; the other one is, from
-/// that moment, a sign-in without the secret.
+/// The first sign-in of a device. `None`: another one was faster.
 async fn create_guest(
     parts: &Parts,
     app: &App,
-    device_id: &DeviceId,
+    name: CredentialName<'_>,
+    secret: &DeviceSecret,
     client: Client,
-) -> Result<LoginResponse, AccountError> {
-    let secret = DeviceSecret::generate(&*parts.random);
+) -> Result<Option<LoginResponse>, AccountError> {
     let beginning = sign_in::begin(parts, app, new_account_id(parts).await?, FIRST_EPOCH, client);
-    let name = CredentialName::Device(app.app_id, device_id);
-    match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
-        Creation::NameTaken => Err(AccountError::WrongCredentials),
-        Creation::Created => Ok(LoginResponse {
+    Ok(match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
+        Creation::NameTaken => None,
+        Creation::Created => Some(LoginResponse {
             tokens: beginning.tokens(parts, app),
             is_new_account: true,
             device_secret: Some(secret.reveal().into()),
         }),
+    })
+}
+
+/// The first sign-in with a phone makes its account.
+async fn with_phone(
+    parts: &Parts,
+    app_id: i64,
+    proof: PhoneProof,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    let phone = PhoneNumber::parse(&proof.phone)?;
+    let app = parts.apps.enabled(app_id).await?;
+    sign_in::require_kind(&app, CredentialKind::Phone)?;
+    let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
+    let name = CredentialName::Phone(&index);
+    if let Some(stored) = parts.accounts.credential(name).await? {
+        return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
+    }
+    let account_id = new_account_id(parts).await?;
+    let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
+    let sealed = parts.personal_data.seal(&phone, account_id, &*parts.random);
+    match parts.accounts.create(name, &sealed, &beginning.session).await? {
+        Creation::Created => {
+            Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
+        }
+        // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
+        Creation::NameTaken => match parts.accounts.credential(name).await? {
+            Some(stored) => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
+            None => Err(AccountError::Damaged("account_credentials")),
+        },
     }
 }
 
@@ -109,9 +171,9 @@ async fn sign_in(
 #[cfg(test)]
 mod tests {
     use common::error_code::ErrorCode;
-    use idl::account::TokenStatus;
+    use idl::account::{DeviceLogin, LoginProof, TokenStatus};
 
-    use crate::testing::{PASSWORD, Service, code, device_proof, field};
+    use crate::testing::{PASSWORD, PHONE, Phones, Service, code, device_proof, field};
 
     common::on_each_database! {
         async fn the_right_password_signs_in_to_the_same_account_in_a_new_session(database: TestDatabase) {
@@ -161,6 +223,40 @@ mod tests {
                 assert_eq!(code(lost), ErrorCode::WRONG_CREDENTIALS);
             }
             assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, 1);
+        }
+
+        async fn a_first_sign_in_with_a_secret_of_the_clients_own_can_be_repeated(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let secret = "5d41402abc4b2a76b9719d911017c592e3b0c44298fc1c149afbf4c8996fb924";
+            let other = secret.replace("5d", "6d");
+            let attempt = |secret: &str| {
+                let (device_id, new_device_secret) = ("tablet".into(), Some(secret.to_owned().into()));
+                let proof = DeviceLogin { device_id, device_secret: None, new_device_secret };
+                service.login_by(service.app_id(), LoginProof::Device(proof))
+            };
+            let answers = futures_util::future::join_all((0..4).map(|_| attempt(secret))).await;
+            let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("signed in")).collect();
+            let created: Vec<_> = answers.iter().filter(|answer| answer.is_new_account).collect();
+            assert_eq!(created.len(), 1);
+            assert_eq!(created[0].device_secret.as_deref(), Some(secret));
+            assert!(answers.iter().all(|answer| answer.tokens.account_id == created[0].tokens.account_id));
+            service.device_login("tablet", Some(secret)).await.expect("signed in");
+            assert_eq!(code(attempt(&other).await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(field(attempt("weak").await), (ErrorCode::INVALID_ARGUMENT, "new_device_secret".to_owned()));
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, 1);
+        }
+
+        async fn a_phone_gets_an_account_once_in_all_apps_and_signs_in_to_it_from_then_on(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            let first = service.sign_in_with(&phones, PHONE).await;
+            assert!(first.is_new_account && first.device_secret.is_none());
+            assert_eq!(service.status(&first.tokens.access_token).await, TokenStatus::VALID);
+            service.clock.advance(std::time::Duration::from_secs(60));
+            let again = service.sign_in_with(&phones, PHONE).await;
+            assert_eq!((again.is_new_account, again.tokens.account_id), (false, first.tokens.account_id));
+            let other = service.sign_in_with(&phones, "+8613812345679").await;
+            assert_ne!(other.tokens.account_id, first.tokens.account_id);
         }
 
         async fn device_ids_that_differ_in_case_or_trailing_space_are_different_devices(database: TestDatabase) {

@@ -3,13 +3,17 @@
 //! [`bearer`] and [`client`] read what several methods are sent.
 
 pub(crate) mod bearer;
+pub(crate) mod change_password;
 pub(crate) mod client;
+mod credentials;
 pub(crate) mod get_app;
 pub(crate) mod get_profile;
+pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod revoke_sessions;
+pub(crate) mod send_phone_code;
 pub(crate) mod verify_token;
 pub(crate) mod verify_tokens;

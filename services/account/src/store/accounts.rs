@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    sql::{Database, SqlError, Text},
+    sql::{Database, SqlError, Text, Tx},
 };
 
 use super::{account_id, at, counter, sessions};
@@ -11,12 +11,13 @@ use crate::{
         credential::CredentialKind,
         device::DeviceId,
         ids::{AccountId, AppId},
+        personal_data::PhoneIndex,
         username::Username,
     },
     error::AccountError,
 };
 
-/// The usernames of all apps are one space.
+/// The usernames of all apps are one space, and so are the phones.
 const EVERY_APP: i64 = 0;
 
 /// A profile lists at most this many credentials. Protects the answer's size.
@@ -34,13 +35,15 @@ pub(crate) enum CredentialName<'a> {
     Password(&'a Username),
     /// A device is known to each app separately: another app must not be able to lock a player out of this one.
     Device(AppId, &'a DeviceId),
+    /// A phone is one person's in all apps, as a username is.
+    Phone(&'a PhoneIndex),
 }
 
 /// A credential as it is checked.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCredential {
     pub(crate) account_id: AccountId,
-    /// PHC string or device secret hash.
+    /// PHC string, device secret hash or sealed phone.
     pub(crate) secret: String,
     /// The account's epoch now.
     pub(crate) epoch: u32,
@@ -50,7 +53,17 @@ pub(crate) struct StoredCredential {
 #[derive(Clone, Debug)]
 pub(crate) struct ListedCredential {
     pub(crate) kind: String,
+    /// Empty for a phone: nothing about it is stored in the clear.
     pub(crate) shown_name: String,
+    /// With a phone.
+    pub(crate) phone: Option<StoredPhone>,
+}
+
+/// A phone as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPhone {
+    pub(crate) index: PhoneIndex,
+    pub(crate) sealed: String,
 }
 
 /// Whether an account was made.
@@ -62,24 +75,26 @@ pub(crate) enum Creation {
 }
 
 impl CredentialName<'_> {
-    fn kind(self) -> CredentialKind {
+    pub(super) fn kind(self) -> CredentialKind {
         match self {
             Self::Password(_) => CredentialKind::Password,
             Self::Device(..) => CredentialKind::Device,
+            Self::Phone(_) => CredentialKind::Phone,
         }
     }
 
-    fn scope(self) -> i64 {
+    pub(super) fn scope(self) -> i64 {
         match self {
-            Self::Password(_) => EVERY_APP,
+            Self::Password(_) | Self::Phone(_) => EVERY_APP,
             Self::Device(app_id, _) => app_id.get(),
         }
     }
 
-    fn compared(&self) -> &str {
+    pub(super) fn compared(&self) -> &str {
         match self {
             Self::Password(username) => username.folded(),
             Self::Device(_, device_id) => device_id.as_str(),
+            Self::Phone(index) => index.as_str(),
         }
     }
 
@@ -87,7 +102,32 @@ impl CredentialName<'_> {
         match self {
             Self::Password(username) => username.shown(),
             Self::Device(_, device_id) => device_id.as_str(),
+            Self::Phone(_) => "",
         }
+    }
+
+    /// Writes the credential. A name that exists is a unique violation.
+    pub(super) async fn insert(
+        self,
+        tx: &mut Tx,
+        secret: &str,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<(), SqlError> {
+        tx.sql(
+            "INSERT INTO account_credentials (kind, scope, name, shown_name, secret, account_id, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(self.kind().as_str())
+        .bind(self.scope())
+        .bind(self.compared())
+        .bind(self.shown())
+        .bind(secret)
+        .bind(account.get())
+        .bind(now.as_millis())
+        .execute()
+        .await
+        .map(drop)
     }
 }
 
@@ -146,19 +186,7 @@ impl Accounts {
         let created_at = session.created_at.as_millis();
         let mut tx = self.database.begin().await?;
         // The credential first: who loses the race for the name has written nothing else.
-        tx.sql(
-            "INSERT INTO account_credentials (kind, scope, name, shown_name, secret, account_id, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(name.kind().as_str())
-        .bind(name.scope())
-        .bind(name.compared())
-        .bind(name.shown())
-        .bind(secret)
-        .bind(session.account_id.get())
-        .bind(created_at)
-        .execute()
-        .await?;
+        name.insert(&mut tx, secret, session.account_id, session.created_at).await?;
         tx.sql("INSERT INTO account_accounts (account_id, token_epoch, created_at) VALUES (?, ?, ?)")
             .bind(session.account_id.get())
             .bind(i64::from(session.epoch))
@@ -186,20 +214,32 @@ impl Accounts {
         account_id: AccountId,
         app_id: AppId,
     ) -> Result<Vec<ListedCredential>, AccountError> {
-        let rows: Vec<(Text, Text)> = self
+        let rows: Vec<(Text, Text, Option<Text>, Option<Text>)> = self
             .database
             .read(
-                "SELECT kind, shown_name FROM account_credentials \
+                "SELECT kind, shown_name, CASE WHEN kind = ? THEN name END, CASE WHEN kind = ? THEN secret END \
+                 FROM account_credentials \
                  WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?",
             )
+            .bind(CredentialKind::Phone.as_str())
+            .bind(CredentialKind::Phone.as_str())
             .bind(account_id.get())
             .bind(EVERY_APP)
             .bind(app_id.get())
             .bind(MOST_LISTED)
             .all()
             .await?;
-        let listed =
-            rows.into_iter().map(|(kind, name)| ListedCredential { kind: kind.into(), shown_name: name.into() });
+        let listed = rows.into_iter().map(|(kind, shown_name, name, sealed)| {
+            let phone = name.zip(sealed);
+            ListedCredential {
+                kind: kind.into(),
+                shown_name: shown_name.into(),
+                phone: phone.map(|(name, sealed)| StoredPhone {
+                    index: PhoneIndex::from_stored(name.into()),
+                    sealed: sealed.into(),
+                }),
+            }
+        });
         Ok(listed.collect())
     }
 }

@@ -40,6 +40,19 @@ impl Cleanup {
         .await
     }
 
+    /// Deletes at most `batch` phone codes that have expired. Where nobody may ask for another one yet that is known from
+    /// them: the configuration keeps codes alive for longer than that.
+    pub(crate) async fn phone_codes(&self, now: Timestamp, batch: u32) -> Result<u64, SqlError> {
+        self.delete(
+            "DELETE FROM account_phone_codes WHERE expires_at <= ? AND (phone, app_id, scene) IN \
+             (SELECT phone, app_id, scene FROM (SELECT phone, app_id, scene, expires_at FROM account_phone_codes \
+             ORDER BY expires_at LIMIT ?) AS oldest)",
+            now,
+            batch,
+        )
+        .await
+    }
+
     async fn delete(&self, statement: &'static str, before: Timestamp, batch: u32) -> Result<u64, SqlError> {
         self.database.write(statement).bind(before.as_millis()).bind(i64::from(batch)).execute().await
     }

@@ -3,6 +3,8 @@
 //! Each file owns the statements of its tables; nothing outside this module knows a table. In reading order:
 //! - [`accounts`]: accounts and their credentials.
 //! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
+//! - [`links`], [`passwords`]: further credentials of an account, and its password.
+//! - [`phone_codes`]: codes that were sent to phones.
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`token_keys`]: what is read rarely and kept in memory.
 //! - [`cleanup`]: deleting what no longer matters.
@@ -10,6 +12,9 @@
 pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod cleanup;
+pub(crate) mod links;
+pub(crate) mod passwords;
+pub(crate) mod phone_codes;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
 pub(crate) mod token_keys;

@@ -88,6 +88,31 @@ pub(super) async fn append_ended_of_app(
     ids.iter().map(|(id,)| Ok(Revocation::Session(session_id(id)?))).collect()
 }
 
+/// The same for an account's sessions in all apps.
+pub(super) async fn append_ended(
+    tx: &mut Tx,
+    account: AccountId,
+    ending: Ending<'_>,
+) -> Result<Vec<Revocation>, AccountError> {
+    let ids: Vec<(Vec<u8>,)> = tx
+        .sql("SELECT session_id FROM account_sessions WHERE account_id = ? AND revoked_at = ?")
+        .bind(account.get())
+        .bind(ending.now.as_millis())
+        .all()
+        .await?;
+    tx.sql(
+        "INSERT INTO account_revocations (session_id, created_at, expires_at) \
+         SELECT session_id, ?, ? FROM account_sessions WHERE account_id = ? AND revoked_at = ?",
+    )
+    .bind(ending.now.as_millis())
+    .bind(ending.remembered_until.as_millis())
+    .bind(account.get())
+    .bind(ending.now.as_millis())
+    .execute()
+    .await?;
+    ids.iter().map(|(id,)| Ok(Revocation::Session(session_id(id)?))).collect()
+}
+
 impl Revocations {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }

@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    sql::{Database, Query, SqlError, Text},
+    sql::{Database, Query, SqlError, Text, Tx},
 };
 
 use super::{account_id, app_id, at, bytes, counter, revocations, session_id};
@@ -107,6 +107,32 @@ pub(super) async fn insert(statement: Query<'_>, session: &NewSession) -> Result
         .execute()
         .await
         .map(drop)
+}
+
+/// Ends every live session of an account but one, in all apps.
+pub(super) async fn end_others(
+    tx: &mut Tx,
+    account: AccountId,
+    kept: SessionId,
+    ending: Ending<'_>,
+) -> Result<Ended, AccountError> {
+    let count = tx
+        .sql(
+            "UPDATE account_sessions SET revoked_at = ?, revoke_reason = ? \
+             WHERE account_id = ? AND session_id <> ? AND revoked_at IS NULL AND refresh_expires_at > ?",
+        )
+        .bind(ending.now.as_millis())
+        .bind(ending.reason)
+        .bind(account.get())
+        .bind(kept.as_bytes().as_slice())
+        .bind(ending.now.as_millis())
+        .execute()
+        .await?;
+    if count == 0 {
+        return Ok(Ended::default());
+    }
+    let revocations = revocations::append_ended(tx, account, ending).await?;
+    Ok(Ended { count, revocations })
 }
 
 impl Sessions {

@@ -1,0 +1,35 @@
+//! What an account can be signed in to with, as its owner sees it.
+
+use idl::account::CredentialInfo;
+
+use crate::{
+    domain::{
+        credential,
+        ids::{AccountId, AppId},
+    },
+    error::AccountError,
+    service::Parts,
+    store::accounts::ListedCredential,
+};
+
+/// All of them, without the devices of other apps.
+pub(super) async fn listed(
+    parts: &Parts,
+    account_id: AccountId,
+    app_id: AppId,
+) -> Result<Vec<CredentialInfo>, AccountError> {
+    let credentials = parts.accounts.credentials(account_id, app_id).await?;
+    Ok(credentials.into_iter().map(|credential| info(parts, account_id, credential)).collect())
+}
+
+fn info(parts: &Parts, account_id: AccountId, credential: ListedCredential) -> CredentialInfo {
+    let masked_name = match credential.phone {
+        // One that does not open was sealed under another master key. Its owner can still sign in elsewise.
+        Some(phone) => match parts.personal_data.open(&phone.sealed, account_id, &phone.index) {
+            Some(phone) => phone.masked(),
+            None => credential::masked(""),
+        },
+        None => credential::masked(&credential.shown_name),
+    };
+    CredentialInfo { kind: credential.kind.into(), masked_name: masked_name.into() }
+}
