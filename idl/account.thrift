@@ -1,3 +1,5 @@
+include "account_admin.thrift"
+
 namespace rs account
 
 /// Identities, sessions and tokens.
@@ -17,6 +19,8 @@ struct ClientInfo {
     4: optional string sdk_version,
     /// The client's network address as the gateway established it.
     5: optional string address,
+    /// "mobile", "desktop", "console" or "web"; absent means "mobile". Limits of sessions count per class.
+    6: optional string device_class,
 }
 
 /// A signed-in session's tokens. Times are Unix milliseconds.
@@ -27,6 +31,8 @@ struct TokenSet {
     4: required i64 access_expires_at,
     5: required string refresh_token,
     6: required i64 refresh_expires_at,
+    /// When to refresh: well before the access token expires, and not at the same moment as everybody else.
+    7: optional i64 renew_after_at,
 }
 
 struct RegisterRequest {
@@ -175,6 +181,7 @@ struct SessionInfo {
     4: required i64 created_at,
     5: required i64 last_seen_at,
     6: required bool current,
+    7: optional string device_class,
 }
 
 struct GetProfileResponse {
@@ -303,4 +310,33 @@ service AccountService {
 
     /// An app and its live secrets. Read only.
     GetAppResponse GetApp(1: GetAppRequest req),
+
+    // For operators, through the admin API of a gateway. See account_admin.thrift.
+
+    /// Makes an app. Not idempotent: a repeat with an id is APP_ID_TAKEN, one without makes another app.
+    account_admin.CreateAppResponse AdminCreateApp(1: account_admin.CreateAppRequest req),
+
+    /// Changes an app; every instance follows within `account.follow.apps_every`. Idempotent, but for its record.
+    account_admin.UpdateAppResponse AdminUpdateApp(1: account_admin.UpdateAppRequest req),
+
+    /// Gives an app a new secret. Not idempotent: of two rotations the first secret's predecessor is lost.
+    account_admin.RotateAppSecretResponse AdminRotateAppSecret(1: account_admin.RotateAppSecretRequest req),
+
+    /// An app, from the database. Read only.
+    account_admin.DescribeAppResponse AdminDescribeApp(1: account_admin.DescribeAppRequest req),
+
+    /// Apps, from the database, in pages. Read only.
+    account_admin.ListAppsResponse AdminListApps(1: account_admin.ListAppsRequest req),
+
+    /// An account with what it can be signed in to with, and its live sessions. Read only.
+    account_admin.FindAccountResponse AdminFindAccount(1: account_admin.FindAccountRequest req),
+
+    /// Revokes every session of an account, in every app. Idempotent, but for its record.
+    account_admin.RevokeAccountSessionsResponse AdminRevokeSessions(1: account_admin.RevokeAccountSessionsRequest req),
+
+    /// Writes a record of a change that was made elsewhere. A repeat writes another one.
+    account_admin.RecordChangeResponse AdminRecordChange(1: account_admin.RecordChangeRequest req),
+
+    /// The audit, newest first, in pages. Read only.
+    account_admin.ListAuditResponse AdminListAudit(1: account_admin.ListAuditRequest req),
 }

@@ -1,6 +1,6 @@
 //! What `playgate serve` prints once it is ready: what is listening, and what to try next.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
 use crate::first_run::DemoApp;
 
@@ -13,12 +13,21 @@ pub(crate) struct Listening {
     pub(crate) address: String,
 }
 
-/// The text for a process with these listeners. `demo` is there when this process has the demo app to show.
-pub(crate) fn banner(role: &str, listeners: &[Listening], demo: Option<&DemoApp>) -> String {
+/// The text for a process with these listeners. `demo` is there when this process has the demo app to show, and the file
+/// of the admin token when nobody chose one: its path is shown, never what is in it.
+pub(crate) fn banner(
+    role: &str,
+    listeners: &[Listening],
+    admin_token_file: Option<&Path>,
+    demo: Option<&DemoApp>,
+) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "playgate {} is ready: {role}", env!("CARGO_PKG_VERSION"));
     for Listening { what, address } in listeners {
         let _ = writeln!(text, "  {what:<10} {address}");
+    }
+    if let Some(file) = admin_token_file {
+        let _ = writeln!(text, "  {:<10} {}", "admin", format_args!("the token is in {}", file.display()));
     }
     let gateway = listeners.iter().find(|listening| listening.what == "gateway");
     if let (Some(demo), Some(gateway)) = (demo, gateway) {
@@ -61,7 +70,7 @@ mod tests {
     #[test]
     fn a_role_without_the_demo_app_prints_its_listeners_only() {
         let listeners = [Listening { what: "account", address: "127.0.0.1:9081".to_owned() }];
-        let text = banner("account", &listeners, None);
+        let text = banner("account", &listeners, None, None);
         assert!(text.contains("account    127.0.0.1:9081"), "{text}");
         assert!(!text.contains("curl"));
     }
@@ -69,8 +78,9 @@ mod tests {
     #[test]
     fn the_commands_go_to_the_socket_when_there_is_no_port() {
         let demo = DemoApp::new(1001, "secret".to_owned());
-        let commands_for =
-            |address: &str| banner("all", &[Listening { what: "gateway", address: address.to_owned() }], Some(&demo));
+        let commands_for = |address: &str| {
+            banner("all", &[Listening { what: "gateway", address: address.to_owned() }], None, Some(&demo))
+        };
         let text = commands_for("unix:/run/playgate.sock");
         let curl = "curl -s --unix-socket '/run/playgate.sock' ";
         assert_eq!(text.matches("curl -s").count(), text.matches(curl).count(), "{text}");

@@ -62,7 +62,7 @@ impl std::fmt::Debug for DemoApp {
 
 /// Registers the demo player, as any client would.
 pub(crate) async fn register_player(upstream: &Upstream, demo: &DemoApp) -> anyhow::Result<()> {
-    let client = ClientInfo { device_id: None, channel: None, package_name: None, sdk_version: None, address: None };
+    let client = ClientInfo::default();
     let request = RegisterRequest {
         app_id: demo.app_id,
         username: demo.username.clone().into(),

@@ -11,8 +11,11 @@
 //! - `apps`: the apps' secrets, as account knows them, kept for a moment.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
 //! - `upstream`: the calls to the other roles and how their failures are answered.
-//! - `openapi`: the contract as a document, made from the endpoints.
+//! - `admin`: the routes for operators, on a listener of their own.
+//! - `openapi`, `admin_openapi`: the two contracts as documents, made from the endpoints.
 
+mod admin;
+mod admin_openapi;
 mod apps;
 mod config;
 mod endpoints;
@@ -23,6 +26,7 @@ mod state;
 mod upstream;
 
 pub use self::{
+    admin::{AdminApi, admin_router},
     config::{Config, RouteGroup},
     openapi::document as openapi_document,
     routes::{Parts, router},

@@ -43,14 +43,25 @@ struct Endpoints;
 
 /// The whole document (OpenAPI 3.1).
 pub fn document() -> Value {
+    complete(Endpoints::openapi(), "/v1/", security_schemes(), &[])
+}
+
+/// Adds to what the endpoints say of themselves what all of them share: those below `enveloped` answer in the envelope,
+/// and errors have the common codes and `further_codes`.
+pub(crate) fn complete(
+    endpoints: utoipa::openapi::OpenApi,
+    enveloped: &str,
+    security_schemes: Value,
+    further_codes: &[ErrorCode],
+) -> Value {
     // The document is plain data made at compile time; it always serialises.
-    let mut document = serde_json::to_value(Endpoints::openapi()).unwrap_or_default();
+    let mut document = serde_json::to_value(endpoints).unwrap_or_default();
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
     document["info"].as_object_mut().map(|info| info.remove("license"));
-    document["components"]["securitySchemes"] = security_schemes();
-    document["components"]["schemas"]["Error"] = error_schema();
+    document["components"]["securitySchemes"] = security_schemes;
+    document["components"]["schemas"]["Error"] = error_schema(further_codes);
     if let Some(paths) = document["paths"].as_object_mut() {
-        for (path, operations) in paths.iter_mut().filter(|(path, _)| path.starts_with("/v1/")) {
+        for (path, operations) in paths.iter_mut().filter(|(path, _)| path.starts_with(enveloped)) {
             for operation in operations.as_object_mut().into_iter().flat_map(|operations| operations.values_mut()) {
                 wrap_in_envelope(path, operation);
             }
@@ -90,8 +101,10 @@ fn wrap_in_envelope(path: &str, operation: &mut Value) {
     }
 }
 
-fn error_schema() -> Value {
-    let codes = known_codes().map(|code| format!("- `{}` {}", code.inner(), meaning(code).message));
+fn error_schema(further_codes: &[ErrorCode]) -> Value {
+    let codes = known_codes()
+        .chain(further_codes.iter().copied())
+        .map(|code| format!("- `{}` {}", code.inner(), meaning(code).message));
     json!({
         "type": "object",
         "required": ["code", "message", "request_id"],
@@ -125,6 +138,7 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::ACCOUNT_BANNED,
         C::LOGIN_KIND_DISABLED,
         C::APP_DISABLED,
+        C::DEVICE_LIMIT_REACHED,
         C::NO_SUCH_ROUTE,
         C::NO_SUCH_ACCOUNT,
         C::METHOD_NOT_ALLOWED,
@@ -155,7 +169,7 @@ fn security_schemes() -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -192,6 +206,10 @@ mod tests {
 
     #[test]
     fn every_reference_in_the_document_leads_somewhere() {
+        assert_references_lead_somewhere(&document());
+    }
+
+    pub(crate) fn assert_references_lead_somewhere(document: &Value) {
         fn references(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(object) => {
@@ -204,12 +222,21 @@ mod tests {
                 _ => {}
             }
         }
-        let document = document();
         let mut found = Vec::new();
-        references(&document, &mut found);
+        references(document, &mut found);
         assert!(found.len() > 10);
         for reference in found {
             assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
         }
+    }
+
+    /// Every method and path of a document.
+    pub(crate) fn methods_of(document: &Value) -> Vec<(String, String)> {
+        let paths = document["paths"].as_object().expect("paths").iter();
+        paths
+            .flat_map(|(path, operations)| {
+                operations.as_object().expect("operations").keys().map(|method| (method.clone(), path.clone()))
+            })
+            .collect()
     }
 }

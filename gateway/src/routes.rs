@@ -96,15 +96,7 @@ mod tests {
             .flat_map(|(path, methods)| methods.iter().map(move |method| (method.to_lowercase(), path.to_owned())))
             .filter(|(method, _)| method != "head")
             .collect();
-        let document = openapi::document();
-        let mut documented: Vec<(String, String)> = document["paths"]
-            .as_object()
-            .expect("paths")
-            .iter()
-            .flat_map(|(path, operations)| {
-                operations.as_object().expect("operations").keys().map(|method| (method.clone(), path.clone()))
-            })
-            .collect();
+        let mut documented = openapi::tests::methods_of(&openapi::document());
         served.sort();
         documented.sort();
         assert_eq!(served, documented);

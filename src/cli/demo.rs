@@ -13,7 +13,7 @@ use crate::{
     cli::{failure::Failure, output::print},
     config::Configuration,
     demo::walk,
-    platform::{Process, start},
+    platform::{Logs, Process, start},
     role::Role,
 };
 
@@ -29,7 +29,8 @@ pub(super) async fn run() -> Result<ExitStatus, Failure> {
     let directory = tempfile::tempdir().context("no temporary directory can be made")?;
     let configuration = throw_away(directory.path());
     let process = Process::new(LifecycleConfig::default().timing(configuration.environment))?;
-    let started = start(Role::All, &configuration, Arc::new(Unrecorded), &process).await?;
+    let logs = Logs { access: Arc::new(Unrecorded), level: None };
+    let started = start(Role::All, &configuration, &logs, &process).await?;
     process.lifecycle.readiness().all_open().await;
     let gateway = started.listeners.iter().find(|listening| listening.what == "gateway");
     let base = gateway.context("the platform has no gateway")?.address.clone();

@@ -6,7 +6,6 @@ use anyhow::Context;
 use clap::Args;
 use common::{
     clock::SystemClock,
-    http::AccessLog,
     lifecycle::{ExitStatus, StopRequests},
     telemetry::{
         self, BuildInfo, LogGuard,
@@ -18,7 +17,7 @@ use crate::{
     banner::banner,
     cli::{failure::Failure, globals::Globals, output::print},
     config::Configuration,
-    platform::{Process, Started, start},
+    platform::{Logs, Process, Started, start},
     role::Role,
 };
 
@@ -59,11 +58,11 @@ async fn serve(
     telemetry::observe_runtime(&process.registry, &tokio::runtime::Handle::current())?;
     trace::start(&configuration.otlp, &trace_parts(role, configuration, process), &process.lifecycle)
         .context("traces can't be sent")?;
-    let access_log: Arc<dyn AccessLog> = Arc::new(log.access_log().clone());
+    let logs = Logs { access: Arc::new(log.access_log().clone()), level: Some(log.level().clone()) };
     let life = process.lifecycle.clone().run(requests);
     tokio::pin!(life);
     let started = tokio::select! {
-        started = start(role, configuration, access_log, process) => started?,
+        started = start(role, configuration, &logs, process) => started?,
         // Told to stop before it has begun: there is nothing to finish.
         status = &mut life => return Ok(status),
     };
@@ -99,5 +98,6 @@ fn trace_parts(role: Role, configuration: &Configuration, process: &Process) -> 
 /// Tells the person who started this what is there, once it is ready to be tried.
 async fn announce(role: Role, started: &Started, process: &Process) -> anyhow::Result<()> {
     process.lifecycle.readiness().all_open().await;
-    print(&banner(role.name(), &started.listeners, started.demo.as_ref()))
+    let admin_token_file = started.admin_token_file.as_deref();
+    print(&banner(role.name(), &started.listeners, admin_token_file, started.demo.as_ref()))
 }

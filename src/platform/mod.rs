@@ -4,6 +4,7 @@
 //! nowhere else; handlers, clients and middleware are the same in both shapes.
 
 mod account;
+mod admin_token;
 mod data_dir;
 mod database;
 mod directory;
@@ -18,5 +19,5 @@ mod start;
 pub(crate) use self::{
     account::admin,
     database::{migrate_all, open as open_database},
-    start::{Process, Started, start},
+    start::{Logs, Process, Started, start},
 };

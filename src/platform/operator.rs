@@ -1,4 +1,4 @@
-//! The operator listener of a process: metrics, probes, version.
+//! The operator listener of a process: metrics, probes, version, and the admin API where there is a gateway.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -6,6 +6,7 @@ use std::{
 };
 
 use common::{
+    config::Secret,
     http::{
         AccessLog, AccessRecord, HttpParts,
         edge::{EdgeConfig, EdgeMetrics, Listener, serve},
@@ -18,41 +19,63 @@ use common::{
     },
 };
 
-use super::Process;
+use gateway::{AdminApi, admin_router};
+
+use super::{Process, start::Logs};
 use crate::{banner::Listening, role::Role};
 
-/// Probes come every few seconds: lines about them would hide the others.
+/// Records what is asked of the admin API. Probes come every few seconds: lines about them would hide the others.
 #[derive(Debug)]
-struct Unrecorded;
+struct AdminRequests(Arc<dyn AccessLog>);
 
-impl AccessLog for Unrecorded {
-    fn record(&self, _: &AccessRecord<'_>) {}
+impl AccessLog for AdminRequests {
+    fn record(&self, record: &AccessRecord<'_>) {
+        if record.path.starts_with("/admin/") {
+            self.0.record(record);
+        }
+    }
 }
 
-/// Binds the operator listener and serves it. It outlives `stopping`: probes and scrapes are answered until the
-/// process ends, so that its last moments can be watched.
-pub(super) fn listen(config: &OperatorConfig, role: Role, process: &Process) -> anyhow::Result<Listening> {
+/// What the operator listener needs besides its configuration.
+pub(super) struct Parts<'a> {
+    pub(super) role: Role,
+    /// For roles that have the admin API.
+    pub(super) admin_token: Option<Secret>,
+    pub(super) logs: &'a Logs,
+    pub(super) process: &'a Process,
+}
+
+/// Binds the operator listener and serves it; answers with the admin API that is to be connected, if it has one. It
+/// outlives `stopping`: probes and scrapes are answered until the process ends, so that its last moments can be watched.
+pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Result<(Listening, Option<Arc<AdminApi>>)> {
+    let Parts { role, admin_token, logs, process } = parts;
     let address = config.listen.unwrap_or_else(|| default_address(role));
     let listener = Listener::bind_tcp(address)?;
     let bound = listener.local_address().unwrap_or(address);
-    let router = routes(OperatorParts {
+    let name = format!("{} {bound}", role.name());
+    let admin = admin_token.map(|token| Arc::new(AdminApi::new(token, name, logs.level.clone())));
+    let watching = routes(OperatorParts {
         registry: process.registry.clone(),
         readiness: process.lifecycle.readiness().clone(),
         build: BuildInfo::current(),
     });
+    let router = match &admin {
+        Some(admin) => admin_router(Arc::clone(admin)).merge(watching),
+        None => watching,
+    };
     let edge = EdgeConfig::default();
     let parts = HttpParts {
         clock: process.clock.clone(),
         random: process.random.clone(),
         registry: process.registry.clone(),
-        access_log: Arc::new(Unrecorded),
+        access_log: Arc::new(AdminRequests(Arc::clone(&logs.access))),
         listener: "operator",
     };
     let stack = http_stack(router, &edge, &parts)?;
     let metrics = EdgeMetrics::register(&process.registry, "operator")?;
     let forever = Signals::default();
     process.lifecycle.spawn_background("operator listener", serve(vec![listener], stack, edge, forever, metrics));
-    Ok(Listening { what: "operator", address: format!("http://{bound}") })
+    Ok((Listening { what: "operator", address: format!("http://{bound}") }, admin))
 }
 
 fn default_address(role: Role) -> SocketAddr {

@@ -1,6 +1,6 @@
 //! Starts the roles of a process, in the order in which they need each other.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use ::gateway::Upstream;
 use ::setting::Setting;
@@ -16,7 +16,7 @@ use common::{
 use prometheus::Registry;
 
 use super::{
-    account, database,
+    account, admin_token, database,
     directory::Directory,
     gateway, operator, pay,
     rpc::{self, Services},
@@ -51,6 +51,15 @@ impl Process {
     }
 }
 
+/// What a process writes down.
+#[derive(Clone, Debug)]
+pub(crate) struct Logs {
+    /// Where answers are recorded.
+    pub(crate) access: Arc<dyn AccessLog>,
+    /// Changes how much the process log says, if there is one.
+    pub(crate) level: Option<LevelHandle>,
+}
+
 /// A process that serves.
 #[derive(Debug)]
 pub(crate) struct Started {
@@ -58,12 +67,14 @@ pub(crate) struct Started {
     pub(crate) listeners: Vec<Listening>,
     /// The app to try things with, if this process has one.
     pub(crate) demo: Option<DemoApp>,
+    /// Where the admin token lies that nobody chose.
+    pub(crate) admin_token_file: Option<PathBuf>,
     database: Option<Database>,
     directory: Directory,
 }
 
 impl Started {
-    /// Lets operators change how much the process log says while it runs.
+    /// Lets a document change how much the process log says while it runs.
     pub(crate) fn follow_log_level(
         &self,
         configuration: &Configuration,
@@ -86,20 +97,25 @@ impl Started {
 pub(crate) async fn start(
     role: Role,
     configuration: &Configuration,
-    access_log: Arc<dyn AccessLog>,
+    logs: &Logs,
     process: &Process,
 ) -> anyhow::Result<Started> {
     let directory = Directory::new(role, configuration, process)?;
     let in_process = directory.in_process();
     // Before the operator listener: nobody may be told "ready" by a process that has not opened anything yet.
     let started = process.lifecycle.readiness().gate("start");
-    let mut listeners = vec![operator::listen(&configuration.operator, role, process)?];
+    let has_gateway = matches!(role, Role::All | Role::Gateway);
+    let admin_token = has_gateway.then(|| admin_token::choose(configuration, &*process.random)).transpose()?;
+    let (admin_token, admin_token_file) = admin_token.map_or((None, None), |chosen| (Some(chosen.token), chosen.file));
+    let parts = operator::Parts { role, admin_token, logs, process };
+    let (operator, admin) = operator::listen(&configuration.operator, parts)?;
+    let mut listeners = vec![operator];
     let opened = open_services(role, configuration, process).await?;
     if !in_process {
         listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }
     let mut demo = None;
-    if matches!(role, Role::All | Role::Gateway) {
+    if has_gateway {
         let discovery = directory.discovery(configuration, process)?;
         let upstream = rpc::upstream(&opened.services, in_process, &discovery, &configuration.rpc, process)?;
         if !in_process && opened.services.account.is_none() {
@@ -109,11 +125,14 @@ pub(crate) async fn start(
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;
         }
+        if let Some(admin) = admin {
+            admin.connect(upstream.clone());
+        }
         let shared = opened.shared.state();
         listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
     }
     started.open();
-    Ok(Started { listeners, demo, database: opened.database, directory })
+    Ok(Started { listeners, demo, admin_token_file, database: opened.database, directory })
 }
 
 /// The services of this process and what stands behind them.
@@ -182,7 +201,7 @@ impl Opened {
             return Ok(Some(demo));
         }
         let (Some(database), Some(setting)) = (&self.database, &self.setting) else { return Ok(None) };
-        let admin = account::admin(configuration, database.clone())?;
+        let admin = account::admin(configuration, database.clone())?.for_first_start();
         if admin.has_apps().await? {
             return Ok(None);
         }

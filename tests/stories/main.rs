@@ -29,6 +29,11 @@ mod operator_listener;
 mod published_contract;
 mod signed_requests;
 
+// What operators do with it.
+mod admin_accounts;
+mod admin_apps;
+mod device_limits;
+
 // What it withstands.
 mod account_gone;
 mod database_gone;

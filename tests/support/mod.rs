@@ -4,6 +4,7 @@
 //! Nothing here links against the product: what a story knows about it, it knows from the wire. In particular the
 //! request signature is written a second time, from the contract.
 
+mod admin;
 mod answer;
 mod app;
 mod client;
@@ -18,6 +19,7 @@ mod receiver;
 mod replica;
 mod role;
 
+pub(crate) use admin::Admin;
 pub(crate) use answer::Answer;
 pub(crate) use app::App;
 pub(crate) use client::Client;

@@ -37,7 +37,7 @@ pub use self::{
     client_address::{ClientAddress, TrustedNetworks},
     envelope::{ApiError, Envelope, retry_after_header},
     extract::{
-        AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Query, SignatureChecks, Signed,
+        AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Path, Query, SignatureChecks, Signed,
         SignedApp, SignedOnce,
     },
     front::Front,

@@ -17,6 +17,15 @@ thrift_contract! {
     read VerifyTokens;
     write RevokeSessions;
     read GetApp;
+    write AdminCreateApp;
+    write AdminUpdateApp;
+    write AdminRotateAppSecret;
+    read AdminDescribeApp;
+    read AdminListApps;
+    read AdminFindAccount;
+    write AdminRevokeSessions;
+    write AdminRecordChange;
+    read AdminListAudit;
 }
 
 thrift_contract! {

@@ -29,8 +29,8 @@ pub struct OperatorConfig {
     /// The operator listener's address. Never make it public: it answers without asking who wants to know. Absent, it
     /// is the loopback address at 9180 for `all` and the gateway, 9181 account, 9182 setting, 9183 pay.
     pub listen: Option<SocketAddr>,
-    /// Lets operators change things through this listener. Visible ASCII without spaces. Nothing takes it yet;
-    /// production asks for it all the same, so that a configuration is complete before something does.
+    /// Lets whoever presents it use the admin API, on the gateway's listener and that of `all`. Visible ASCII without
+    /// spaces. Absent in development: generated into `admin-token` in the data directory.
     pub admin_token: Option<Secret>,
 }
 

@@ -1,5 +1,6 @@
 //! One file per endpoint, each read top to bottom: what it takes, what it does, what it answers.
 
+pub(crate) mod admin;
 pub(crate) mod documentation;
 pub(crate) mod oauth2;
 pub(crate) mod sdk;

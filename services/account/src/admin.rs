@@ -2,36 +2,32 @@
 //!
 //! Running instances notice by themselves: a new app at once, everything else within the configured intervals.
 
+use std::sync::Arc;
+
 use common::{
-    clock::{SharedClock, SharedRandom, random_bytes},
+    clock::{SharedClock, SharedRandom},
     config::Secret,
     sql::{Database, SqlError},
 };
 
 use crate::{
     MasterKey,
+    app_editor::{AppDraft, AppEditor},
     config::TokenConfig,
-    domain::{field::FieldError, ids::AppId, master_key, master_key::Vault},
+    domain::{app::AppName, audit::Actor, field::FieldError, ids::AppId, master_key::Vault, policy::AppPolicy},
     error::AccountError,
     keys,
-    store::{
-        apps::{Apps, NotCreated, SealedSecret},
-        token_keys::TokenKeys,
-    },
+    store::{apps::Apps, token_keys::TokenKeys},
 };
-
-const LONGEST_NAME: usize = 128;
-
-/// How often an id that another process took meanwhile is replaced by the next one.
-const ID_ATTEMPTS: usize = 10;
 
 /// Changes apps and keys in the database.
 #[derive(Debug)]
 pub struct Admin {
     database: Database,
-    vault: Vault,
+    vault: Arc<Vault>,
     clock: SharedClock,
     random: SharedRandom,
+    actor: Actor,
 }
 
 /// An app and its newest secret, which is shown this once.
@@ -56,17 +52,24 @@ pub enum AdminError {
     #[error("there is no app {0}")]
     NoSuchApp(i64),
     /// The platform is full.
-    #[error("{0}")]
-    TooManyApps(String),
+    #[error("there are as many apps as there can be")]
+    TooManyApps,
     /// The database did not answer, or not as expected.
     #[error("the account store can't be changed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Admin {
-    /// Over an open, migrated database.
+    /// Over an open, migrated database, for the command line.
     pub fn new(database: Database, master_key: &MasterKey, clock: SharedClock, random: SharedRandom) -> Self {
-        Self { database, vault: Vault::new(master_key), clock, random }
+        let vault = Arc::new(Vault::new(master_key));
+        Self { database, vault, clock, random, actor: Actor::command_line() }
+    }
+
+    /// The same for what the platform makes by itself at its first start: the audit tells the two apart.
+    #[must_use]
+    pub fn for_first_start(self) -> Self {
+        Self { actor: Actor::first_start(), ..self }
     }
 
     /// Whether there is any app: tells a database in use from a fresh one.
@@ -74,33 +77,23 @@ impl Admin {
         Ok(Apps::new(self.database.clone()).any().await?)
     }
 
-    /// Makes an app that allows every kind of sign-in. Without an id it gets the next free one.
+    /// Makes an app with the policy of a new one. Without an id it gets the next free one.
     pub async fn create_app(&self, name: &str, app_id: Option<i64>) -> Result<NewApp, AdminError> {
-        let name = name.trim();
-        if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return Err(FieldError::new("name", "1 to 128 bytes without control characters").into());
-        }
-        let apps = Apps::new(self.database.clone());
-        if let Some(app_id) = app_id {
-            return self.try_create(&apps, name, AppId::parse(app_id)?).await;
-        }
-        let mut attempts = 1;
-        loop {
-            let next = AppId::parse(apps.next_id().await?)?;
-            match self.try_create(&apps, name, next).await {
-                Err(AdminError::AppExists(_)) if attempts < ID_ATTEMPTS => attempts += 1,
-                outcome => return outcome,
-            }
-        }
+        let draft = AppDraft {
+            name: AppName::parse(name)?,
+            app_id: app_id.map(AppId::parse).transpose()?,
+            delivery_url: None,
+            policy: AppPolicy::default(),
+        };
+        let created = self.apps().create(&self.actor, &draft).await;
+        let (app, app_secret) = created.map_err(|error| AdminError::about(app_id.unwrap_or_default(), error))?;
+        Ok(NewApp { app_id: app.app_id.get(), app_secret })
     }
 
     /// Gives an app a new secret. The one before stays good until the next rotation; older ones end now.
     pub async fn rotate_app_secret(&self, app_id: i64) -> Result<NewApp, AdminError> {
-        let id = AppId::parse(app_id)?;
-        let app_secret = self.new_secret();
-        let apps = Apps::new(self.database.clone());
-        let version = apps.rotate_secret(id, self.clock.now(), |version| self.seal(id, version, &app_secret)).await?;
-        version.ok_or(AdminError::NoSuchApp(app_id))?;
+        let rotated = self.apps().rotate_secret(&self.actor, AppId::parse(app_id)?).await;
+        let app_secret = rotated.map_err(|error| AdminError::about(app_id, error))?;
         Ok(NewApp { app_id, app_secret })
     }
 
@@ -113,26 +106,26 @@ impl Admin {
         Ok(id.get())
     }
 
-    async fn try_create(&self, apps: &Apps, name: &str, app_id: AppId) -> Result<NewApp, AdminError> {
-        const FIRST_VERSION: i64 = 1;
-        let app_secret = self.new_secret();
-        let sealed = self.seal(app_id, FIRST_VERSION, &app_secret);
-        let secret = SealedSecret { version: FIRST_VERSION, sealed };
-        match apps.create(app_id, name, &secret, self.clock.now()).await {
-            Ok(()) => Ok(NewApp { app_id: app_id.get(), app_secret }),
-            Err(NotCreated::Exists) => Err(AdminError::AppExists(app_id.get())),
-            Err(error @ NotCreated::TooMany) => Err(AdminError::TooManyApps(error.to_string())),
-            Err(NotCreated::Sql(error)) => Err(error.into()),
+    fn apps(&self) -> AppEditor {
+        AppEditor {
+            database: self.database.clone(),
+            vault: Arc::clone(&self.vault),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
         }
     }
+}
 
-    fn new_secret(&self) -> Secret {
-        Secret::new(hex::encode(random_bytes::<32>(&*self.random)))
-    }
-
-    fn seal(&self, app_id: AppId, version: i64, secret: &Secret) -> Vec<u8> {
-        let row = master_key::Secret::AppSecret { app_id, version };
-        self.vault.seal(row, secret.expose().as_bytes(), &*self.random)
+impl AdminError {
+    /// What became of something that was to be done to this app.
+    fn about(app_id: i64, error: AccountError) -> Self {
+        match error {
+            AccountError::Field(error) => error.into(),
+            AccountError::AppIdTaken => Self::AppExists(app_id),
+            AccountError::NoSuchApp => Self::NoSuchApp(app_id),
+            AccountError::TooManyApps => Self::TooManyApps,
+            error => error.into(),
+        }
     }
 }
 
@@ -208,6 +201,18 @@ mod tests {
             parts.keys.refresh(&*parts.clock).await.expect("read");
             assert_eq!(service.status(&old).await, TokenStatus::INVALID);
             assert_eq!(service.status(&new).await, TokenStatus::EXPIRED);
+        }
+
+        async fn what_the_command_line_does_is_written_down_without_secrets(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.admin().rotate_app_secret(service.app_id()).await.expect("rotated");
+            let records = service.audit().await;
+            let told: Vec<_> = records.iter().map(|record| (&*record.actor, &*record.action, &*record.target_id)).collect();
+            let id = service.app_id().to_string();
+            assert_eq!(told, [("command line", "app.rotate_secret", &*id), ("command line", "app.create", &*id)]);
+            assert!(records.iter().all(|record| record.request_id.is_none()));
+            let shown = format!("{records:?}");
+            assert!(shown.contains("Test Game") && !shown.contains(service.app.app_secret.expose()), "{shown}");
         }
 
         async fn nothing_that_is_printed_shows_a_secret(database: TestDatabase) {

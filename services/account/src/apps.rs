@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use crate::{
     domain::{
         app::{App, AppSecret},
+        app_details::AppDetails,
         field::FieldError,
         ids::AppId,
         master_key::{Secret, Vault},
@@ -95,11 +96,11 @@ impl Apps {
 
     async fn read(&self) -> Result<HashMap<AppId, Arc<App>>, AccountError> {
         let stored = self.store.all().await?;
-        stored.into_iter().map(|app| Ok((app.app_id, Arc::new(self.unseal(app)?)))).collect()
+        stored.into_iter().map(|app| Ok((app.details.app_id, Arc::new(self.unseal(app)?)))).collect()
     }
 
     fn unseal(&self, stored: StoredApp) -> Result<App, AccountError> {
-        let StoredApp { app_id, name, enabled, policy, secrets } = stored;
+        let StoredApp { details: AppDetails { app_id, name, enabled, policy, .. }, secrets } = stored;
         let unseal_secret = |secret: &store::apps::SealedSecret| {
             let text = self.vault.open(Secret::AppSecret { app_id, version: secret.version }, &secret.sealed);
             let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());

@@ -9,6 +9,7 @@ use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    domain::policy::LifetimeCaps,
     hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
     phone_codes::PhoneConfig,
 };
@@ -54,7 +55,7 @@ pub struct TokenConfig {
     /// A session that is not used for this long ends, unless its app says otherwise.
     #[serde(with = "humantime_serde")]
     pub refresh_ttl: Duration,
-    /// A session ends after this time however often it is used.
+    /// A session ends after this time however often it is used, unless its app says less. No app may ask for more.
     #[serde(with = "humantime_serde")]
     pub session_ttl_max: Duration,
     /// For this long a used refresh token still yields the same successor. Covers answers lost on mobile networks;
@@ -167,6 +168,11 @@ impl Section for Config {
 }
 
 impl TokenConfig {
+    /// What no app's policy may exceed.
+    pub(crate) fn caps(&self) -> LifetimeCaps {
+        LifetimeCaps { access_ttl: self.access_ttl_max, session_ttl: self.session_ttl_max }
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         for (key, value) in [("tokens.access_ttl", self.access_ttl), ("tokens.refresh_ttl", self.refresh_ttl)] {
             at_least(key, value, Duration::from_secs(1))?;

@@ -39,16 +39,29 @@ pub(crate) enum AccountError {
     PhoneCodesFull(#[from] NoRoom),
     #[error(transparent)]
     Shared(#[from] SharedError),
+    #[error("the app takes no new accounts")]
+    RegistrationClosed,
+    #[error("the account has as many live sessions of this device class as the app allows")]
+    DeviceLimitReached,
     #[error("the token is not one of ours")]
     TokenInvalid,
     #[error("the token has expired")]
     TokenExpired,
     #[error("the token was revoked")]
-    TokenRevoked,
+    TokenRevoked {
+        /// As its owner may know it; `None` when it could not be looked up.
+        reason: Option<&'static str>,
+    },
     #[error("the refresh token was used before")]
     RefreshTokenReused,
     #[error("there is no such account")]
     NoSuchAccount,
+    #[error("there is no such app")]
+    NoSuchApp,
+    #[error("there is an app of this id")]
+    AppIdTaken,
+    #[error("there are as many apps as there can be")]
+    TooManyApps,
     /// Could not tell: the token names a key newer than what this instance has been able to read.
     #[error("the token names a key that this instance has not read yet")]
     KeyRingBehind,
@@ -84,13 +97,23 @@ impl Refusal for AccountError {
             }
             Self::CredentialOfAnother => ErrorCode::CREDENTIAL_ALREADY_LINKED,
             Self::WrongCode => ErrorCode::WRONG_CODE,
+            Self::RegistrationClosed => {
+                return PublicError::new(ErrorCode::LOGIN_KIND_DISABLED).message("new accounts are not accepted now");
+            }
+            Self::TokenRevoked { reason: Some(reason) } => {
+                return PublicError::new(ErrorCode::TOKEN_REVOKED).detail("reason", *reason);
+            }
+            Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
             Self::WrongCredentials => ErrorCode::WRONG_CREDENTIALS,
             Self::UsernameTaken => ErrorCode::USERNAME_TAKEN,
             Self::AppDisabled => ErrorCode::APP_DISABLED,
             Self::LoginKindDisabled => ErrorCode::LOGIN_KIND_DISABLED,
             Self::TokenInvalid => ErrorCode::TOKEN_INVALID,
             Self::TokenExpired => ErrorCode::TOKEN_EXPIRED,
-            Self::TokenRevoked => ErrorCode::TOKEN_REVOKED,
+            Self::DeviceLimitReached => ErrorCode::DEVICE_LIMIT_REACHED,
+            Self::NoSuchApp => ErrorCode::NO_SUCH_APP,
+            Self::AppIdTaken => ErrorCode::APP_ID_TAKEN,
+            Self::TokenRevoked { reason: None } => ErrorCode::TOKEN_REVOKED,
             Self::RefreshTokenReused => ErrorCode::REFRESH_TOKEN_REUSED,
             Self::NoSuchAccount => ErrorCode::NO_SUCH_ACCOUNT,
             Self::KeyRingBehind => ErrorCode::DEPENDENCY_UNAVAILABLE,

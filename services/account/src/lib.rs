@@ -18,10 +18,11 @@
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
-//! - [`admin`], [`master_key`]: for the command line.
+//! - `app_editor`: how apps are changed. [`admin`], [`master_key`]: for the command line.
 
 pub mod admin;
 mod announcements;
+mod app_editor;
 mod apps;
 mod config;
 mod domain;

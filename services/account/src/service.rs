@@ -8,17 +8,26 @@ use common::{
     shared::SharedState,
     sql::Segments,
 };
-use idl::account::{
-    AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
-    GetProfileResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-    RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse,
-    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-    VerifyTokensResponse,
+use idl::{
+    account::{
+        AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
+        GetProfileRequest, GetProfileResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest,
+        LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
+        RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest,
+        VerifyTokensRequest, VerifyTokensResponse,
+    },
+    account_admin::{
+        CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
+        FindAccountResponse, ListAppsRequest, ListAppsResponse, ListAuditRequest, ListAuditResponse,
+        RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse,
+        RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
+    },
 };
 use volo_thrift::ServerError;
 
 use crate::{
     announcements::Announcements,
+    app_editor::AppEditor,
     apps::Apps,
     config::Config,
     domain::{master_key::Vault, personal_data::PersonalData},
@@ -30,6 +39,7 @@ use crate::{
     rpc::verify_token::VerdictMetrics,
     store::{
         accounts::Accounts,
+        audit::Audit,
         cleanup::Cleanup,
         links::Links,
         passwords::Passwords,
@@ -53,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) personal_data: PersonalData,
     pub(crate) keys: Keys,
     pub(crate) apps: Apps,
+    pub(crate) app_editor: AppEditor,
+    pub(crate) audit: Audit,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
@@ -152,5 +164,49 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+
+    // For operators.
+
+    async fn admin_create_app(&self, req: CreateAppRequest) -> Result<CreateAppResponse, ServerError> {
+        answer(rpc::admin::create_app::create_app(&self.parts, req).await)
+    }
+
+    async fn admin_update_app(&self, req: UpdateAppRequest) -> Result<UpdateAppResponse, ServerError> {
+        answer(rpc::admin::update_app::update_app(&self.parts, req).await)
+    }
+
+    async fn admin_rotate_app_secret(
+        &self,
+        req: RotateAppSecretRequest,
+    ) -> Result<RotateAppSecretResponse, ServerError> {
+        answer(rpc::admin::rotate_app_secret::rotate_app_secret(&self.parts, req).await)
+    }
+
+    async fn admin_describe_app(&self, req: DescribeAppRequest) -> Result<DescribeAppResponse, ServerError> {
+        answer(rpc::admin::describe_app::describe_app(&self.parts, req).await)
+    }
+
+    async fn admin_list_apps(&self, req: ListAppsRequest) -> Result<ListAppsResponse, ServerError> {
+        answer(rpc::admin::list_apps::list_apps(&self.parts, req).await)
+    }
+
+    async fn admin_find_account(&self, req: FindAccountRequest) -> Result<FindAccountResponse, ServerError> {
+        answer(rpc::admin::find_account::find_account(&self.parts, req).await)
+    }
+
+    async fn admin_revoke_sessions(
+        &self,
+        req: RevokeAccountSessionsRequest,
+    ) -> Result<RevokeAccountSessionsResponse, ServerError> {
+        answer(rpc::admin::revoke_sessions::revoke_sessions(&self.parts, req).await)
+    }
+
+    async fn admin_record_change(&self, req: RecordChangeRequest) -> Result<RecordChangeResponse, ServerError> {
+        answer(rpc::admin::record_change::record_change(&self.parts, req).await)
+    }
+
+    async fn admin_list_audit(&self, req: ListAuditRequest) -> Result<ListAuditResponse, ServerError> {
+        answer(rpc::admin::list_audit::list_audit(&self.parts, req).await)
     }
 }

@@ -7,11 +7,13 @@ use idl::account::TokenSet;
 
 use crate::{
     domain::{
-        access_token::{self, Claims, DeviceClass},
+        access_token::{self, Claims},
         app::App,
         client::Client,
-        credential::CredentialKind,
+        device_class::DeviceClass,
+        end_reason::EndReason,
         ids::{AccountId, AppId, SessionId},
+        policy::LoginKind,
         refresh_token::RefreshToken,
         rotation,
     },
@@ -19,6 +21,10 @@ use crate::{
     service::Parts,
     store::sessions::NewSession,
 };
+
+/// The shares of an access token's life between which its holder is asked to renew it.
+const EARLIEST_RENEWAL: f64 = 0.5;
+const LATEST_RENEWAL: f64 = 0.8;
 
 /// A session that has not been stored yet. Its tokens must not be answered before it is.
 pub(crate) struct Beginning {
@@ -33,6 +39,7 @@ pub(crate) struct Holder<'a> {
     pub(crate) app_id: AppId,
     pub(crate) session_id: SessionId,
     pub(crate) epoch: u32,
+    pub(crate) device_class: DeviceClass,
     pub(crate) channel: Option<&'a str>,
     pub(crate) device_id: Option<&'a str>,
 }
@@ -42,7 +49,7 @@ pub(crate) fn begin(parts: &Parts, app: &App, account_id: AccountId, epoch: u32,
     let now = parts.clock.now();
     let session_id = SessionId::from(new_uuid(&*parts.clock, &*parts.random));
     let refresh_token = RefreshToken::first(session_id, random_bytes(&*parts.random));
-    let absolute_expires_at = now + parts.config.tokens.session_ttl_max;
+    let absolute_expires_at = now + absolute_ttl(parts, app);
     let session = NewSession {
         session_id,
         account_id,
@@ -66,6 +73,7 @@ impl Beginning {
             app_id: session.app_id,
             session_id: session.session_id,
             epoch: session.epoch,
+            device_class: session.client.device_class,
             channel: session.client.channel.as_deref(),
             device_id: session.client.device_id.as_ref().map(|device_id| device_id.as_str()),
         };
@@ -92,7 +100,7 @@ pub(crate) fn token_set(
         issued_at,
         lifetime: access_token::jittered_lifetime(ttl, parts.random.fraction()),
         epoch: holder.epoch,
-        device_class: DeviceClass::UNSPECIFIED,
+        device_class: access_token::DeviceClass(holder.device_class.code()),
         channel: holder.channel,
         device_id: holder.device_id,
     };
@@ -103,23 +111,46 @@ pub(crate) fn token_set(
         access_expires_at: claims.expires_at().as_millis(),
         refresh_token: refresh_token.encode(parts.vault.refresh_token_key()).into(),
         refresh_expires_at: refresh_expires_at.as_millis(),
+        renew_after_at: Some(renew_after_at(&claims, parts.random.fraction()).as_millis()),
     }
 }
 
-/// Refuses a way to sign in that the app does not allow. What it refuses can't be linked either.
-pub(crate) fn require_kind(app: &App, kind: CredentialKind) -> Result<(), AccountError> {
-    let allowed = match kind {
-        CredentialKind::Password => app.policy.password_login,
-        CredentialKind::Device => app.policy.device_login,
-        // Where codes are sent at all.
-        CredentialKind::Phone => true,
-    };
-    if allowed { Ok(()) } else { Err(AccountError::LoginKindDisabled) }
+/// When the holder of a new token should ask for the next one: a moment by a `fraction` in `0.0..1.0` in the middle of
+/// its life. Late enough to be worth it, early enough to outlast an outage, and at no moment for everybody.
+fn renew_after_at(claims: &Claims<'_>, fraction: f64) -> Timestamp {
+    claims.issued_at + claims.lifetime.mul_f64(EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * fraction)
 }
 
 /// How long a session of this app lives without being used.
 pub(crate) fn refresh_ttl(parts: &Parts, app: &App) -> Duration {
     app.policy.refresh_ttl.unwrap_or(parts.config.tokens.refresh_ttl)
+}
+
+/// How long a session of this app lives however often it is used.
+fn absolute_ttl(parts: &Parts, app: &App) -> Duration {
+    let cap = parts.config.tokens.session_ttl_max;
+    app.policy.refresh_absolute_ttl.unwrap_or(cap).min(cap)
+}
+
+/// Refuses a kind of sign-in that the app has switched off.
+pub(crate) fn allow_kind(app: &App, kind: LoginKind) -> Result<(), AccountError> {
+    if app.policy.login_kinds.contains(&kind) { Ok(()) } else { Err(AccountError::LoginKindDisabled) }
+}
+
+/// Refuses a sign-in that would make an account while the app takes none.
+pub(crate) fn allow_new_account(app: &App) -> Result<(), AccountError> {
+    if app.policy.registration_open { Ok(()) } else { Err(AccountError::RegistrationClosed) }
+}
+
+/// Stores a session of an account that exists, if the app's limit of live sessions has room for it or makes room.
+pub(crate) async fn store(parts: &Parts, app: &App, session: &NewSession) -> Result<(), AccountError> {
+    let Some(limit) = app.policy.devices.get(&session.client.device_class) else {
+        return parts.sessions.begin(session).await;
+    };
+    let ending = parts.ending(EndReason::DeviceLimit.as_str());
+    let ended = parts.sessions.begin_within(session, *limit, ending).await?;
+    parts.ended(&ended, ending);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -153,6 +184,32 @@ mod tests {
                 assert!(access <= (now + longest).as_millis() && access >= (now + shortest).as_millis(), "{access}");
                 assert_eq!(tokens.refresh_expires_at, end.as_millis());
             }
+        }
+
+        async fn a_session_ends_at_the_absolute_end_that_its_app_sets(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let now = service.clock.now();
+            let shorter = "UPDATE account_apps SET refresh_absolute_ttl_ms = 60000";
+            service.database.write(shorter).execute().await.expect("changed");
+            service.account.parts().apps.refresh().await.expect("read again");
+            let tokens = service.register("ann").await.expect("registered").tokens;
+            assert_eq!(tokens.refresh_expires_at, (now + Duration::from_secs(60)).as_millis());
+            service.clock.advance(Duration::from_secs(40));
+            let refreshed = service.refresh(&tokens.refresh_token).await.expect("refreshed").tokens;
+            assert_eq!(refreshed.refresh_expires_at, tokens.refresh_expires_at);
+        }
+
+        async fn the_moment_to_renew_lies_in_the_middle_of_the_tokens_life_and_is_spread(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let issued_at = service.clock.now().as_millis();
+            let mut moments = std::collections::BTreeSet::new();
+            for name in ["ann", "bob", "cat", "dan"] {
+                let tokens = service.register(name).await.expect("registered").tokens;
+                let (renew, life) = (tokens.renew_after_at.expect("told") - issued_at, tokens.access_expires_at - issued_at);
+                assert!(renew * 2 >= life - 2 && renew * 10 <= life * 8, "{renew} of {life}");
+                moments.insert(renew);
+            }
+            assert!(moments.len() > 1, "{moments:?}");
         }
 
         async fn a_token_does_not_outlive_its_session_which_nobody_could_end_any_more(database: TestDatabase) {

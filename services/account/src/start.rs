@@ -15,6 +15,7 @@ use sqlx::migrate::Migrator;
 use crate::{
     Account, Config, MasterKey,
     announcements::Announcements,
+    app_editor::AppEditor,
     apps::Apps,
     domain::{master_key::Vault, personal_data::PersonalData},
     error::AccountError,
@@ -25,8 +26,8 @@ use crate::{
     rpc::verify_token::VerdictMetrics,
     service::Parts,
     store::{
-        accounts::Accounts, cleanup::Cleanup, links::Links, passwords::Passwords, phone_codes::PhoneCodes,
-        sessions::Sessions,
+        accounts::Accounts, audit::Audit, cleanup::Cleanup, links::Links, passwords::Passwords,
+        phone_codes::PhoneCodes, sessions::Sessions,
     },
 };
 
@@ -104,6 +105,13 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         revocations,
         announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
+        app_editor: AppEditor {
+            database: database.clone(),
+            vault: Arc::clone(&vault),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        },
+        audit: Audit::new(database.clone()),
         hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), &registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),

@@ -13,10 +13,13 @@ use common::{
     shared::{Feed, MemoryState, SharedConfig},
     sql::{Database, migrate, platform_migrations, testing::TestDatabase},
 };
-use idl::account::{
-    AccountService, ClientInfo, DeviceLogin, GetProfileRequest, GetProfileResponse, LoginProof, LoginRequest,
-    LoginResponse, LogoutRequest, PasswordLogin, RefreshRequest, RefreshResponse, RegisterRequest, RevocationTarget,
-    RevokeSessionsRequest, TokenStatus, TokenVerdict, VerifyTokenRequest,
+use idl::{
+    account::{
+        AccountService, ClientInfo, DeviceLogin, GetProfileRequest, GetProfileResponse, LoginProof, LoginRequest,
+        LoginResponse, LogoutRequest, PasswordLogin, RefreshRequest, RefreshResponse, RegisterRequest,
+        RevocationTarget, RevokeSessionsRequest, TokenStatus, TokenVerdict, VerifyTokenRequest,
+    },
+    account_admin::{AuditRecord, DeviceLimit, DeviceLimitChange, ListAuditRequest, PolicyChange, UpdateAppRequest},
 };
 use volo_thrift::{ClientError, ServerError};
 
@@ -103,6 +106,34 @@ impl Service {
         self.login_by(self.app_id(), LoginProof::Password(PasswordLogin { username, password })).await
     }
 
+    /// Signs in from a device of a class.
+    pub(crate) async fn login_on(
+        &self,
+        username: &str,
+        device: &'static str,
+        class: &'static str,
+    ) -> Result<LoginResponse, PublicError> {
+        let (username, password) = (username.to_owned().into(), PASSWORD.into());
+        let proof = LoginProof::Password(PasswordLogin { username, password });
+        let client = ClientInfo { device_id: Some(device.into()), device_class: Some(class.into()), ..client_info() };
+        public(self.account.login(LoginRequest { app_id: self.app_id(), proof, client }).await)
+    }
+
+    /// Limits the sessions of the app's every device class.
+    pub(crate) async fn limit_devices(&self, on_excess: &'static str, max: i32) {
+        let limit = |class: &'static str| {
+            (class.into(), DeviceLimitChange { limit: Some(DeviceLimit { max, on_excess: on_excess.into() }) })
+        };
+        let devices = Some(["mobile", "desktop", "console", "web"].map(limit).into_iter().collect());
+        let request = UpdateAppRequest {
+            actor: "operator".into(),
+            app_id: self.app_id(),
+            policy: Some(PolicyChange { devices, ..PolicyChange::default() }),
+            ..UpdateAppRequest::default()
+        };
+        public(self.account.admin_update_app(request).await).expect("changed");
+    }
+
     pub(crate) async fn device_login(&self, device: &str, secret: Option<&str>) -> Result<LoginResponse, PublicError> {
         self.login_by(self.app_id(), device_proof(device, secret)).await
     }
@@ -137,6 +168,12 @@ impl Service {
     pub(crate) async fn verify(&self, access_token: &str) -> Result<TokenVerdict, PublicError> {
         let request = VerifyTokenRequest { app_id: self.app_id(), token: access_token.to_owned().into() };
         public(self.account.verify_token(request).await)
+    }
+
+    /// The audit, newest first.
+    pub(crate) async fn audit(&self) -> Vec<AuditRecord> {
+        let request = ListAuditRequest { before: None, limit: 200 };
+        public(self.account.admin_list_audit(request).await).expect("records").records
     }
 
     /// The number a query answers with.
@@ -231,6 +268,7 @@ fn client_info() -> ClientInfo {
         device_id: Some("device-1".into()),
         channel: Some("taptap".into()),
         package_name: None,
+        device_class: None,
         sdk_version: Some("1.0.0".into()),
         address: Some("192.0.2.1".into()),
     }

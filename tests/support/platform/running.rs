@@ -11,7 +11,7 @@ use super::{
     settings::{Blueprint, found_by_a_list},
 };
 use crate::support::{
-    Answer, App, Client, GameServer, PATIENCE, Player, Replica, Verdict, Which,
+    Admin, Answer, App, Client, GameServer, PATIENCE, Player, Replica, Verdict, Which,
     database::Database,
     eventually,
     role::{Role, RoleProcess, Settings},
@@ -151,6 +151,15 @@ impl Platform {
     /// The operator listener of a process; of a role with several, the first one's.
     pub(crate) fn operator(&self, which: impl Into<Which>) -> Client {
         self.process(which).operator()
+    }
+
+    /// The admin API, on the operator listener of the role that has it.
+    pub(crate) fn admin(&self) -> Admin {
+        let data_dir = match self.shape {
+            Shape::AllInOne => "data".to_owned(),
+            Shape::FourRolesMariadb | Shape::FleetOnNacos => format!("data-{}-0", self.front().name()),
+        };
+        Admin::with_token_of(self.operator(self.front()), &self.directory.path().join(data_dir))
     }
 
     /// The operator listeners of every process that is meant.

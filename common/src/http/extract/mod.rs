@@ -5,6 +5,7 @@
 //! - [`json_shape`]: what JSON must not contain, whatever it is read into.
 //! - [`field_error`]: which field was wrong, from what serde says.
 //! - [`query`]: the query string.
+//! - [`path`]: the parameters in the path.
 //! - [`form`]: a form body.
 //! - [`only_one`]: a header that may not come twice.
 //! - [`bearer`]: a player's access token.
@@ -17,6 +18,7 @@ mod form;
 mod json;
 mod json_shape;
 mod only_one;
+mod path;
 mod query;
 mod signed;
 
@@ -24,6 +26,7 @@ pub use self::{
     bearer::Bearer,
     form::Form,
     json::{Json, OptionalJson},
+    path::Path,
     query::Query,
     signed::{AppCredentials, AppSecrets, NonceStore, SignatureChecks, Signed, SignedApp, SignedOnce},
 };

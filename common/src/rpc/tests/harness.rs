@@ -207,6 +207,15 @@ fn unscripted() -> ServerError {
     refuse(&PublicError::new(ErrorCode::FORBIDDEN))
 }
 
+/// Methods of the contract that no test calls.
+macro_rules! unscripted {
+    ($($method:ident: $request:ident -> $response:ident;)+) => {
+        $(async fn $method(&self, _: idl::account_admin::$request) -> Result<idl::account_admin::$response, ServerError> {
+            Err(unscripted())
+        })+
+    };
+}
+
 impl AccountService for Script {
     async fn register(&self, _: RegisterRequest) -> Result<LoginResponse, ServerError> {
         Err(unscripted())
@@ -254,5 +263,17 @@ impl AccountService for Script {
 
     async fn get_app(&self, _: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         Err(unscripted())
+    }
+
+    unscripted! {
+        admin_create_app: CreateAppRequest -> CreateAppResponse;
+        admin_update_app: UpdateAppRequest -> UpdateAppResponse;
+        admin_rotate_app_secret: RotateAppSecretRequest -> RotateAppSecretResponse;
+        admin_describe_app: DescribeAppRequest -> DescribeAppResponse;
+        admin_list_apps: ListAppsRequest -> ListAppsResponse;
+        admin_find_account: FindAccountRequest -> FindAccountResponse;
+        admin_revoke_sessions: RevokeAccountSessionsRequest -> RevokeAccountSessionsResponse;
+        admin_record_change: RecordChangeRequest -> RecordChangeResponse;
+        admin_list_audit: ListAuditRequest -> ListAuditResponse;
     }
 }

@@ -9,6 +9,8 @@ use idl::account::{ClientInfo, PhoneProof};
 use secrecy::{ExposeSecret, SecretString};
 use volo::FastStr;
 
+use super::device_class::DeviceClass;
+
 /// `app_id`s and `account_id`s stay below this, so that they survive JavaScript's and Lua's numbers.
 const ID_LIMIT: i64 = 1 << 53;
 
@@ -21,6 +23,7 @@ const LONGEST_CODE: usize = 16;
 /// What the client says about itself. All optional, none of it trusted.
 pub(super) struct ClientFields {
     pub(super) device_id: Option<FastStr>,
+    pub(super) device_class: Option<DeviceClass>,
     pub(super) channel: Option<FastStr>,
     pub(super) package: Option<FastStr>,
     pub(super) sdk_version: Option<FastStr>,
@@ -30,6 +33,7 @@ pub(super) struct ClientFields {
 pub(super) fn client_info(fields: ClientFields, address: IpAddr) -> Result<ClientInfo, PublicError> {
     Ok(ClientInfo {
         device_id: bounded("device_id", fields.device_id, 128)?,
+        device_class: fields.device_class.map(|class| FastStr::from_static_str(class.as_str())),
         channel: checked_channel(fields.channel)?,
         package_name: bounded("package", fields.package, 128)?,
         sdk_version: bounded("sdk_version", fields.sdk_version, 32)?,

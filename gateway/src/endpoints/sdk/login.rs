@@ -17,6 +17,7 @@ use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::{
+    device_class::DeviceClass,
     fields::{ClientFields, checked_id, client_info, phone_proof, required},
     session::{LoginScope, SignedIn, sign_in},
 };
@@ -66,6 +67,8 @@ pub(crate) struct Request {
     /// Opaque to the platform, 1-128 bytes.
     #[schema(value_type = Option<String>, max_length = 128)]
     device_id: Option<FastStr>,
+    /// Absent: `mobile`. An app may limit how many sessions of a class are live (4030105).
+    device_class: Option<DeviceClass>,
     /// The channel the build came from: `a-z`, `0-9`, `_`, `-`, 1-32 characters. Absent: `official`.
     #[schema(value_type = Option<String>, max_length = 32, example = "official")]
     channel: Option<FastStr>,
@@ -96,6 +99,7 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Log
     let client = client_info(
         ClientFields {
             device_id: request.device_id,
+            device_class: request.device_class,
             channel: request.channel,
             package: request.package,
             sdk_version: request.sdk_version,

@@ -42,6 +42,10 @@ pub(crate) struct Session {
     /// The device id the client gave at login.
     #[schema(value_type = Option<String>)]
     device: Option<FastStr>,
+    /// `mobile`, `desktop`, `console` or `web`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    device_class: Option<FastStr>,
     /// The channel the build came from.
     #[schema(value_type = String)]
     channel: FastStr,
@@ -87,6 +91,7 @@ impl From<SessionInfo> for Session {
         Self {
             session_id: session.session_id,
             device: session.device_id,
+            device_class: session.device_class,
             channel: channel_or_official(session.channel),
             created_at: session.created_at,
             last_seen_at: session.last_seen_at,

@@ -73,7 +73,7 @@ pub(crate) async fn phone_codes(
 
 fn parse(request: Request, address: IpAddr) -> Result<SendPhoneCodeRequest, PublicError> {
     let Request { app_id, phone, scene, device_id } = request;
-    let fields = ClientFields { device_id, channel: None, package: None, sdk_version: None };
+    let fields = ClientFields { device_id, device_class: None, channel: None, package: None, sdk_version: None };
     Ok(SendPhoneCodeRequest {
         app_id: checked_id("app_id", app_id)?,
         phone: checked_text("phone", phone.expose_secret().to_owned().into(), LONGEST_PHONE)?,

@@ -29,6 +29,9 @@ pub(crate) struct Tokens {
     access_token: FastStr,
     /// When the access token stops being good.
     access_expires_at: i64,
+    /// Refresh at this moment or soon after it: it lies well before the end, and at another moment for every token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renew_after_at: Option<i64>,
     /// Exchange it at `/v1/sdk/refresh`; each one works once.
     #[schema(value_type = String)]
     refresh_token: FastStr,
@@ -43,6 +46,7 @@ impl From<TokenSet> for Tokens {
             session_id: tokens.session_id,
             access_token: tokens.access_token,
             access_expires_at: tokens.access_expires_at,
+            renew_after_at: tokens.renew_after_at,
             refresh_token: tokens.refresh_token,
             refresh_expires_at: tokens.refresh_expires_at,
         }

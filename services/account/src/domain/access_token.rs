@@ -55,14 +55,9 @@ pub(crate) struct Claims<'b> {
 }
 
 /// What kind of device a session belongs to, for limits that count per kind. Its byte is part of the layout, so that
-/// naming more kinds needs no new token version.
+/// naming more kinds needs no new token version. 0: the client did not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DeviceClass(pub(crate) u8);
-
-impl DeviceClass {
-    /// The client did not say.
-    pub(crate) const UNSPECIFIED: DeviceClass = DeviceClass(0);
-}
 
 /// Where a token is opened: on the caller's stack, so that opening allocates nothing.
 pub(crate) struct Buffer([u8; LONGEST_SEALED]);
@@ -209,7 +204,7 @@ pub(super) mod tests {
             issued_at: Timestamp::from_millis(1_750_000_000_000),
             lifetime: Duration::from_secs(7200),
             epoch: 3,
-            device_class: DeviceClass::UNSPECIFIED,
+            device_class: DeviceClass(0),
             channel: Some("taptap"),
             device_id: Some("device-1"),
         }

@@ -1,12 +1,14 @@
 //! What a game client says about itself. Kept with the session, trusted for nothing.
 
-use super::{device::DeviceId, field::FieldError};
+use super::{device::DeviceId, device_class::DeviceClass, field::FieldError};
 
 /// A client's own account of device and build, within its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Client {
     /// The device it runs on.
     pub(crate) device_id: Option<DeviceId>,
+    /// What kind of device that is.
+    pub(crate) device_class: DeviceClass,
     /// The store or platform the build came from; `None` is the official one.
     pub(crate) channel: Option<String>,
     /// Package name of the build.
@@ -21,6 +23,7 @@ pub(crate) struct Client {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClientClaims<'a> {
     pub(crate) device_id: Option<&'a str>,
+    pub(crate) device_class: Option<&'a str>,
     pub(crate) channel: Option<&'a str>,
     pub(crate) package_name: Option<&'a str>,
     pub(crate) sdk_version: Option<&'a str>,
@@ -33,6 +36,7 @@ impl Client {
     pub(crate) fn parse(claims: ClientClaims<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             device_id: claims.device_id.map(DeviceId::parse).transpose()?,
+            device_class: claims.device_class.map(DeviceClass::parse).transpose()?.unwrap_or_default(),
             channel: channel(claims.channel)?,
             package_name: text("package", claims.package_name, 128)?,
             sdk_version: text("sdk_version", claims.sdk_version, 32)?,
@@ -77,6 +81,7 @@ mod tests {
             (ClientClaims { package_name: Some(&long), ..claims }, "package"),
             (ClientClaims { sdk_version: Some(&long[..33]), ..claims }, "sdk_version"),
             (ClientClaims { channel: Some("a\rb"), ..claims }, "channel"),
+            (ClientClaims { device_class: Some("fridge"), ..claims }, "device_class"),
         ] {
             assert_eq!(Client::parse(claims).map_err(|error| error.field), Err(field));
         }

@@ -7,20 +7,26 @@
 //! - [`field`]: what a refused field is called and why it was refused.
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`phone`], [`phone_code`]: phone numbers, and the codes that prove who holds one.
-//! - [`app`]: what an app allows.
+//! - [`app`], [`app_details`], [`policy`], [`device_class`], [`device_limit`]: what an app is, and what it allows.
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
 //! - [`personal_data`]: how what names a person is stored and found again.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
 //! - [`revocation`], [`announcement`]: which tokens no longer count, and how other instances are told.
+//! - [`end_reason`], [`audit`]: what is told and written down about changes.
 
 pub(crate) mod access_token;
 pub(crate) mod announcement;
 pub(crate) mod app;
+pub(crate) mod app_details;
+pub(crate) mod audit;
 pub(crate) mod cipher;
 pub(crate) mod client;
 pub(crate) mod credential;
 pub(crate) mod device;
+pub(crate) mod device_class;
+pub(crate) mod device_limit;
+pub(crate) mod end_reason;
 pub(crate) mod field;
 pub(crate) mod ids;
 pub(crate) mod key_ring;
@@ -29,6 +35,7 @@ pub(crate) mod password;
 pub(crate) mod personal_data;
 pub(crate) mod phone;
 pub(crate) mod phone_code;
+pub(crate) mod policy;
 pub(crate) mod refresh_token;
 pub(crate) mod revocation;
 pub(crate) mod rotation;

@@ -1,14 +1,20 @@
 //! The player behind an access token, for methods that a player calls.
 
+use std::time::Duration;
+
 use crate::{
     domain::{
         access_token::Buffer,
+        end_reason::EndReason,
         ids::{AccountId, AppId, SessionId},
         verdict::{self, Verdict},
     },
     error::AccountError,
     service::Parts,
 };
+
+/// How long the owner of a session that has ended waits to be told why. That it has ended is known without asking.
+const REASON_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Whom an access token was made for, and whether it is still good.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +43,28 @@ impl Bearer {
         self.verdict == Verdict::Revoked
     }
 
+    /// Why its session was ended, as its owner may know; `None` when nobody can say now.
+    pub(super) async fn end_reason(self, parts: &Parts) -> Option<&'static str> {
+        let stored = tokio::time::timeout(REASON_PATIENCE, parts.sessions.revoke_reason(self.session_id)).await;
+        Some(EndReason::told(&stored.ok()?.ok()??))
+    }
+
+    /// The player, if the token is good now; otherwise what is wrong with it.
+    pub(super) async fn valid_or_why(self, parts: &Parts) -> Result<Self, AccountError> {
+        match self.valid() {
+            Err(AccountError::TokenRevoked { .. }) => {
+                Err(AccountError::TokenRevoked { reason: self.end_reason(parts).await })
+            }
+            judged => judged,
+        }
+    }
+
     /// The player, if the token is good now.
     pub(super) fn valid(self) -> Result<Self, AccountError> {
         match self.verdict {
             Verdict::Valid => Ok(self),
             Verdict::Expired => Err(AccountError::TokenExpired),
-            Verdict::Revoked => Err(AccountError::TokenRevoked),
+            Verdict::Revoked => Err(AccountError::TokenRevoked { reason: None }),
             Verdict::Foreign => Err(AccountError::TokenInvalid),
         }
     }

@@ -11,6 +11,7 @@ use crate::domain::{
 pub(super) fn parse(info: &ClientInfo) -> Result<Client, FieldError> {
     Client::parse(ClientClaims {
         device_id: info.device_id.as_deref(),
+        device_class: info.device_class.as_deref(),
         channel: info.channel.as_deref(),
         package_name: info.package_name.as_deref(),
         sdk_version: info.sdk_version.as_deref(),

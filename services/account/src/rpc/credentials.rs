@@ -19,17 +19,21 @@ pub(super) async fn listed(
     app_id: AppId,
 ) -> Result<Vec<CredentialInfo>, AccountError> {
     let credentials = parts.accounts.credentials(account_id, app_id).await?;
-    Ok(credentials.into_iter().map(|credential| info(parts, account_id, credential)).collect())
+    let info = |credential: ListedCredential| CredentialInfo {
+        masked_name: masked_name(parts, account_id, &credential).into(),
+        kind: credential.kind.into(),
+    };
+    Ok(credentials.into_iter().map(info).collect())
 }
 
-fn info(parts: &Parts, account_id: AccountId, credential: ListedCredential) -> CredentialInfo {
-    let masked_name = match credential.phone {
+/// As its owner recognises it, and operators see it.
+pub(super) fn masked_name(parts: &Parts, account_id: AccountId, credential: &ListedCredential) -> String {
+    match &credential.phone {
         // One that does not open was sealed under another master key. Its owner can still sign in elsewise.
         Some(phone) => match parts.personal_data.open(&phone.sealed, account_id, &phone.index) {
             Some(phone) => phone.masked(),
             None => credential::masked(""),
         },
         None => credential::masked(&credential.shown_name),
-    };
-    CredentialInfo { kind: credential.kind.into(), masked_name: masked_name.into() }
+    }
 }

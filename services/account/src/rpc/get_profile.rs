@@ -6,7 +6,8 @@ use super::{bearer::Bearer, credentials};
 use crate::{domain::ids::SessionId, error::AccountError, service::Parts, store::sessions::ListedSession};
 
 pub(crate) async fn get_profile(parts: &Parts, request: GetProfileRequest) -> Result<GetProfileResponse, AccountError> {
-    let Bearer { account_id, app_id, session_id, .. } = Bearer::open(parts, &request.access_token)?.valid()?;
+    let bearer = Bearer::open(parts, &request.access_token)?;
+    let Bearer { account_id, app_id, session_id, .. } = bearer.valid_or_why(parts).await?;
     let limit = parts.config.profile_sessions;
     let (created_at, credentials, sessions) = tokio::try_join!(
         parts.accounts.created_at(account_id),
@@ -29,6 +30,7 @@ fn session_info(session: ListedSession, current: SessionId) -> SessionInfo {
         created_at: session.created_at.as_millis(),
         last_seen_at: session.last_seen_at.as_millis(),
         current: session.session_id == current,
+        device_class: Some(session.device_class.as_str().into()),
     }
 }
 

@@ -8,11 +8,11 @@ use idl::account::{DeviceLink, LinkProof, LinkRequest, LinkResponse, PasswordLog
 use super::{bearer::Bearer, credentials};
 use crate::{
     domain::{
-        credential::CredentialKind,
         device::{DeviceId, DeviceSecret},
         password::Password,
         phone::PhoneNumber,
         phone_code::Scene,
+        policy::LoginKind,
         username::Username,
     },
     error::AccountError,
@@ -36,7 +36,7 @@ pub(crate) async fn link(parts: &Parts, request: LinkRequest) -> Result<LinkResp
 }
 
 async fn with_password(parts: &Parts, bearer: Bearer, proof: PasswordLogin) -> Result<(), AccountError> {
-    require_kind(parts, bearer, CredentialKind::Password).await?;
+    allow_kind(parts, bearer, LoginKind::Password).await?;
     let username = Username::parse(&proof.username)?;
     let password = Password::choose(&proof.password)?;
     let name = CredentialName::Password(&username);
@@ -55,7 +55,7 @@ async fn with_password(parts: &Parts, bearer: Bearer, proof: PasswordLogin) -> R
 }
 
 async fn with_phone(parts: &Parts, bearer: Bearer, proof: PhoneProof) -> Result<(), AccountError> {
-    require_kind(parts, bearer, CredentialKind::Phone).await?;
+    allow_kind(parts, bearer, LoginKind::Phone).await?;
     let phone = PhoneNumber::parse(&proof.phone)?;
     // First the code: whoever does not hold the phone is not told whose it is.
     let index = phone_codes::redeem(parts, bearer.app_id, &phone, Scene::Link, &proof.code).await?;
@@ -66,7 +66,7 @@ async fn with_phone(parts: &Parts, bearer: Bearer, proof: PhoneProof) -> Result<
 
 /// Answers the secret if there is a new one.
 async fn with_device(parts: &Parts, bearer: Bearer, proof: DeviceLink) -> Result<Option<String>, AccountError> {
-    require_kind(parts, bearer, CredentialKind::Device).await?;
+    allow_kind(parts, bearer, LoginKind::Device).await?;
     let device_id = DeviceId::parse(&proof.device_id)?;
     let secret = match &proof.new_device_secret {
         Some(chosen) => DeviceSecret::parse_new(chosen)?,
@@ -77,9 +77,9 @@ async fn with_device(parts: &Parts, bearer: Bearer, proof: DeviceLink) -> Result
     Ok((linking == Linking::Linked).then(|| secret.reveal()))
 }
 
-async fn require_kind(parts: &Parts, bearer: Bearer, kind: CredentialKind) -> Result<(), AccountError> {
+async fn allow_kind(parts: &Parts, bearer: Bearer, kind: LoginKind) -> Result<(), AccountError> {
     let app = parts.apps.enabled(bearer.app_id.get()).await?;
-    sign_in::require_kind(&app, kind)
+    sign_in::allow_kind(&app, kind)
 }
 
 async fn add(

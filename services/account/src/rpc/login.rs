@@ -10,12 +10,12 @@ use crate::{
     domain::{
         app::App,
         client::Client,
-        credential::CredentialKind,
         device::{DeviceId, DeviceSecret},
         ids::AccountId,
         password::Password,
         phone::PhoneNumber,
         phone_code::Scene,
+        policy::LoginKind,
         username::Username,
     },
     error::AccountError,
@@ -43,9 +43,7 @@ async fn with_password(
     let username = Username::parse(&proof.username)?;
     let password = Password::present(&proof.password)?;
     let app = parts.apps.enabled(app_id).await?;
-    if !app.policy.password_login {
-        return Err(AccountError::LoginKindDisabled);
-    }
+    sign_in::allow_kind(&app, LoginKind::Password)?;
     let stored = parts.accounts.credential(CredentialName::Password(&username)).await?;
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
     let right = parts.hash_pool.verify(password, stored.as_ref().map(|stored| stored.secret.as_str())).await?;
@@ -63,9 +61,7 @@ async fn with_device(
 ) -> Result<LoginResponse, AccountError> {
     let device_id = DeviceId::parse(&proof.device_id)?;
     let app = parts.apps.enabled(app_id).await?;
-    if !app.policy.device_login {
-        return Err(AccountError::LoginKindDisabled);
-    }
+    sign_in::allow_kind(&app, LoginKind::Device)?;
     let client = Client { device_id: Some(device_id.clone()), ..client };
     let name = CredentialName::Device(app.app_id, &device_id);
     // The secret that a client made before its first sign-in is the secret from then on: a repeat of that sign-in, whose
@@ -115,6 +111,7 @@ async fn create_guest(
     secret: &DeviceSecret,
     client: Client,
 ) -> Result<Option<LoginResponse>, AccountError> {
+    sign_in::allow_new_account(app)?;
     let beginning = sign_in::begin(parts, app, new_account_id(parts).await?, FIRST_EPOCH, client);
     Ok(match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
         Creation::NameTaken => None,
@@ -135,12 +132,13 @@ async fn with_phone(
 ) -> Result<LoginResponse, AccountError> {
     let phone = PhoneNumber::parse(&proof.phone)?;
     let app = parts.apps.enabled(app_id).await?;
-    sign_in::require_kind(&app, CredentialKind::Phone)?;
+    sign_in::allow_kind(&app, LoginKind::Phone)?;
     let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
     let name = CredentialName::Phone(&index);
     if let Some(stored) = parts.accounts.credential(name).await? {
         return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
     }
+    sign_in::allow_new_account(&app)?;
     let account_id = new_account_id(parts).await?;
     let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
     let sealed = parts.personal_data.seal(&phone, account_id, &*parts.random);
@@ -164,7 +162,7 @@ async fn sign_in(
     client: Client,
 ) -> Result<LoginResponse, AccountError> {
     let beginning = sign_in::begin(parts, app, account_id, epoch, client);
-    parts.sessions.begin(&beginning.session).await?;
+    sign_in::store(parts, app, &beginning.session).await?;
     Ok(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: false, device_secret: None })
 }
 
@@ -272,6 +270,61 @@ mod tests {
             let other = service.admin().create_app("Other", None).await.expect("made").app_id;
             let there = service.login_by(other, device_proof("phone", None)).await.expect("a guest");
             assert_ne!(here.tokens.account_id, there.tokens.account_id);
+        }
+
+        async fn beyond_the_limit_of_its_class_the_oldest_session_ends_and_its_owner_is_told_why(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.limit_devices("kick_oldest", 2).await;
+            let first = service.register("ann").await.expect("registered").tokens;
+            let mut later = Vec::new();
+            for device in ["tablet", "phone"] {
+                service.clock.advance(std::time::Duration::from_secs(1));
+                later.push(service.login_on("ann", device, "mobile").await.expect("signed in").tokens);
+            }
+            let elsewhere = service.login_on("ann", "console", "console").await.expect("another class").tokens;
+            assert_eq!(service.status(&first.access_token).await, TokenStatus::REVOKED);
+            for tokens in later.iter().chain([&elsewhere]) {
+                assert_eq!(service.status(&tokens.access_token).await, TokenStatus::VALID);
+            }
+            for told in [
+                service.refresh(&first.refresh_token).await.map(drop),
+                service.profile(&first.access_token).await.map(drop),
+                service.logout(&first.access_token, false).await.map(drop),
+            ] {
+                let told = told.expect_err("revoked");
+                assert_eq!(told.code, ErrorCode::TOKEN_REVOKED);
+                assert_eq!(told.details, [("reason".into(), "device_limit".into())]);
+            }
+            let replica = service.replica().await;
+            let status = crate::testing::status_on(&replica, service.app_id(), &first.access_token).await;
+            assert_eq!(status, TokenStatus::REVOKED, "others learn of it");
+        }
+
+        async fn a_sign_in_beyond_the_limit_is_refused_unless_its_device_holds_a_place(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.limit_devices("refuse_newest", 1).await;
+            let first = service.register("ann").await.expect("registered").tokens;
+            let other = service.login_on("ann", "another", "mobile").await;
+            assert_eq!(code(other), ErrorCode::DEVICE_LIMIT_REACHED);
+            assert_eq!(service.status(&first.access_token).await, TokenStatus::VALID);
+            let again = service.login_on("ann", "device-1", "mobile").await.expect("the same device").tokens;
+            assert_eq!(service.status(&first.access_token).await, TokenStatus::REVOKED);
+            service.logout(&again.access_token, false).await.expect("ended");
+            service.login_on("ann", "another", "mobile").await.expect("there is a place again");
+        }
+
+        async fn sign_ins_at_once_never_hold_more_places_than_there_are(database: TestDatabase) {
+            let service = Service::start(database).await;
+            for (on_excess, name) in [("kick_oldest", "ann"), ("refuse_newest", "bob")] {
+                service.limit_devices(on_excess, 2).await;
+                service.register(name).await.expect("registered");
+                let devices = ["a", "b", "c", "d", "e", "f"];
+                let attempts = devices.map(|device| service.login_on(name, device, "mobile"));
+                let succeeded = futures_util::future::join_all(attempts).await.into_iter().filter(Result::is_ok).count();
+                assert_eq!(succeeded, if on_excess == "kick_oldest" { 6 } else { 1 });
+            }
+            let live = "SELECT COUNT(*) FROM account_sessions WHERE revoked_at IS NULL";
+            assert_eq!(service.count(live).await, 4);
         }
 
         async fn a_busy_hash_pool_is_never_a_wrong_password(database: TestDatabase) {

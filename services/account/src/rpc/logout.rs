@@ -1,25 +1,32 @@
 //! `Logout`: ends the session of an access token, or all sessions of its account.
+//!
+//! A repeat succeeds. A session that somebody else ended is told so: its owner should know.
 
 use idl::account::{LogoutRequest, LogoutResponse};
 
 use super::bearer::Bearer;
-use crate::{error::AccountError, service::Parts};
+use crate::{domain::end_reason::EndReason, error::AccountError, service::Parts};
 
 pub(crate) async fn logout(parts: &Parts, request: LogoutRequest) -> Result<LogoutResponse, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?;
     // A repeat finds its session ended and has nothing left to do. It must not end *other* sessions: the token may have
     // been revoked because it was stolen.
     if bearer.is_revoked() {
-        return Ok(LogoutResponse { revoked: 0 });
+        return match bearer.end_reason(parts).await {
+            Some(reason) if !EndReason::is_the_players_own(reason) => {
+                Err(AccountError::TokenRevoked { reason: Some(reason) })
+            }
+            _ => Ok(LogoutResponse { revoked: 0 }),
+        };
     }
     let bearer = bearer.valid()?;
     let ended = if request.everywhere {
-        let ending = parts.ending("logout everywhere");
-        let ended = parts.sessions.end_all(bearer.account_id, ending).await?;
+        let ending = parts.ending(EndReason::LogoutEverywhere.as_str());
+        let ended = parts.sessions.end_all(bearer.account_id, ending, None).await?;
         parts.ended(&ended, ending);
         ended
     } else {
-        let ending = parts.ending("logout");
+        let ending = parts.ending(EndReason::Logout.as_str());
         let ended = parts.sessions.end_one(bearer.session_id, bearer.app_id, ending).await?;
         parts.ended(&ended, ending);
         ended

@@ -1,7 +1,8 @@
 //! The RPC methods, one file each: from the wire to the domain and back, with their tests.
 //!
-//! [`bearer`] and [`client`] read what several methods are sent.
+//! [`admin`] has what operators call. [`bearer`] and [`client`] read what several methods are sent.
 
+pub(crate) mod admin;
 pub(crate) mod bearer;
 pub(crate) mod change_password;
 pub(crate) mod client;

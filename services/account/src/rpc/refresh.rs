@@ -8,6 +8,7 @@ use idl::account::{RefreshRequest, RefreshResponse};
 use crate::{
     domain::{
         app::App,
+        end_reason::EndReason,
         refresh_token::RefreshToken,
         rotation::{self, Rotation},
     },
@@ -42,7 +43,10 @@ pub(crate) async fn refresh(parts: &Parts, request: RefreshRequest) -> Result<Re
             }
             Rotation::Unknown => return Err(AccountError::TokenInvalid),
             Rotation::Expired => return Err(AccountError::TokenExpired),
-            Rotation::Revoked => return Err(AccountError::TokenRevoked),
+            Rotation::Revoked => {
+                let reason = session.revoke_reason.as_deref().map(EndReason::told);
+                return Err(AccountError::TokenRevoked { reason });
+            }
             Rotation::Reused => return Err(end_reused(parts, &session, &presented).await),
         }
     }
@@ -71,7 +75,7 @@ async fn advance(
 
 /// Ends the session whose old token came back; whoever has the current one is signed out with it.
 async fn end_reused(parts: &Parts, session: &StoredSession, presented: &RefreshToken) -> AccountError {
-    let ending = parts.ending("refresh token reused");
+    let ending = parts.ending(EndReason::RefreshTokenReused.as_str());
     match parts.sessions.end_one(presented.session_id(), session.state.app_id, ending).await {
         Ok(ended) => parts.ended(&ended, ending),
         Err(error) => return error,
@@ -99,6 +103,7 @@ fn respond(
         app_id: session.state.app_id,
         session_id: refresh_token.session_id(),
         epoch: session.state.epoch,
+        device_class: session.device_class,
         channel: session.channel.as_deref(),
         device_id: session.device_id.as_deref(),
     };

@@ -4,7 +4,7 @@ use idl::account::{LoginResponse, RegisterRequest};
 
 use super::client;
 use crate::{
-    domain::{ids::AccountId, password::Password, username::Username},
+    domain::{ids::AccountId, password::Password, policy::LoginKind, username::Username},
     error::AccountError,
     service::Parts,
     sign_in,
@@ -19,9 +19,8 @@ pub(crate) async fn register(parts: &Parts, request: RegisterRequest) -> Result<
     let password = Password::choose(&request.password)?;
     let client = client::parse(&request.client)?;
     let app = parts.apps.enabled(request.app_id).await?;
-    if !app.policy.password_login {
-        return Err(AccountError::LoginKindDisabled);
-    }
+    sign_in::allow_kind(&app, LoginKind::Password)?;
+    sign_in::allow_new_account(&app)?;
     let name = CredentialName::Password(&username);
     // A taken name is refused before it costs a hash. The insert below decides for those that come at once.
     if parts.accounts.credential(name).await?.is_some() {

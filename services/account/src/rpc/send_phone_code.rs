@@ -4,7 +4,7 @@ use idl::account::{PhoneCodeScene, SendPhoneCodeRequest, SendPhoneCodeResponse};
 
 use super::client;
 use crate::{
-    domain::{credential::CredentialKind, field::FieldError, phone::PhoneNumber, phone_code::Scene},
+    domain::{field::FieldError, phone::PhoneNumber, phone_code::Scene, policy::LoginKind},
     error::AccountError,
     phone_codes,
     service::Parts,
@@ -19,7 +19,7 @@ pub(crate) async fn send_phone_code(
     let scene = scene(request.scene)?;
     let client = client::parse(&request.client)?;
     let app = parts.apps.enabled(request.app_id).await?;
-    sign_in::require_kind(&app, CredentialKind::Phone)?;
+    sign_in::allow_kind(&app, LoginKind::Phone)?;
     let issued = phone_codes::issue(parts, app.app_id, &phone, scene, &client).await?;
     Ok(SendPhoneCodeResponse { expires_at: issued.expires_at.as_millis(), resend_at: issued.resend_at.as_millis() })
 }

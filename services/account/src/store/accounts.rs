@@ -5,7 +5,7 @@ use common::{
     sql::{Database, SqlError, Text, Tx},
 };
 
-use super::{account_id, at, counter, sessions};
+use super::{account_id, app_id, at, counter, sessions};
 use crate::{
     domain::{
         credential::CredentialKind,
@@ -49,7 +49,7 @@ pub(crate) struct StoredCredential {
     pub(crate) epoch: u32,
 }
 
-/// A credential as its owner sees it.
+/// A credential as its owner and operators see it.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedCredential {
     pub(crate) kind: String,
@@ -57,6 +57,9 @@ pub(crate) struct ListedCredential {
     pub(crate) shown_name: String,
     /// With a phone.
     pub(crate) phone: Option<StoredPhone>,
+    /// The app that knows it; `None`: every app does.
+    pub(crate) app_id: Option<AppId>,
+    pub(crate) created_at: Timestamp,
 }
 
 /// A phone as it is stored.
@@ -129,6 +132,14 @@ impl CredentialName<'_> {
         .await
         .map(drop)
     }
+}
+
+/// The columns of [`ListedRow`]; binds the kind of phones twice.
+macro_rules! listed_columns {
+    () => {
+        "kind, shown_name, scope, created_at, CASE WHEN kind = ? THEN name END AS phone_index, \
+         CASE WHEN kind = ? THEN secret END AS phone_sealed"
+    };
 }
 
 impl Accounts {
@@ -214,13 +225,13 @@ impl Accounts {
         account_id: AccountId,
         app_id: AppId,
     ) -> Result<Vec<ListedCredential>, AccountError> {
-        let rows: Vec<(Text, Text, Option<Text>, Option<Text>)> = self
+        let rows: Vec<ListedRow> = self
             .database
-            .read(
-                "SELECT kind, shown_name, CASE WHEN kind = ? THEN name END, CASE WHEN kind = ? THEN secret END \
-                 FROM account_credentials \
-                 WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?",
-            )
+            .read(concat!(
+                "SELECT ",
+                listed_columns!(),
+                " FROM account_credentials WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?"
+            ))
             .bind(CredentialKind::Phone.as_str())
             .bind(CredentialKind::Phone.as_str())
             .bind(account_id.get())
@@ -229,17 +240,55 @@ impl Accounts {
             .bind(MOST_LISTED)
             .all()
             .await?;
-        let listed = rows.into_iter().map(|(kind, shown_name, name, sealed)| {
-            let phone = name.zip(sealed);
-            ListedCredential {
-                kind: kind.into(),
-                shown_name: shown_name.into(),
-                phone: phone.map(|(name, sealed)| StoredPhone {
-                    index: PhoneIndex::from_stored(name.into()),
-                    sealed: sealed.into(),
-                }),
-            }
-        });
-        Ok(listed.collect())
+        rows.into_iter().map(ListedCredential::try_from).collect()
+    }
+
+    /// What the account can be signed in to with, in any app.
+    pub(crate) async fn credentials_of_every_app(
+        &self,
+        account_id: AccountId,
+    ) -> Result<Vec<ListedCredential>, AccountError> {
+        let rows: Vec<ListedRow> = self
+            .database
+            .read(concat!(
+                "SELECT ",
+                listed_columns!(),
+                " FROM account_credentials WHERE account_id = ? ORDER BY created_at, kind LIMIT ?"
+            ))
+            .bind(CredentialKind::Phone.as_str())
+            .bind(CredentialKind::Phone.as_str())
+            .bind(account_id.get())
+            .bind(MOST_LISTED)
+            .all()
+            .await?;
+        rows.into_iter().map(ListedCredential::try_from).collect()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    kind: Text,
+    shown_name: Text,
+    scope: i64,
+    created_at: i64,
+    phone_index: Option<Text>,
+    phone_sealed: Option<Text>,
+}
+
+impl TryFrom<ListedRow> for ListedCredential {
+    type Error = AccountError;
+
+    fn try_from(row: ListedRow) -> Result<Self, AccountError> {
+        let phone = row
+            .phone_index
+            .zip(row.phone_sealed)
+            .map(|(index, sealed)| StoredPhone { index: PhoneIndex::from_stored(index.into()), sealed: sealed.into() });
+        Ok(Self {
+            kind: row.kind.into(),
+            shown_name: row.shown_name.into(),
+            phone,
+            app_id: (row.scope != EVERY_APP).then(|| app_id(row.scope)).transpose()?,
+            created_at: at(row.created_at),
+        })
     }
 }

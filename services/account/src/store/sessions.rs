@@ -2,13 +2,16 @@
 
 use common::{
     clock::Timestamp,
-    sql::{Database, Query, SqlError, Text, Tx},
+    sql::{Database, Query, Sql, SqlError, Text, Tx},
 };
 
-use super::{account_id, app_id, at, bytes, counter, revocations, session_id};
+use super::{account_id, app_id, at, audit, bytes, counter, revocations, session_id};
 use crate::{
     domain::{
+        audit::AuditRecord,
         client::Client,
+        device_class::DeviceClass,
+        device_limit::{DeviceLimit, LiveSession, Room},
         ids::{AccountId, AppId, SessionId},
         refresh_token::TokenDigest,
         revocation::Revocation,
@@ -16,6 +19,10 @@ use crate::{
     },
     error::AccountError,
 };
+
+/// Live sessions of one class that a sign-in looks at. Bounds what a lowered limit can cost one of them: beyond it the
+/// next ones go on.
+const MOST_LOOKED_AT: i64 = 2000;
 
 /// Sign-ins.
 #[derive(Clone, Debug)]
@@ -42,7 +49,10 @@ pub(crate) struct NewSession {
 pub(crate) struct StoredSession {
     pub(crate) account_id: AccountId,
     pub(crate) device_id: Option<String>,
+    pub(crate) device_class: DeviceClass,
     pub(crate) channel: Option<String>,
+    /// Why it was ended before its time.
+    pub(crate) revoke_reason: Option<String>,
     pub(crate) state: SessionState,
 }
 
@@ -56,14 +66,18 @@ pub(crate) struct NextToken {
     pub(crate) refresh_expires_at: Timestamp,
 }
 
-/// A live session as its owner sees it.
+/// A live session as its owner and operators see it.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedSession {
     pub(crate) session_id: SessionId,
+    pub(crate) app_id: AppId,
     pub(crate) device_id: Option<String>,
+    pub(crate) device_class: DeviceClass,
     pub(crate) channel: Option<String>,
+    pub(crate) address: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) last_seen_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// Why and when sessions end, and for how long that has to be remembered.
@@ -82,9 +96,16 @@ pub(crate) struct Ended {
     pub(crate) revocations: Vec<Revocation>,
 }
 
+/// The columns of [`ListedRow`].
+macro_rules! listed_columns {
+    () => {
+        "session_id, app_id, device_id, device_class, channel, address, created_at, last_seen_at, refresh_expires_at"
+    };
+}
+
 pub(super) const INSERT: &str = "INSERT INTO account_sessions (session_id, account_id, app_id, token_epoch, generation, refresh_digest, \
-     device_id, channel, package_name, sdk_version, address, created_at, last_seen_at, refresh_expires_at, \
-     absolute_expires_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     device_id, device_class, channel, package_name, sdk_version, address, created_at, last_seen_at, \
+     refresh_expires_at, absolute_expires_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Writes `session` with a statement made of [`INSERT`].
 pub(super) async fn insert(statement: Query<'_>, session: &NewSession) -> Result<(), SqlError> {
@@ -96,6 +117,7 @@ pub(super) async fn insert(statement: Query<'_>, session: &NewSession) -> Result
         .bind(i64::from(session.epoch))
         .bind(session.refresh_digest.as_bytes().to_vec())
         .bind(client.device_id.as_ref().map(|device_id| device_id.as_str().to_owned()))
+        .bind(client.device_class.as_str())
         .bind(client.channel.clone())
         .bind(client.package_name.clone())
         .bind(client.sdk_version.clone())
@@ -145,6 +167,48 @@ impl Sessions {
         Ok(insert(self.database.write(INSERT), session).await?)
     }
 
+    /// Begins a session of an account that exists, and ends those of its app and device class that have to make room
+    /// for it. Answers what was ended.
+    pub(crate) async fn begin_within(
+        &self,
+        session: &NewSession,
+        limit: DeviceLimit,
+        ending: Ending<'_>,
+    ) -> Result<Ended, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                let live = live_of_class(&mut tx, session, ending.now).await?;
+                let device_id = session.client.device_id.as_ref().map(|device_id| device_id.as_str());
+                let Room::After(to_end) = limit.room(&live, device_id) else {
+                    return Err(AccountError::DeviceLimitReached);
+                };
+                insert(tx.sql(INSERT), session).await?;
+                let mut ended = Ended::default();
+                for id in to_end {
+                    ended.count += mark_ended(&mut tx, id, session.app_id, ending).await?;
+                    ended.revocations.push(Revocation::Session(id));
+                }
+                for revocation in &ended.revocations {
+                    revocations::append(&mut tx, *revocation, ending.now, ending.remembered_until).await?;
+                }
+                tx.commit().await?;
+                Ok(ended)
+            })
+            .await
+    }
+
+    /// Why a session was ended before its time; `None` if it was not, or is not known any more.
+    pub(crate) async fn revoke_reason(&self, id: SessionId) -> Result<Option<String>, AccountError> {
+        let row: Option<(Option<Text>,)> = self
+            .database
+            .read("SELECT revoke_reason FROM account_sessions WHERE session_id = ?")
+            .bind(id.as_bytes().as_slice())
+            .optional()
+            .await?;
+        Ok(row.and_then(|(reason,)| reason).map(String::from))
+    }
+
     /// The session, with its account's epoch now.
     pub(crate) async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, AccountError> {
         let row: Option<SessionRow> = self
@@ -152,7 +216,8 @@ impl Sessions {
             .read(
                 "SELECT s.account_id, s.app_id, s.token_epoch, a.token_epoch AS account_epoch, s.generation, \
                  s.refresh_digest, s.predecessor_digest, s.sealed_successor, s.rotated_at, s.refresh_expires_at, \
-                 s.absolute_expires_at, s.revoked_at, s.device_id, s.channel FROM account_sessions AS s \
+                 s.absolute_expires_at, s.revoked_at, s.revoke_reason, s.device_id, s.device_class, s.channel \
+                 FROM account_sessions AS s \
                  JOIN account_accounts AS a ON a.account_id = s.account_id WHERE s.session_id = ?",
             )
             .bind(id.as_bytes().as_slice())
@@ -199,13 +264,37 @@ impl Sessions {
     ) -> Result<Vec<ListedSession>, AccountError> {
         let rows: Vec<ListedRow> = self
             .database
-            .read(
-                "SELECT session_id, device_id, channel, created_at, last_seen_at FROM account_sessions \
-                 WHERE account_id = ? AND app_id = ? AND revoked_at IS NULL AND refresh_expires_at > ? \
-                 ORDER BY last_seen_at DESC LIMIT ?",
-            )
+            .read(concat!(
+                "SELECT ",
+                listed_columns!(),
+                " FROM account_sessions WHERE account_id = ? AND app_id = ? AND revoked_at IS NULL \
+                 AND refresh_expires_at > ? ORDER BY last_seen_at DESC LIMIT ?"
+            ))
             .bind(account_id.get())
             .bind(app_id.get())
+            .bind(now.as_millis())
+            .bind(i64::from(limit))
+            .all()
+            .await?;
+        rows.into_iter().map(ListedSession::try_from).collect()
+    }
+
+    /// The live sessions of an account in every app, the latest first, at most `limit`.
+    pub(crate) async fn live_in_every_app(
+        &self,
+        account_id: AccountId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ListedSession>, AccountError> {
+        let rows: Vec<ListedRow> = self
+            .database
+            .read(concat!(
+                "SELECT ",
+                listed_columns!(),
+                " FROM account_sessions WHERE account_id = ? AND revoked_at IS NULL AND refresh_expires_at > ? \
+                 ORDER BY last_seen_at DESC LIMIT ?"
+            ))
+            .bind(account_id.get())
             .bind(now.as_millis())
             .bind(i64::from(limit))
             .all()
@@ -218,17 +307,7 @@ impl Sessions {
         self.database
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
-                let count = tx
-                    .sql(
-                        "UPDATE account_sessions SET revoked_at = ?, revoke_reason = ? \
-                         WHERE session_id = ? AND app_id = ? AND revoked_at IS NULL",
-                    )
-                    .bind(ending.now.as_millis())
-                    .bind(ending.reason)
-                    .bind(id.as_bytes().as_slice())
-                    .bind(app.get())
-                    .execute()
-                    .await?;
+                let count = mark_ended(&mut tx, id, app, ending).await?;
                 if count == 0 {
                     return Ok(Ended::default());
                 }
@@ -272,8 +351,14 @@ impl Sessions {
             .await
     }
 
-    /// Ends every session of an account, in all apps, by starting a new epoch.
-    pub(crate) async fn end_all(&self, account: AccountId, ending: Ending<'_>) -> Result<Ended, AccountError> {
+    /// Ends every session of an account, in all apps, by starting a new epoch. Nothing is ended of an account that does
+    /// not exist. A `record` is written down with the number of sessions beside it.
+    pub(crate) async fn end_all(
+        &self,
+        account: AccountId,
+        ending: Ending<'_>,
+        record: Option<&AuditRecord>,
+    ) -> Result<Ended, AccountError> {
         self.database
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
@@ -298,6 +383,10 @@ impl Sessions {
                     .bind(ending.now.as_millis())
                     .execute()
                     .await?;
+                if let Some(record) = record {
+                    let details = record.details.clone().with("revoked", count);
+                    audit::append(&mut tx, &AuditRecord { details, ..record.clone() }, ending.now).await?;
+                }
                 let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
                 revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
                 tx.commit().await?;
@@ -305,6 +394,53 @@ impl Sessions {
             })
             .await
     }
+}
+
+/// Marks a session as ended; answers 0 for one that has ended already, or never was.
+async fn mark_ended(tx: &mut Tx, id: SessionId, app: AppId, ending: Ending<'_>) -> Result<u64, SqlError> {
+    tx.sql(
+        "UPDATE account_sessions SET revoked_at = ?, revoke_reason = ? \
+         WHERE session_id = ? AND app_id = ? AND revoked_at IS NULL",
+    )
+    .bind(ending.now.as_millis())
+    .bind(ending.reason)
+    .bind(id.as_bytes().as_slice())
+    .bind(app.get())
+    .execute()
+    .await
+}
+
+/// The live sessions that a new one shares its limit with, oldest first. From here to the end of the transaction no
+/// other limited session of the account begins.
+async fn live_of_class(tx: &mut Tx, session: &NewSession, now: Timestamp) -> Result<Vec<LiveSession>, AccountError> {
+    let lock = Sql::Each {
+        mysql: "SELECT account_id FROM account_accounts WHERE account_id = ? FOR UPDATE",
+        sqlite: "SELECT account_id FROM account_accounts WHERE account_id = ?",
+    };
+    let _: Option<(i64,)> = tx.sql(lock).bind(session.account_id.get()).optional().await?;
+    let rows: Vec<(Vec<u8>, Option<Text>)> = tx
+        .sql(
+            "SELECT session_id, device_id FROM account_sessions WHERE account_id = ? AND app_id = ? \
+             AND COALESCE(device_class, ?) = ? AND revoked_at IS NULL AND refresh_expires_at > ? \
+             ORDER BY created_at, session_id LIMIT ?",
+        )
+        .bind(session.account_id.get())
+        .bind(session.app_id.get())
+        .bind(DeviceClass::default().as_str())
+        .bind(session.client.device_class.as_str())
+        .bind(now.as_millis())
+        .bind(MOST_LOOKED_AT)
+        .all()
+        .await?;
+    let live = |(id, device_id): (Vec<u8>, Option<Text>)| {
+        Ok(LiveSession { session_id: session_id(&id)?, device_id: device_id.map(String::from) })
+    };
+    rows.into_iter().map(live).collect()
+}
+
+/// The class of a row; what a later version wrote there counts as the default.
+fn device_class(stored: Option<Text>) -> DeviceClass {
+    stored.and_then(|class| DeviceClass::parse(&class).ok()).unwrap_or_default()
 }
 
 #[derive(sqlx::FromRow)]
@@ -321,17 +457,23 @@ struct SessionRow {
     refresh_expires_at: i64,
     absolute_expires_at: i64,
     revoked_at: Option<i64>,
+    revoke_reason: Option<Text>,
     device_id: Option<Text>,
+    device_class: Option<Text>,
     channel: Option<Text>,
 }
 
 #[derive(sqlx::FromRow)]
 struct ListedRow {
     session_id: Vec<u8>,
+    app_id: i64,
     device_id: Option<Text>,
+    device_class: Option<Text>,
     channel: Option<Text>,
+    address: Option<Text>,
     created_at: i64,
     last_seen_at: i64,
+    refresh_expires_at: i64,
 }
 
 impl TryFrom<SessionRow> for StoredSession {
@@ -349,7 +491,9 @@ impl TryFrom<SessionRow> for StoredSession {
         Ok(Self {
             account_id: account_id(row.account_id)?,
             device_id: row.device_id.map(String::from),
+            device_class: device_class(row.device_class),
             channel: row.channel.map(String::from),
+            revoke_reason: row.revoke_reason.map(String::from),
             state: SessionState {
                 app_id: app_id(row.app_id)?,
                 epoch: counter(row.token_epoch, "token_epoch")?,
@@ -371,10 +515,14 @@ impl TryFrom<ListedRow> for ListedSession {
     fn try_from(row: ListedRow) -> Result<Self, AccountError> {
         Ok(Self {
             session_id: session_id(&row.session_id)?,
+            app_id: app_id(row.app_id)?,
             device_id: row.device_id.map(String::from),
+            device_class: device_class(row.device_class),
             channel: row.channel.map(String::from),
+            address: row.address.map(String::from),
             created_at: at(row.created_at),
             last_seen_at: at(row.last_seen_at),
+            expires_at: at(row.refresh_expires_at),
         })
     }
 }

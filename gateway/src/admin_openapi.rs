@@ -1,0 +1,68 @@
+//! The admin API as a document of its own: it is another contract, for other readers, on another listener.
+
+use common::error_code::ErrorCode;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use crate::{endpoints::admin, openapi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "playgate admin API",
+        description = "For operators, on the operator listener only: `Authorization: Bearer <operator.admin_token>`. Every answer of `/admin/v1/*` is the envelope of the public contract. Every change is written into the audit."
+    ),
+    tags(
+        (name = "Apps", description = "The games that sign players in, and what they allow."),
+        (name = "Accounts", description = "Players."),
+        (name = "Process", description = "The process that answers, and no other."),
+        (name = "Audit", description = "Who changed what."),
+        (name = "Documentation", description = "The contract itself.")
+    ),
+    paths(
+        admin::create_app::create_app,
+        admin::list_apps::list_apps,
+        admin::get_app::get_app,
+        admin::update_app::update_app,
+        admin::rotate_app_secret::rotate_app_secret,
+        admin::find_account::find_account,
+        admin::revoke_sessions::revoke_sessions,
+        admin::log_level::log_level,
+        admin::audit::audit,
+        admin::openapi_json::openapi_json,
+    )
+)]
+struct Endpoints;
+
+/// Codes that only operators meet.
+const CODES: [ErrorCode; 2] = [ErrorCode::NO_SUCH_APP, ErrorCode::APP_ID_TAKEN];
+
+/// The whole document (OpenAPI 3.1).
+pub(crate) fn document() -> Value {
+    let security_schemes = json!({
+        "operator": { "type": "http", "scheme": "bearer", "description": "`operator.admin_token`." },
+    });
+    openapi::complete(Endpoints::openapi(), "/admin/v1/", security_schemes, &CODES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_an_envelope_and_every_change_needs_the_token() {
+        let document = document();
+        let create = &document["paths"]["/admin/v1/apps"]["post"];
+        assert_eq!(create["security"], json!([{ "operator": [] }]));
+        let envelope = &create["responses"]["200"]["content"]["application/json"]["schema"]["properties"];
+        assert_eq!(envelope["code"]["const"], 2_000_000);
+        assert!(create["responses"]["401"].is_object());
+        let codes = document["components"]["schemas"]["Error"]["properties"]["code"]["description"].as_str();
+        assert!(codes.is_some_and(|codes| codes.contains("4040102")), "{codes:?}");
+    }
+
+    #[test]
+    fn every_reference_in_the_document_leads_somewhere() {
+        openapi::tests::assert_references_lead_somewhere(&document());
+    }
+}

@@ -1,0 +1,149 @@
+//! `GET /admin/v1/accounts`: an account, by its id or its username.
+
+use common::{
+    error_code::PublicError,
+    http::{ApiError, Envelope, Query},
+    rpc::CallError,
+};
+use idl::account_admin::{AccountSelector, CredentialDetails, FindAccountRequest, FindAccountResponse, SessionDetails};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use volo::FastStr;
+
+use super::operator::Operator;
+use crate::endpoints::channel_or_official;
+
+/// Which account: exactly one of the two.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Request {
+    account_id: Option<i64>,
+    #[param(value_type = Option<String>)]
+    username: Option<FastStr>,
+}
+
+/// What is known of an account. Times are Unix milliseconds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FindAccountAnswer)]
+pub(crate) struct Answer {
+    account: Account,
+    /// The live ones of every app, the latest first.
+    sessions: Vec<Session>,
+}
+
+/// The account itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Account {
+    account_id: i64,
+    created_at: i64,
+    credentials: Vec<Credential>,
+}
+
+/// A way to sign in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Credential {
+    #[schema(value_type = String)]
+    kind: FastStr,
+    /// Enough to recognise it, never enough to use it.
+    #[schema(value_type = String, example = "a***n")]
+    name: FastStr,
+    /// The app that knows it; absent: every app does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<i64>,
+    created_at: i64,
+}
+
+/// A live session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Session {
+    #[schema(value_type = String)]
+    session_id: FastStr,
+    app_id: i64,
+    /// The device id the client gave at login.
+    #[schema(value_type = Option<String>)]
+    device: Option<FastStr>,
+    #[schema(value_type = String)]
+    device_class: FastStr,
+    #[schema(value_type = String)]
+    channel: FastStr,
+    /// Where the sign-in came from.
+    #[schema(value_type = Option<String>)]
+    address: Option<FastStr>,
+    created_at: i64,
+    /// The last login or refresh.
+    last_seen_at: i64,
+    /// It ends then unless it is used before.
+    expires_at: i64,
+}
+
+/// An account, its credentials (masked) and its live sessions.
+///
+/// 4040101 when there is none.
+#[utoipa::path(get, path = "/admin/v1/accounts", tag = "Accounts", security(("operator" = [])), params(Request), responses((status = 200, body = Answer)))]
+pub(crate) async fn find_account(
+    Operator { account, .. }: Operator,
+    Query(request): Query<Request>,
+) -> Result<Envelope<Answer>, ApiError> {
+    let selector = selector(request)?;
+    let found = account.admin_find_account(FindAccountRequest { selector }).await.map_err(CallError::from)?;
+    Ok(Envelope(found.into()))
+}
+
+fn selector(request: Request) -> Result<AccountSelector, PublicError> {
+    match (request.account_id, request.username) {
+        (Some(account_id), None) => Ok(AccountSelector::AccountId(account_id)),
+        (None, Some(username)) => Ok(AccountSelector::Username(username)),
+        _ => Err(PublicError::invalid("account_id", "give exactly one of `account_id` and `username`")),
+    }
+}
+
+impl From<FindAccountResponse> for Answer {
+    fn from(found: FindAccountResponse) -> Self {
+        Self {
+            account: Account {
+                account_id: found.account_id,
+                created_at: found.created_at,
+                credentials: found.credentials.into_iter().map(Credential::from).collect(),
+            },
+            sessions: found.sessions.into_iter().map(Session::from).collect(),
+        }
+    }
+}
+
+impl From<CredentialDetails> for Credential {
+    fn from(credential: CredentialDetails) -> Self {
+        let CredentialDetails { kind, masked_name, app_id, created_at, .. } = credential;
+        Self { kind, name: masked_name, app_id, created_at }
+    }
+}
+
+impl From<SessionDetails> for Session {
+    fn from(session: SessionDetails) -> Self {
+        Self {
+            session_id: session.session_id,
+            app_id: session.app_id,
+            device: session.device_id,
+            device_class: session.device_class,
+            channel: channel_or_official(session.channel),
+            address: session.address,
+            created_at: session.created_at,
+            last_seen_at: session.last_seen_at,
+            expires_at: session.expires_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_of_the_two_says_which_account() {
+        let chosen = |account_id, username| selector(Request { account_id, username });
+        assert_eq!(chosen(Some(7), None), Ok(AccountSelector::AccountId(7)));
+        assert_eq!(chosen(None, Some("ann".into())), Ok(AccountSelector::Username("ann".into())));
+        for (account_id, username) in [(None, None), (Some(7), Some("ann".into()))] {
+            assert_eq!(chosen(account_id, username).expect_err("refused").details[0].0, "account_id");
+        }
+    }
+}

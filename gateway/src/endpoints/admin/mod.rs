@@ -1,0 +1,20 @@
+//! What operators call, on the operator listener and with the admin token only.
+//!
+//! Every endpoint takes an [`operator::Operator`] first: without it nothing of the request is looked at. Whatever changes
+//! something is written down by whoever changes it, under the operator's name and the request's id.
+//!
+//! [`app`] and [`page`] have what several endpoints take and answer.
+
+mod app;
+pub(crate) mod audit;
+pub(crate) mod create_app;
+pub(crate) mod find_account;
+pub(crate) mod get_app;
+pub(crate) mod list_apps;
+pub(crate) mod log_level;
+pub(crate) mod openapi_json;
+mod operator;
+mod page;
+pub(crate) mod revoke_sessions;
+pub(crate) mod rotate_app_secret;
+pub(crate) mod update_app;

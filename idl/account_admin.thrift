@@ -1,0 +1,219 @@
+namespace rs account_admin
+
+/// What operators ask of the account service. The methods are in account.thrift, named `Admin…`; only the admin API of a
+/// gateway calls them, after it has seen the operator's token.
+///
+/// Every change names who made it and is written down in the audit in the same transaction. The request id of the record
+/// is the trace id of the call.
+
+/// So many live sessions of one device class.
+struct DeviceLimit {
+    /// At least 1.
+    1: required i32 max,
+    /// "kick_oldest" or "refuse_newest".
+    2: required string on_excess,
+}
+
+/// What an app allows its players. An absent lifetime is the configured one.
+struct Policy {
+    /// Of "password", "device", "phone", "channel".
+    1: required list<string> login_kinds,
+    2: required bool registration_open,
+    3: required bool id_token,
+    4: optional i64 access_ttl_s,
+    5: optional i64 refresh_ttl_s,
+    6: optional i64 refresh_absolute_ttl_s,
+    /// Device class -> limit; a class that is not here has none.
+    7: required map<string, DeviceLimit> devices,
+}
+
+/// A lifetime that is to be changed. Without a value: back to the configured one.
+struct LifetimeChange {
+    1: optional i64 seconds,
+}
+
+/// The limit of a device class that is to be changed. Without a limit: there is none from now on.
+struct DeviceLimitChange {
+    1: optional DeviceLimit limit,
+}
+
+/// What is to be different. What is absent stays as it is.
+struct PolicyChange {
+    1: optional list<string> login_kinds,
+    2: optional bool registration_open,
+    3: optional bool id_token,
+    4: optional LifetimeChange access_ttl,
+    5: optional LifetimeChange refresh_ttl,
+    6: optional LifetimeChange refresh_absolute_ttl,
+    7: optional map<string, DeviceLimitChange> devices,
+}
+
+/// Where paid orders are delivered to. Without a URL: nowhere from now on.
+struct DeliveryUrlChange {
+    1: optional string url,
+}
+
+/// An app as operators see it: without its secrets.
+struct AppDetails {
+    1: required i64 app_id,
+    2: required string name,
+    3: required bool enabled,
+    4: optional string delivery_url,
+    5: required Policy policy,
+    6: required i64 created_at,
+}
+
+struct CreateAppRequest {
+    1: required string actor,
+    2: required string name,
+    /// Absent: the next free one.
+    3: optional i64 app_id,
+    4: optional string delivery_url,
+    /// Against the policy of a new app: passwords and devices, registration open.
+    5: optional PolicyChange policy,
+}
+
+struct CreateAppResponse {
+    1: required AppDetails app,
+    /// Shown this once.
+    2: required string app_secret,
+}
+
+struct UpdateAppRequest {
+    1: required string actor,
+    2: required i64 app_id,
+    3: optional string name,
+    4: optional bool enabled,
+    5: optional DeliveryUrlChange delivery_url,
+    6: optional PolicyChange policy,
+}
+
+struct UpdateAppResponse {
+    1: required AppDetails app,
+}
+
+struct RotateAppSecretRequest {
+    1: required string actor,
+    2: required i64 app_id,
+}
+
+struct RotateAppSecretResponse {
+    /// Shown this once. The one before stays good until the next rotation.
+    1: required string app_secret,
+}
+
+struct DescribeAppRequest {
+    1: required i64 app_id,
+}
+
+struct DescribeAppResponse {
+    1: required AppDetails app,
+}
+
+struct ListAppsRequest {
+    /// Only apps with a higher id.
+    1: optional i64 after,
+    /// 1-200.
+    2: required i32 limit,
+}
+
+struct ListAppsResponse {
+    /// By id.
+    1: required list<AppDetails> apps,
+    /// There are more.
+    2: required bool more,
+}
+
+/// Exactly one is set.
+union AccountSelector {
+    1: i64 account_id,
+    2: string username,
+}
+
+struct FindAccountRequest {
+    1: required AccountSelector selector,
+}
+
+struct CredentialDetails {
+    1: required string kind,
+    /// Enough to recognise it, never enough to use it.
+    2: required string masked_name,
+    /// The app that knows it; absent: every app does.
+    3: optional i64 app_id,
+    4: required i64 created_at,
+}
+
+/// A live session.
+struct SessionDetails {
+    1: required string session_id,
+    2: required i64 app_id,
+    3: optional string device_id,
+    4: required string device_class,
+    5: optional string channel,
+    /// The network address of the sign-in.
+    6: optional string address,
+    7: required i64 created_at,
+    8: required i64 last_seen_at,
+    9: required i64 expires_at,
+}
+
+struct FindAccountResponse {
+    1: required i64 account_id,
+    2: required i64 created_at,
+    3: required list<CredentialDetails> credentials,
+    /// Of every app, the latest first, as many as a profile lists at most.
+    4: required list<SessionDetails> sessions,
+}
+
+struct RevokeAccountSessionsRequest {
+    1: required string actor,
+    2: required i64 account_id,
+    /// For the record, at most 255 bytes. The player is not shown it.
+    3: required string reason,
+}
+
+struct RevokeAccountSessionsResponse {
+    1: required i64 revoked,
+}
+
+/// A change that was made outside of this service.
+struct RecordChangeRequest {
+    1: required string actor,
+    /// What was done, at most 64 bytes.
+    2: required string action,
+    /// What it was done to, at most 64 and 128 bytes.
+    3: required string target_kind,
+    4: required string target_id,
+    /// A JSON object without secrets, at most 4096 bytes.
+    5: required string details_json,
+}
+
+struct RecordChangeResponse {
+}
+
+struct ListAuditRequest {
+    /// Only older records.
+    1: optional i64 before,
+    /// 1-200.
+    2: required i32 limit,
+}
+
+struct AuditRecord {
+    /// Counts up.
+    1: required i64 id,
+    2: required i64 at,
+    3: required string actor,
+    4: required string action,
+    5: required string target_kind,
+    6: required string target_id,
+    7: optional string request_id,
+    /// A JSON object.
+    8: required string details_json,
+}
+
+struct ListAuditResponse {
+    /// Newest first.
+    1: required list<AuditRecord> records,
+    /// There are older ones.
+    2: required bool more,
+}

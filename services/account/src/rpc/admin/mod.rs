@@ -1,0 +1,14 @@
+//! What operators call, one file per method. Whoever calls has seen the operator's token.
+//!
+//! [`wire`] turns what several of them take and answer into the domain and back.
+
+pub(crate) mod create_app;
+pub(crate) mod describe_app;
+pub(crate) mod find_account;
+pub(crate) mod list_apps;
+pub(crate) mod list_audit;
+pub(crate) mod record_change;
+pub(crate) mod revoke_sessions;
+pub(crate) mod rotate_app_secret;
+pub(crate) mod update_app;
+mod wire;
