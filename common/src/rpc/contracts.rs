@@ -22,6 +22,8 @@ thrift_contract! {
     write AdminRotateAppSecret;
     read AdminDescribeApp;
     read AdminListApps;
+    write AdminPutChannel;
+    read AdminListChannels;
     read AdminFindAccount;
     write AdminRevokeSessions;
     write AdminRecordChange;

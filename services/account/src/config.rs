@@ -9,6 +9,7 @@ use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    channels::ChannelsConfig,
     domain::policy::LifetimeCaps,
     hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
     phone_codes::PhoneConfig,
@@ -32,6 +33,8 @@ pub struct Config {
     pub hash_pool: HashPoolConfig,
     /// Phones, and the codes that are sent to them.
     pub phone: PhoneConfig,
+    /// Channels, and what asking them may cost.
+    pub channels: ChannelsConfig,
     /// How this instance follows what other instances write.
     pub follow: FollowConfig,
     /// Clearing away rows that no longer matter.
@@ -78,7 +81,8 @@ pub struct FollowConfig {
     /// must be longer than `sql.statement_timeout`.
     #[serde(with = "humantime_serde")]
     pub revocations_overlap: Duration,
-    /// How often apps are read again: how long a change of an app takes to be seen here. A new app is seen at once.
+    /// How often apps and their channels are read again: how long a change of one takes to be seen here. A new one is seen
+    /// at once.
     #[serde(with = "humantime_serde")]
     pub apps_every: Duration,
     /// How often the token keys are read again. Well below `tokens.key_announce`.
@@ -108,6 +112,7 @@ impl Default for Config {
             tokens: TokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
             phone: PhoneConfig::default(),
+            channels: ChannelsConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
             profile_sessions: 50,
@@ -158,6 +163,7 @@ impl Section for Config {
         self.tokens.validate()?;
         self.hash_pool.validate()?;
         self.phone.validate()?;
+        self.channels.validate()?;
         self.follow.validate(&self.tokens)?;
         self.cleanup.validate()?;
         if self.profile_sessions == 0 {

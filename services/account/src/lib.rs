@@ -13,7 +13,7 @@
 //! - `domain`: the rules, as functions of values.
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
-//! - `phone_codes`: codes that are sent to phones.
+//! - `phone_codes`: codes that are sent to phones. `channels`: stores and platforms that say who a player is.
 //! - `hash_pool`, `keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
@@ -24,6 +24,7 @@ pub mod admin;
 mod announcements;
 mod app_editor;
 mod apps;
+mod channels;
 mod config;
 mod domain;
 mod error;
@@ -42,6 +43,7 @@ mod store;
 mod testing;
 
 pub use self::{
+    channels::ChannelsConfig,
     config::{CleanupConfig, Config, FollowConfig, TokenConfig},
     domain::field::FieldError,
     follow::Background,

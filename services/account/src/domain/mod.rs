@@ -7,6 +7,7 @@
 //! - [`field`]: what a refused field is called and why it was refused.
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`phone`], [`phone_code`]: phone numbers, and the codes that prove who holds one.
+//! - [`channel`]: the documents of channels, and how credentials are judged by them.
 //! - [`app`], [`app_details`], [`policy`], [`device_class`], [`device_limit`]: what an app is, and what it allows.
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
 //! - [`personal_data`]: how what names a person is stored and found again.
@@ -20,6 +21,7 @@ pub(crate) mod announcement;
 pub(crate) mod app;
 pub(crate) mod app_details;
 pub(crate) mod audit;
+pub(crate) mod channel;
 pub(crate) mod cipher;
 pub(crate) mod client;
 pub(crate) mod credential;

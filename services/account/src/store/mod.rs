@@ -6,13 +6,14 @@
 //! - [`links`], [`passwords`]: further credentials of an account, and its password.
 //! - [`phone_codes`]: codes that were sent to phones.
 //! - [`revocations`]: the feed that other instances follow.
-//! - [`apps`], [`token_keys`]: what is read rarely and kept in memory.
+//! - [`apps`], [`channels`], [`token_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod channels;
 pub(crate) mod cleanup;
 pub(crate) mod links;
 pub(crate) mod passwords;
