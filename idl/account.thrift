@@ -33,6 +33,8 @@ struct TokenSet {
     6: required i64 refresh_expires_at,
     /// When to refresh: well before the access token expires, and not at the same moment as everybody else.
     7: optional i64 renew_after_at,
+    /// A JWT for verifiers that ask nobody; set for apps that want one.
+    8: optional string id_token,
 }
 
 struct RegisterRequest {
@@ -275,6 +277,24 @@ struct GetAppResponse {
     1: optional AppInfo app,
 }
 
+/// A key that ID tokens are verified with: Ed25519 (RFC 8037).
+struct SigningKeyInfo {
+    /// Its thumbprint (RFC 7638), as tokens name it.
+    1: required string key_id,
+    /// 32 bytes.
+    2: required binary public_key,
+}
+
+struct GetSigningKeysRequest {
+}
+
+struct GetSigningKeysResponse {
+    /// Oldest first, never empty: the keys whose tokens may be alive, and those that will sign soon.
+    1: required list<SigningKeyInfo> keys,
+    /// For this long no key that is missing here signs, in milliseconds; 0 when that is not certain.
+    2: required i64 complete_for_ms,
+}
+
 service AccountService {
     /// Creates an account with a username and password and signs it in.
     /// Effects: writes the account and the session; acknowledged only after commit. Not idempotent: a repeat is USERNAME_TAKEN.
@@ -321,6 +341,9 @@ service AccountService {
 
     /// An app and its live secrets. Read only.
     GetAppResponse GetApp(1: GetAppRequest req),
+
+    /// The public keys that ID tokens are verified with. Answers from memory. Read only.
+    GetSigningKeysResponse GetSigningKeys(1: GetSigningKeysRequest req),
 
     // For operators, through the admin API of a gateway. See account_admin.thrift.
 

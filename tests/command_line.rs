@@ -147,6 +147,18 @@ fn an_app_that_cannot_be_is_a_usage_error() {
 }
 
 #[test]
+fn a_rotation_of_a_kind_there_is_not_is_a_usage_error_and_one_before_the_first_start_makes_a_key() {
+    let shell = Shell::new(&[]);
+    let answer = shell.run(&["key", "rotate", "--kind", "refresh"]);
+    assert_eq!((answer.status, answer.output.as_str()), (Some(64), ""));
+    for (kind, arguments) in [("access", &["key", "rotate"][..]), ("id", &["key", "rotate", "--kind", "id"])] {
+        let printed: serde_json::Value = serde_json::from_str(shell.run(arguments).succeeded()).expect("JSON");
+        assert_eq!((&printed["kind"], &printed["removed"]), (&kind.into(), &serde_json::json!([])), "{printed}");
+        assert!(printed["signs_from"].is_u64() && printed["key_id"].is_string(), "{printed}");
+    }
+}
+
+#[test]
 fn a_named_file_that_is_not_there_is_refused() {
     let answer = Shell::new(&[]).run(&["config", "check", "--config", "absent.toml"]);
     assert_eq!(answer.status, Some(64));

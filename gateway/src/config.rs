@@ -20,7 +20,7 @@ pub enum RouteGroup {
     Sdk,
     /// `/v1/server/*`: what game servers call.
     Server,
-    /// `/oauth2/*`: the standards' endpoints.
+    /// `/oauth2/*` and `/.well-known/*`: the standards' endpoints.
     Oauth2,
     /// `/openapi.json` and `/docs`.
     Docs,
@@ -47,6 +47,10 @@ pub struct Config {
     pub verify_timeout: Duration,
     /// Apps whose secrets are kept in memory. Beyond it the least used are asked for again; protects memory.
     pub app_cache_capacity: u64,
+    /// How long the last known keys of ID tokens are published while account can't be asked. Without keys verifiers
+    /// refuse good tokens; a key that was withdrawn stays published this long at most.
+    #[serde(with = "humantime_serde")]
+    pub stale_signing_keys_usable_for: Duration,
     /// Limits of the HTTP edge.
     pub edge: EdgeConfig,
 }
@@ -60,6 +64,7 @@ impl Default for Config {
             optional_part_timeout: Duration::from_millis(500),
             verify_timeout: Duration::from_secs(1),
             app_cache_capacity: 10_000,
+            stale_signing_keys_usable_for: Duration::from_secs(24 * 3600),
             edge: EdgeConfig::default(),
         }
     }

@@ -9,6 +9,7 @@
 //! - `endpoints`: one file per route.
 //! - `state`: what the endpoints share.
 //! - `apps`: the apps' secrets, as account knows them, kept for a moment.
+//! - `signing_keys`: the public keys of ID tokens, the last good answer kept through an outage.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
 //! - `upstream`: the calls to the other roles and how their failures are answered.
 //! - `admin`: the routes for operators, on a listener of their own.
@@ -22,6 +23,7 @@ mod endpoints;
 mod nonces;
 mod openapi;
 mod routes;
+mod signing_keys;
 mod state;
 mod upstream;
 

@@ -7,7 +7,7 @@ use common::error_code::{ErrorCode, meaning};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use crate::endpoints::{documentation, oauth2, sdk, server};
+use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,6 +35,7 @@ use crate::endpoints::{documentation, oauth2, sdk, server};
         server::verify_tokens::verify_tokens,
         server::revoke_sessions::revoke_sessions,
         oauth2::introspect::introspect,
+        well_known::jwks::jwks,
         documentation::openapi_json::openapi_json,
         documentation::page::page,
     )

@@ -13,9 +13,10 @@ use volo_http::{server::route::Router, utils::Extension};
 use crate::{
     apps::AppDirectory,
     config::{Config, RouteGroup},
-    endpoints::{documentation, oauth2, sdk, server},
+    endpoints::{documentation, oauth2, sdk, server, well_known},
     nonces::SharedNonces,
     openapi,
+    signing_keys::SigningKeys,
     state::Gateway,
     upstream::Upstream,
 };
@@ -46,9 +47,12 @@ pub fn router(config: &Config, parts: Parts) -> Router {
     let checks =
         Arc::new(SignatureChecks { secrets: Arc::new(apps.clone()), nonces: Arc::new(SharedNonces(shared)), clock });
     let document = openapi::document();
+    let signing_keys =
+        SigningKeys::new(upstream.account.clone(), config.verify_timeout, config.stale_signing_keys_usable_for);
     let gateway = Arc::new(Gateway {
         upstream,
         apps,
+        signing_keys,
         optional_part_timeout: config.optional_part_timeout,
         verify_timeout: config.verify_timeout,
         openapi_json: document.to_string().into(),
@@ -75,7 +79,9 @@ fn routes(groups: &[RouteGroup]) -> Routes {
                 .post("/v1/server/tokens/verify", server::verify_token::verify_token)
                 .post("/v1/server/tokens/verify-batch", server::verify_tokens::verify_tokens)
                 .post("/v1/server/sessions/revoke", server::revoke_sessions::revoke_sessions),
-            RouteGroup::Oauth2 => routes.post("/oauth2/introspect", oauth2::introspect::introspect),
+            RouteGroup::Oauth2 => routes
+                .post("/oauth2/introspect", oauth2::introspect::introspect)
+                .get("/.well-known/jwks.json", well_known::jwks::jwks),
             RouteGroup::Docs => routes
                 .get("/openapi.json", documentation::openapi_json::openapi_json)
                 .get("/docs", documentation::page::page),

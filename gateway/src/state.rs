@@ -1,16 +1,17 @@
 //! What the endpoints share. Made once, at start; nothing in here changes while requests run, but for what the app
-//! directory remembers.
+//! directory and the signing keys remember.
 
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{apps::AppDirectory, upstream::Upstream};
+use crate::{apps::AppDirectory, signing_keys::SigningKeys, upstream::Upstream};
 
 /// What the endpoints share.
 pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) apps: AppDirectory,
+    pub(crate) signing_keys: SigningKeys,
     pub(crate) optional_part_timeout: Duration,
     pub(crate) verify_timeout: Duration,
     pub(crate) openapi_json: Bytes,

@@ -11,6 +11,7 @@ use super::{
     demo,
     failure::{Failure, complain},
     globals::Globals,
+    key::{self, KeyCommand},
     migrate, serve,
 };
 
@@ -35,6 +36,9 @@ enum Command {
     /// Create apps and rotate their secrets.
     #[command(subcommand)]
     App(AppCommand),
+    /// Rotate the keys that tokens are made with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Start a throw-away platform and walk a player through it.
     Demo,
     /// Check or show the configuration.
@@ -65,6 +69,7 @@ impl Cli {
             Command::Serve(arguments) => serve::run(arguments, &self.globals).await,
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
+            Command::Key(command) => key::run(command, &self.globals).await,
             Command::Demo => demo::run().await,
             Command::Config(command) => config::run(command, &self.globals).await,
         }

@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod failure;
 mod globals;
+mod key;
 mod migrate;
 mod output;
 mod serve;

@@ -39,7 +39,8 @@ pub(crate) fn check_for_role(loaded: &Loaded<Configuration>, role: Role) -> Resu
         .and_then(|()| match loaded.value.environment {
             Environment::Development => Ok(()),
             Environment::Production => {
-                check_production(&loaded.provenance, role).and_then(|()| check_phone_codes(&loaded.value, role))
+                let checked = check_production(&loaded.provenance, role).and_then(|()| check_issuer(loaded, role));
+                checked.and_then(|()| check_phone_codes(&loaded.value, role))
             }
         })
         .map_err(|invalid| loaded.provenance.complaint(invalid))
@@ -72,6 +73,17 @@ fn check_phone_codes(configuration: &Configuration, role: Role) -> Result<(), In
         ));
     }
     Ok(())
+}
+
+/// Verifiers compare the issuer letter by letter: one that nobody chose can't be changed any more once players have
+/// tokens that say it.
+fn check_issuer(loaded: &Loaded<Configuration>, role: Role) -> Result<(), Invalid> {
+    const KEY: &str = "account.id_token.issuer";
+    let issues = loaded.value.account.id_token.for_every_app && [Role::All, Role::Account].contains(&role);
+    match issues && !loaded.provenance.is_chosen(KEY) {
+        true => Err(Invalid::new(KEY, "production needs a chosen issuer: the URL under which the public knows it")),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +206,23 @@ mod tests {
             let refused = check("log", role).expect_err("refused");
             assert!(refused.starts_with("account.phone.sender: "), "{refused}");
         }
+    }
+
+    #[test]
+    fn production_gives_no_id_tokens_in_the_name_of_an_issuer_nobody_chose() {
+        let check = |further: &[&str]| {
+            let chosen = ["account.id_token.for_every_app=true"];
+            let options = LoadOptions {
+                file: ConfigFile::IfPresent("/nonexistent".into()),
+                environment: Vec::new(),
+                overrides: chosen.iter().chain(further).map(|key| (*key).to_owned()).collect(),
+            };
+            let loaded = load::<Configuration>(options).expect("valid by itself");
+            [Role::All, Role::Account, Role::Gateway].map(|role| check_issuer(&loaded, role).is_ok())
+        };
+        assert_eq!(check(&[]), [false, false, true]);
+        assert_eq!(check(&["account.id_token.issuer=https://login.example"]), [true; 3]);
+        assert_eq!(check(&["account.id_token.for_every_app=false"]), [true; 3]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ in_every_shape!(
     a_token_that_is_not_good_is_inactive_and_nothing_more,
     a_caller_who_is_not_the_app_is_refused,
     a_question_without_a_token_is_refused,
+    credentials_may_be_form_encoded,
+    tokens_that_are_not_for_game_servers_are_inactive_whatever_the_hint,
 );
 
 async fn introspect(platform: &Platform, app: &App, form: String) -> Answer {
@@ -36,6 +38,8 @@ async fn a_good_token_is_active(shape: Shape) {
         assert_eq!(told["active"], true);
         assert_eq!(told["sub"], ann.tokens.account_id.to_string(), "a subject is a string: {told}");
         assert_eq!(told["exp"], ann.tokens.access_expires_at / 1000, "seconds, as the standard has it: {told}");
+        assert_eq!(told["aud"], platform.app().app_id.to_string(), "the token is for this app: {told}");
+        assert_eq!(answer.header("cache-control"), "no-store", "the answer is about one moment");
         assert!(told.get("code").is_none(), "the standard's answer has no envelope: {told}");
     }
 }
@@ -86,4 +90,34 @@ async fn a_question_without_a_token_is_refused(shape: Shape) {
         .basic_auth(platform.app().app_id, Some(&platform.app().app_secret))
         .json(&Value::Null);
     assert_eq!(platform.client().send(as_json).await.status, 415);
+}
+
+async fn credentials_may_be_form_encoded(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let ann = platform.register("ann").await;
+    // RFC 6749 section 2.3.1; a client may encode every character.
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let App { app_id, app_secret } = platform.app();
+    let request = platform
+        .client()
+        .request(Method::POST, "/oauth2/introspect")
+        .basic_auth(encode(&app_id.to_string()), Some(encode(app_secret)))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("token={}", ann.tokens.access_token));
+    assert_eq!(platform.client().send(request).await.json()["active"], true);
+}
+
+async fn tokens_that_are_not_for_game_servers_are_inactive_whatever_the_hint(shape: Shape) {
+    let platform = Platform::build(shape).set("account.id_token.for_every_app", "true").start().await;
+    let ann = platform.register("ann").await;
+    let inactive = json!({ "active": false });
+    for token in [&ann.tokens.refresh_token, ann.tokens.id_token.as_ref().unwrap()] {
+        for hint in ["access_token", "refresh_token", "nonsense"] {
+            let answer = introspect(&platform, platform.app(), format!("token={token}&token_type_hint={hint}")).await;
+            assert_eq!((answer.status, answer.json()), (200, inactive.clone()));
+        }
+    }
+    // A wrong hint misleads nobody.
+    let form = format!("token={}&token_type_hint=refresh_token", ann.tokens.access_token);
+    assert_eq!(introspect(&platform, platform.app(), form).await.json()["active"], true);
 }

@@ -12,6 +12,7 @@ mod support;
 // The main job.
 mod channel_login;
 mod device_login;
+mod id_tokens;
 mod link;
 mod logout;
 mod me;
@@ -25,6 +26,7 @@ mod verify_batch;
 // What it promises to everybody who asks.
 mod bad_input;
 mod conventions;
+mod interop;
 mod introspect;
 mod operator_listener;
 mod published_contract;
@@ -33,12 +35,14 @@ mod signed_requests;
 // What operators do with it.
 mod admin_accounts;
 mod admin_apps;
+mod admin_without_account;
 mod device_limits;
 
 // What it withstands.
 mod account_gone;
 mod database_gone;
 mod drain;
+mod key_rotation;
 mod nacos_gone;
 mod optional_parts_gone;
 mod redis_gone;

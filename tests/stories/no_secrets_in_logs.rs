@@ -6,6 +6,7 @@ in_every_shape!(no_password_token_or_secret_is_ever_written);
 
 async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
     let mut platform = Platform::build(shape)
+        .set("account.id_token.for_every_app", "true")
         .set("log.level", "trace,volo_thrift=trace,volo=trace,hyper=trace,sqlx=trace")
         .start()
         .await;
@@ -21,6 +22,11 @@ async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
     again.logout().await.ok();
     platform.is_revoked(&again.tokens.access_token).await;
     again.me().await.refused(4_010_104);
+
+    let admin = platform.admin();
+    let made = admin.post("/admin/v1/apps", &serde_json::json!({ "name": "another" })).await.ok();
+    let rotated = admin.post(&format!("/admin/v1/apps/{}/rotate-secret", made["app_id"]), &serde_json::json!({})).await;
+    let rotated = rotated.ok();
 
     let mut shown = String::new();
     for replica in platform.replicas() {
@@ -38,10 +44,15 @@ async fn no_password_token_or_secret_is_ever_written(shape: Shape) {
         secret.as_str(),
         ann.tokens.access_token.as_str(),
         ann.tokens.refresh_token.as_str(),
+        ann.tokens.id_token.as_deref().unwrap(),
+        refreshed["id_token"].as_str().unwrap(),
         again.tokens.access_token.as_str(),
         refreshed["access_token"].as_str().unwrap(),
         refreshed["refresh_token"].as_str().unwrap(),
         &"5a".repeat(32),
+        admin.token(),
+        made["app_secret"].as_str().unwrap(),
+        rotated["app_secret"].as_str().unwrap(),
     ] {
         // Frames are printed as lists of bytes.
         let bytes = format!("{:?}", secret.as_bytes());

@@ -18,6 +18,9 @@ pub(crate) struct Tokens {
     pub(crate) access_expires_at: i64,
     pub(crate) refresh_token: String,
     pub(crate) refresh_expires_at: i64,
+    /// Only of an app that wants one.
+    #[serde(default)]
+    pub(crate) id_token: Option<String>,
 }
 
 /// Somebody with a username and password, in one session.

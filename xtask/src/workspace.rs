@@ -40,6 +40,15 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// Debian's own Python. Another one that comes first on the path does not see the modules that Debian installs.
+pub const PYTHON: &str = "/usr/bin/python3";
+
+/// Whether Debian's Python has a module.
+pub fn python_has(module: &str) -> bool {
+    let found = Command::new(PYTHON).args(["-c", &format!("import {module}")]).output();
+    found.is_ok_and(|ended| ended.status.success())
+}
+
 /// Runs a command with this terminal and fails unless it succeeds.
 ///
 /// # Errors

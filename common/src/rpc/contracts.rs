@@ -17,6 +17,7 @@ thrift_contract! {
     read VerifyTokens;
     write RevokeSessions;
     read GetApp;
+    read GetSigningKeys;
     write AdminCreateApp;
     write AdminUpdateApp;
     write AdminRotateAppSecret;

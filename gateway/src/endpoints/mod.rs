@@ -1,10 +1,13 @@
 //! One file per endpoint, each read top to bottom: what it takes, what it does, what it answers.
+//! [`if_none_match`] is what several of them read.
 
 pub(crate) mod admin;
 pub(crate) mod documentation;
+pub(crate) mod if_none_match;
 pub(crate) mod oauth2;
 pub(crate) mod sdk;
 pub(crate) mod server;
+pub(crate) mod well_known;
 
 /// The channel a session came through: one that named none came through the official one.
 pub(crate) fn channel_or_official(channel: Option<volo::FastStr>) -> volo::FastStr {

@@ -13,10 +13,14 @@ use common::{
 use crate::{
     MasterKey,
     app_editor::{AppDraft, AppEditor},
-    config::TokenConfig,
-    domain::{app::AppName, audit::Actor, field::FieldError, ids::AppId, master_key::Vault, policy::AppPolicy},
+    config::{Config, TokenConfig},
+    domain::{
+        app::AppName, audit::Actor, field::FieldError, ids::AppId, key_rotation::TooManyKeys, master_key::Vault,
+        policy::AppPolicy, signing_key_vault::SigningKeyVault,
+    },
     error::AccountError,
-    keys,
+    keys::{self, NewTokenKey, RotationError},
+    signing_keys::{self, NewSigningKey},
     store::{apps::Apps, token_keys::TokenKeys},
 };
 
@@ -25,6 +29,7 @@ use crate::{
 pub struct Admin {
     database: Database,
     vault: Arc<Vault>,
+    signing_key_vault: SigningKeyVault,
     clock: SharedClock,
     random: SharedRandom,
     actor: Actor,
@@ -37,6 +42,17 @@ pub struct NewApp {
     pub app_id: i64,
     /// Signs the app's requests: 64 hexadecimal digits, used as they are written.
     pub app_secret: Secret,
+}
+
+/// A key that was added, and those that went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// As tokens name it: a number for access tokens, a thumbprint for ID tokens.
+    pub key_id: String,
+    /// From when on it signs, Unix ms.
+    pub signs_from: i64,
+    /// The keys that no living token needed.
+    pub removed: Vec<String>,
 }
 
 /// Why nothing was changed.
@@ -54,16 +70,27 @@ pub enum AdminError {
     /// The platform is full.
     #[error("there are as many apps as there can be")]
     TooManyApps,
+    /// As many keys are in use as there may be.
+    #[error(transparent)]
+    TooManyKeys(#[from] KeyLimit),
+    /// Somebody else rotated the keys at the same moment.
+    #[error("another rotation made a key at the same moment; there is no need for a second one")]
+    RotatedAlready,
     /// The database did not answer, or not as expected.
     #[error("the account store can't be changed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// As many keys of one kind are in use as there may be.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct KeyLimit(TooManyKeys);
+
 impl Admin {
     /// Over an open, migrated database, for the command line.
     pub fn new(database: Database, master_key: &MasterKey, clock: SharedClock, random: SharedRandom) -> Self {
-        let vault = Arc::new(Vault::new(master_key));
-        Self { database, vault, clock, random, actor: Actor::command_line() }
+        let (vault, signing_key_vault) = (Arc::new(Vault::new(master_key)), SigningKeyVault::new(master_key));
+        Self { database, vault, signing_key_vault, clock, random, actor: Actor::command_line() }
     }
 
     /// The same for what the platform makes by itself at its first start: the audit tells the two apart.
@@ -97,13 +124,19 @@ impl Admin {
         Ok(NewApp { app_id, app_secret })
     }
 
-    /// Adds a key that will sign access tokens once every instance has had time to read it, and deletes the keys that
-    /// no living token needs. Answers the new key's number.
-    pub async fn rotate_token_key(&self, tokens: &TokenConfig) -> Result<u32, AdminError> {
+    /// Adds a key that will seal access tokens once every instance has had time to read it, and deletes the keys that
+    /// no living token needs.
+    pub async fn rotate_token_key(&self, tokens: &TokenConfig) -> Result<NewKey, AdminError> {
         let store = TokenKeys::new(self.database.clone());
-        let (announce, longest) = (tokens.key_announce, tokens.access_ttl_max);
-        let id = keys::rotate(&store, &self.vault, announce, longest, &*self.clock, &*self.random).await?;
-        Ok(id.get())
+        Ok(keys::rotate(&store, &self.vault, tokens.key_pace(), &*self.clock, &*self.random).await?.into())
+    }
+
+    /// The same for the keys that sign ID tokens: the new one is published at once, and signs once every verifier has
+    /// had time to fetch it.
+    pub async fn rotate_signing_key(&self, config: &Config) -> Result<NewKey, AdminError> {
+        let (database, pace) = (self.database.clone(), config.id_token_pace());
+        let rotated = signing_keys::rotate(database, &self.signing_key_vault, pace, &*self.clock, &*self.random);
+        Ok(rotated.await?.into())
     }
 
     fn apps(&self) -> AppEditor {
@@ -141,11 +174,38 @@ impl From<AccountError> for AdminError {
     }
 }
 
+impl From<RotationError> for AdminError {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::TooManyKeys(error) => Self::TooManyKeys(KeyLimit(error)),
+            RotationError::AnotherWasFirst => Self::RotatedAlready,
+            RotationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<NewTokenKey> for NewKey {
+    fn from(new: NewTokenKey) -> Self {
+        Self {
+            key_id: new.id.get().to_string(),
+            signs_from: new.signs_from.as_millis(),
+            removed: new.removed.iter().map(|id| id.get().to_string()).collect(),
+        }
+    }
+}
+
+impl From<NewSigningKey> for NewKey {
+    fn from(new: NewSigningKey) -> Self {
+        Self { key_id: new.key_id, signs_from: new.signs_from.as_millis(), removed: new.removed }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use common::clock::Clock;
     use idl::account::TokenStatus;
 
-    use super::AdminError;
+    use super::{AdminError, NewKey};
     use crate::testing::{Service, config};
 
     common::on_each_database! {
@@ -188,7 +248,9 @@ mod tests {
             let service = Service::start(database).await;
             let (admin, tokens, parts) = (service.admin(), config().tokens, service.account.parts());
             let old = service.register("ann").await.expect("registered").tokens.access_token;
-            assert_eq!(admin.rotate_token_key(&tokens).await.expect("rotated"), 2);
+            let second = admin.rotate_token_key(&tokens).await.expect("rotated");
+            let signs_from = (service.clock.now() + tokens.key_announce).as_millis();
+            assert_eq!(second, NewKey { key_id: "2".to_owned(), signs_from, removed: Vec::new() });
             service.clock.advance(tokens.key_announce);
             parts.keys.refresh(&*parts.clock).await.expect("read");
             let new = service.register("bob").await.expect("registered").tokens.access_token;
@@ -196,7 +258,8 @@ mod tests {
             assert_eq!(service.status(&new).await, TokenStatus::VALID);
 
             service.clock.advance(tokens.key_announce + tokens.access_ttl_max);
-            assert_eq!(admin.rotate_token_key(&tokens).await.expect("rotated"), 3);
+            let third = admin.rotate_token_key(&tokens).await.expect("rotated");
+            assert_eq!((&*third.key_id, third.removed), ("3", vec!["1".to_owned()]));
             assert_eq!(service.count("SELECT MIN(key_id) FROM account_token_keys").await, 2);
             parts.keys.refresh(&*parts.clock).await.expect("read");
             assert_eq!(service.status(&old).await, TokenStatus::INVALID);

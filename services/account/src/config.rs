@@ -1,5 +1,7 @@
 //! The section `account`.
 
+mod id_token;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
@@ -8,9 +10,10 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
+pub use self::id_token::IdTokenConfig;
 use crate::{
     channels::ChannelsConfig,
-    domain::policy::LifetimeCaps,
+    domain::{key_rotation::Pace, policy::LifetimeCaps},
     hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
     phone_codes::PhoneConfig,
 };
@@ -29,6 +32,8 @@ pub struct Config {
     pub master_key: Option<Secret>,
     /// Tokens and sessions.
     pub tokens: TokenConfig,
+    /// ID tokens.
+    pub id_token: IdTokenConfig,
     /// Password hashing.
     pub hash_pool: HashPoolConfig,
     /// Phones, and the codes that are sent to them.
@@ -85,7 +90,7 @@ pub struct FollowConfig {
     /// at once.
     #[serde(with = "humantime_serde")]
     pub apps_every: Duration,
-    /// How often the token keys are read again. Well below `tokens.key_announce`.
+    /// How often the keys of access and ID tokens are read again. Well below `tokens.key_announce`.
     #[serde(with = "humantime_serde")]
     pub keys_every: Duration,
 }
@@ -110,6 +115,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9081)),
             master_key: None,
             tokens: TokenConfig::default(),
+            id_token: IdTokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
             phone: PhoneConfig::default(),
             channels: ChannelsConfig::default(),
@@ -165,6 +171,7 @@ impl Section for Config {
         self.phone.validate()?;
         self.channels.validate()?;
         self.follow.validate(&self.tokens)?;
+        self.id_token.validate(&self.follow)?;
         self.cleanup.validate()?;
         if self.profile_sessions == 0 {
             return Err(Invalid::new("profile_sessions", "must be at least 1"));
@@ -173,10 +180,22 @@ impl Section for Config {
     }
 }
 
+impl Config {
+    /// The schedule of the keys that sign ID tokens.
+    pub(crate) fn id_token_pace(&self) -> Pace {
+        self.id_token.pace(&self.tokens)
+    }
+}
+
 impl TokenConfig {
     /// What no app's policy may exceed.
     pub(crate) fn caps(&self) -> LifetimeCaps {
         LifetimeCaps { access_ttl: self.access_ttl_max, session_ttl: self.session_ttl_max }
+    }
+
+    /// The schedule of the keys that seal access tokens.
+    pub(crate) fn key_pace(&self) -> Pace {
+        Pace { announce: self.key_announce, longest_token: self.access_ttl_max }
     }
 
     fn validate(&self) -> Result<(), Invalid> {
@@ -269,6 +288,13 @@ mod tests {
         check(|config| config.hash_pool.memory_kib = MOST_MEMORY_KIB + 1, "hash_pool.memory_kib");
         check(|config| config.follow.revocations_every = Duration::ZERO, "follow.revocations_every");
         check(|config| config.follow.keys_every = config.tokens.key_announce, "follow.keys_every");
+        check(|config| config.id_token.issuer = "playgate".to_owned(), "id_token.issuer");
+        check(|config| config.id_token.issuer = "https://".to_owned(), "id_token.issuer");
+        check(|config| config.id_token.issuer = "https://a.example/?b".to_owned(), "id_token.issuer");
+        check(|config| config.id_token.ttl = Some(Duration::ZERO), "id_token.ttl");
+        check(|config| config.id_token.ttl = Some(LONGEST_ACCESS_TTL * 2), "id_token.ttl");
+        check(|config| config.id_token.keys_max_age = Duration::ZERO, "id_token.keys_max_age");
+        check(|config| config.id_token.keys_max_age = config.id_token.key_announce, "id_token.key_announce");
         check(|config| config.cleanup.batch = 0, "cleanup.batch");
         check(|config| config.profile_sessions = 0, "profile_sessions");
     }

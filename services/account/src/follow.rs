@@ -35,6 +35,7 @@ impl Account {
             self.repeat("account-apps", config.follow.apps_every, follow_apps),
             self.repeat("account-channels", config.follow.apps_every, follow_channels),
             self.repeat("account-keys", config.follow.keys_every, follow_keys),
+            self.repeat("account-signing-keys", config.follow.keys_every, follow_signing_keys),
             self.repeat("account-cleanup", config.cleanup.every, clean_up),
         ];
         if self.parts().announcements.is_some() {
@@ -89,6 +90,11 @@ async fn follow_channels(account: Account) -> StepOutcome {
 async fn follow_keys(account: Account) -> StepOutcome {
     let parts = account.parts();
     Ok(parts.keys.refresh(&*parts.clock).await?)
+}
+
+async fn follow_signing_keys(account: Account) -> StepOutcome {
+    let parts = account.parts();
+    Ok(parts.signing_keys.refresh(&*parts.clock).await?)
 }
 
 async fn clean_up(account: Account) -> StepOutcome {

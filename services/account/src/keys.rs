@@ -20,6 +20,7 @@ use crate::{
         access_token::{self, Buffer, Claims, Unopened},
         cipher::KEY_LENGTH,
         key_ring::{KeyId, KeyRing, TokenKey},
+        key_rotation::{Pace, Scheduled, TooManyKeys},
         master_key::{Secret, Vault},
     },
     error::AccountError,
@@ -109,27 +110,48 @@ impl Keys {
     }
 }
 
-/// Adds a key that signs from `announce` after now, and deletes the keys whose last token expired, given that none lives
-/// longer than `longest_token`. Answers the new key's id.
+/// A rotation that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewTokenKey {
+    pub(crate) id: KeyId,
+    pub(crate) signs_from: Timestamp,
+    /// The keys that were deleted.
+    pub(crate) removed: Vec<KeyId>,
+}
+
+/// Why no key was added.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RotationError {
+    #[error(transparent)]
+    TooManyKeys(#[from] TooManyKeys),
+    #[error("another rotation made a key at the same moment")]
+    AnotherWasFirst,
+    #[error(transparent)]
+    Store(#[from] AccountError),
+}
+
+/// Adds a key that signs from `pace.announce` after now, and deletes the keys whose last token has expired.
 pub(crate) async fn rotate(
     store: &TokenKeys,
     vault: &Vault,
-    announce: Duration,
-    longest_token: Duration,
+    pace: Pace,
     clock: &dyn Clock,
     random: &dyn Random,
-) -> Result<KeyId, AccountError> {
+) -> Result<NewTokenKey, RotationError> {
     let now = clock.now();
     let keys = store.all().await?;
-    let next = keys.last().map_or(KeyId::FIRST, |newest| KeyId::new(newest.id.get() + 1));
-    add_key(store, vault, next, now + announce, now, random).await?;
-    for (old, successor) in keys.iter().zip(keys.iter().skip(1)) {
-        // `announce` once more: other instances may take over the successor that much later.
-        if successor.signs_from + announce + longest_token <= now {
-            store.remove(old.id).await?;
-        }
+    let schedules: Vec<Scheduled> =
+        keys.iter().map(|key| Scheduled { number: key.id.get(), signs_from: key.signs_from }).collect();
+    let plan = pace.plan(&schedules, now)?;
+    let (id, signs_from) = (KeyId::new(plan.next.number), plan.next.signs_from);
+    if !add_key(store, vault, id, signs_from, now, random).await.map_err(AccountError::from)? {
+        return Err(RotationError::AnotherWasFirst);
     }
-    Ok(next)
+    let removed: Vec<KeyId> = plan.over.into_iter().map(KeyId::new).collect();
+    for old in &removed {
+        store.remove(*old).await.map_err(AccountError::from)?;
+    }
+    Ok(NewTokenKey { id, signs_from, removed })
 }
 
 async fn add_key(

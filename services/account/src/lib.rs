@@ -4,8 +4,8 @@
 //! - Only an authoritative answer costs a player a session. What can't be told is an error that says when to ask again,
 //!   never "invalid".
 //! - A token is judged from memory: no database, no network, nothing to wait for.
-//! - No token, password, device secret or code is stored: hashes and digests are. App secrets, token keys and phones are
-//!   sealed under the master key.
+//! - No token, password, device secret or code is stored: hashes and digests are. App secrets, keys of tokens, channels'
+//!   documents and phones are sealed under the master key.
 //! - An effect is acknowledged after its commit, and a revocation counts in this instance before it is acknowledged.
 //! - `domain` imports nothing from tokio, volo, sqlx or prometheus.
 //!
@@ -14,7 +14,7 @@
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
 //! - `phone_codes`: codes that are sent to phones. `channels`: stores and platforms that say who a player is.
-//! - `hash_pool`, `keys`, `apps`, `revocations`: what is kept ready in memory.
+//! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
@@ -37,6 +37,7 @@ mod revocations;
 mod rpc;
 mod service;
 mod sign_in;
+mod signing_keys;
 mod start;
 mod store;
 #[cfg(test)]
@@ -44,7 +45,7 @@ mod testing;
 
 pub use self::{
     channels::ChannelsConfig,
-    config::{CleanupConfig, Config, FollowConfig, TokenConfig},
+    config::{CleanupConfig, Config, FollowConfig, IdTokenConfig, TokenConfig},
     domain::field::FieldError,
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},

@@ -11,10 +11,10 @@ use common::{
 use idl::{
     account::{
         AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
-        GetProfileRequest, GetProfileResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest,
-        LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest,
-        RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest,
-        VerifyTokensRequest, VerifyTokensResponse,
+        GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest,
+        LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
+        RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
+        TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
     },
     account_admin::{
         CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
@@ -39,6 +39,7 @@ use crate::{
     revocations::{self, Revocations},
     rpc,
     rpc::verify_token::VerdictMetrics,
+    signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
         audit::Audit,
@@ -64,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Arc<Vault>,
     pub(crate) personal_data: PersonalData,
     pub(crate) keys: Keys,
+    pub(crate) signing_keys: SigningKeyRing,
     pub(crate) apps: Apps,
     pub(crate) channels: Channels,
     pub(crate) app_editor: AppEditor,
@@ -167,6 +169,10 @@ impl AccountService for Account {
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         answer(rpc::get_app::get_app(&self.parts, req).await)
+    }
+
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Ok(rpc::get_signing_keys::get_signing_keys(&self.parts))
     }
 
     // For operators.

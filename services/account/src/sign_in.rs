@@ -12,6 +12,7 @@ use crate::{
         client::Client,
         device_class::DeviceClass,
         end_reason::EndReason,
+        id_token::{self, IdClaims},
         ids::{AccountId, AppId, SessionId},
         policy::LoginKind,
         refresh_token::RefreshToken,
@@ -40,6 +41,8 @@ pub(crate) struct Holder<'a> {
     pub(crate) session_id: SessionId,
     pub(crate) epoch: u32,
     pub(crate) device_class: DeviceClass,
+    /// When the player proved who they are: at the sign-in, whatever was refreshed since.
+    pub(crate) signed_in_at: Timestamp,
     pub(crate) channel: Option<&'a str>,
     pub(crate) device_id: Option<&'a str>,
 }
@@ -74,6 +77,7 @@ impl Beginning {
             session_id: session.session_id,
             epoch: session.epoch,
             device_class: session.client.device_class,
+            signed_in_at: session.created_at,
             channel: session.client.channel.as_deref(),
             device_id: session.client.device_id.as_ref().map(|device_id| device_id.as_str()),
         };
@@ -81,7 +85,7 @@ impl Beginning {
     }
 }
 
-/// A fresh access token beside a refresh token.
+/// A fresh access token beside a refresh token, and an ID token if the app wants one.
 pub(crate) fn token_set(
     parts: &Parts,
     app: &App,
@@ -112,6 +116,10 @@ pub(crate) fn token_set(
         refresh_token: refresh_token.encode(parts.vault.refresh_token_key()).into(),
         refresh_expires_at: refresh_expires_at.as_millis(),
         renew_after_at: Some(renew_after_at(&claims, parts.random.fraction()).as_millis()),
+        id_token: wants_id_token(parts, app).then(|| {
+            let ttl = parts.config.id_token.ttl.unwrap_or(claims.lifetime).min(refresh_expires_at.since(issued_at));
+            id_token(parts, holder, issued_at, issued_at + ttl).into()
+        }),
     }
 }
 
@@ -119,6 +127,24 @@ pub(crate) fn token_set(
 /// its life. Late enough to be worth it, early enough to outlast an outage, and at no moment for everybody.
 fn renew_after_at(claims: &Claims<'_>, fraction: f64) -> Timestamp {
     claims.issued_at + claims.lifetime.mul_f64(EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * fraction)
+}
+
+/// Whether players of this app are given ID tokens.
+fn wants_id_token(parts: &Parts, app: &App) -> bool {
+    app.policy.id_token || parts.config.id_token.for_every_app
+}
+
+fn id_token(parts: &Parts, holder: Holder<'_>, issued_at: Timestamp, expires_at: Timestamp) -> String {
+    let claims = IdClaims {
+        issuer: &parts.config.id_token.issuer,
+        account_id: holder.account_id,
+        app_id: holder.app_id,
+        session_id: holder.session_id,
+        signed_in_at: holder.signed_in_at,
+        issued_at,
+        expires_at,
+    };
+    id_token::sign(parts.signing_keys.known().signing(issued_at), &claims)
 }
 
 /// How long a session of this app lives without being used.

@@ -18,7 +18,7 @@ use crate::{
     app_editor::AppEditor,
     apps::Apps,
     channels::{Channels, ChannelsStartError},
-    domain::{master_key::Vault, personal_data::PersonalData},
+    domain::{master_key::Vault, personal_data::PersonalData, signing_key_vault::SigningKeyVault},
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
     keys::{self, Keys},
@@ -26,6 +26,7 @@ use crate::{
     revocations::{self, Revocations},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
+    signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts, audit::Audit, cleanup::Cleanup, links::Links, passwords::Passwords,
         phone_codes::PhoneCodes, sessions::Sessions,
@@ -102,10 +103,13 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
     // The keys first: they tell a wrong master key from damage.
     let announce = config.tokens.key_announce;
     let keys = Keys::load(database.clone(), Arc::clone(&vault), announce, &*clock, &*random).await?;
+    let signing_key_vault = SigningKeyVault::new(master_key);
+    let signing_keys = SigningKeyRing::load(database.clone(), signing_key_vault, &*clock, &*random).await?;
     let overlap = config.follow.revocations_overlap;
     let revocations = Revocations::load(database.clone(), overlap, &*clock, &registry).await?;
     Ok(Account::new(Parts {
         keys,
+        signing_keys,
         revocations,
         announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
@@ -215,7 +219,7 @@ mod tests {
     }
 
     common::on_each_database! {
-        async fn instances_that_start_at_once_on_an_empty_database_agree_on_one_key(database: TestDatabase) {
+        async fn instances_that_start_at_once_on_an_empty_database_agree_on_one_key_of_each_kind(database: TestDatabase) {
             migrate_all(&database).await;
             let master_key = MasterKey::generate(&SystemRandom);
             let mut replicas = Vec::new();
@@ -228,6 +232,9 @@ mod tests {
             }
             let keys: Vec<(i64,)> = database.read("SELECT key_id FROM account_token_keys").all().await.expect("read");
             assert_eq!(keys, [(1,)]);
+            let signing = database.read("SELECT key_number FROM account_signing_keys");
+            let signing: Vec<(i64,)> = signing.all().await.expect("read");
+            assert_eq!(signing, [(1,)]);
         }
 
         async fn a_restart_keeps_every_token_good(database: TestDatabase) {

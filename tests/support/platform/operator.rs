@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::support::{
     App,
     role::{Settings, playgate, run_to_end},
@@ -26,10 +28,15 @@ pub(super) async fn rotate_secret(directory: &Path, settings: &Settings, app_id:
 }
 
 async fn run_for_app(directory: &Path, settings: &Settings, arguments: &[&str]) -> App {
+    serde_json::from_value(run(directory, settings, &[&["app"], arguments].concat()).await).unwrap()
+}
+
+/// Runs a command and reads the JSON it prints.
+pub(super) async fn run(directory: &Path, settings: &Settings, arguments: &[&str]) -> Value {
     let mut command = playgate(directory, settings);
-    command.arg("app").args(arguments);
+    command.args(arguments);
     let output = run_to_end(command).await;
-    assert!(output.status.success(), "playgate app {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "playgate {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
 }

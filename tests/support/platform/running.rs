@@ -82,6 +82,12 @@ impl Platform {
         operator::rotate_secret(directory, &settings, self.app.app_id).await
     }
 
+    /// Adds a key for tokens of a kind, `access` or `id`, as an operator does; what the command prints.
+    pub(crate) async fn rotate_key(&self, kind: &str) -> Value {
+        let settings = [self.blueprint.for_commands(), self.blueprint.extra.clone()].concat();
+        operator::run(self.directory.path(), &settings, &["key", "rotate", "--kind", kind]).await
+    }
+
     /// A new player, signed in.
     pub(crate) async fn register(&self, username: &str) -> Player {
         Player::register(&self.client, self.app.app_id, username).await
@@ -153,13 +159,14 @@ impl Platform {
         self.process(which).operator()
     }
 
-    /// The admin API, on the operator listener of the role that has it.
+    /// The admin API, on the operator listener of the process that has it; of several gateways, the first one's.
     pub(crate) fn admin(&self) -> Admin {
+        let front = self.front();
         let data_dir = match self.shape {
             Shape::AllInOne => "data".to_owned(),
-            Shape::FourRolesMariadb | Shape::FleetOnNacos => format!("data-{}-0", self.front().name()),
+            Shape::FourRolesMariadb | Shape::FleetOnNacos => format!("data-{}-0", front.name()),
         };
-        Admin::with_token_of(self.operator(self.front()), &self.directory.path().join(data_dir))
+        Admin::with_token_of(self.operator(front), &self.directory.path().join(data_dir))
     }
 
     /// The operator listeners of every process that is meant.

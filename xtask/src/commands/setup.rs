@@ -20,6 +20,15 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
 ];
 
+/// Python module → the Debian package that has it: the clients that the stories of `tests/stories/interop.rs` verify and
+/// introspect tokens with.
+const PYTHON_MODULES: &[(&str, &str)] = &[
+    ("jwt", "python3-jwt"),
+    ("cryptography", "python3-cryptography"),
+    ("authlib", "python3-authlib"),
+    ("requests", "python3-requests"),
+];
+
 /// Pinned, so that a new release cannot fail a build nobody touched.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 const RNACOS_VERSION: &str = "0.8.8";
@@ -91,7 +100,13 @@ fn missing_packages() -> Vec<&'static str> {
     let missing = PROGRAMS.iter().filter(|(program, _)| workspace::program(program).is_none());
     let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
     packages.dedup();
+    packages.extend(missing_python_modules());
     packages
+}
+
+fn missing_python_modules() -> impl Iterator<Item = &'static str> {
+    let missing = PYTHON_MODULES.iter().filter(|(module, _)| !workspace::python_has(module));
+    missing.map(|(_, package)| *package)
 }
 
 fn apt_get() -> Command {

@@ -4,10 +4,10 @@ use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
     AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
-    GetProfileRequest, GetProfileResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest,
-    LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse,
-    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-    VerifyTokensResponse,
+    GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest, LinkResponse,
+    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
+    RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus,
+    TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -262,6 +262,10 @@ impl AccountService for Script {
     }
 
     async fn get_app(&self, _: GetAppRequest) -> Result<GetAppResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
         Err(unscripted())
     }
 

@@ -2,8 +2,11 @@
 //!
 //! The client authenticates with HTTP Basic (`app_id:app_secret`, RFC 6749 section 2.3.1). `active` is false for every
 //! verdict but valid; a question that can't be answered is 503 and says nothing about the token.
+//!
+//! Only access tokens are introspected. A refresh token is nobody's but the client's and this platform's, so a game
+//! server is told of it what section 2.2 has for tokens it may not ask about: not active.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{
@@ -28,6 +31,12 @@ use crate::{
     upstream::{could_not_tell, within},
 };
 
+/// How long a caller waits before it asks again when the answer could not be understood.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What a caller without the right credentials is told (RFC 7617 section 2).
+const CHALLENGE: &str = "Basic realm=\"playgate\", charset=\"UTF-8\"";
+
 /// The form body.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = IntrospectRequest)]
@@ -35,7 +44,7 @@ pub(crate) struct Request {
     /// The token in question.
     #[schema(value_type = String)]
     token: FastStr,
-    /// Accepted and not needed: access tokens are recognised by their form.
+    /// Accepted and not needed: tokens are recognised by their form, so a wrong hint misleads nobody.
     #[expect(dead_code, reason = "named by RFC 7662, so that the contract shows it")]
     #[schema(value_type = Option<String>)]
     token_type_hint: Option<FastStr>,
@@ -48,6 +57,9 @@ pub(crate) struct Introspection {
     /// The app.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// The app again: nobody else may take the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<String>,
     /// The account.
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
@@ -90,7 +102,12 @@ pub(crate) enum IntrospectError {
 /// RFC 7662 token introspection.
 #[utoipa::path(post, path = "/oauth2/introspect", tag = "Standards", security(("basic" = [])),
     request_body(content = Request, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, body = Introspection)))]
+    responses(
+        (status = 200, body = Introspection, description = "The question was answered: `active` says how."),
+        (status = 400, description = "`invalid_request`: no form, or no token in it."),
+        (status = 401, description = "`invalid_client`: the app's credentials are missing or wrong."),
+        (status = 503, description = "`temporarily_unavailable`: could not tell; ask again after `Retry-After`."),
+    ))]
 pub(crate) async fn introspect(
     Extension(gateway): Extension<Arc<Gateway>>,
     Basic(credentials): Basic,
@@ -116,36 +133,53 @@ async fn answer(
     let question = VerifyTokenRequest { app_id, token: request.token };
     let verdict = within(gateway.verify_timeout, gateway.upstream.account.verify_token(question)).await;
     let verdict = verdict.map_err(|error| IntrospectError::Unavailable(could_not_tell(error)))?;
-    Ok(Introspection::from(verdict))
+    Introspection::try_from(verdict).map_err(IntrospectError::Unavailable)
 }
 
-impl From<TokenVerdict> for Introspection {
-    fn from(verdict: TokenVerdict) -> Self {
-        if verdict.status != TokenStatus::VALID {
-            return Self::default();
-        }
-        Self {
-            active: true,
-            client_id: verdict.app_id.map(|id| id.to_string()),
-            sub: verdict.account_id.map(|id| id.to_string()),
-            sid: verdict.session_id,
-            token_type: Some("Bearer"),
-            exp: verdict.expires_at.map(|millis| millis / 1000),
-            iat: verdict.issued_at.map(|millis| millis / 1000),
+impl TryFrom<TokenVerdict> for Introspection {
+    /// A status this version does not know is no verdict: the question stays open.
+    type Error = PublicError;
+
+    fn try_from(verdict: TokenVerdict) -> Result<Self, PublicError> {
+        match verdict.status {
+            TokenStatus::VALID => Ok(Self {
+                active: true,
+                client_id: verdict.app_id.map(|id| id.to_string()),
+                aud: verdict.app_id.map(|id| id.to_string()),
+                sub: verdict.account_id.map(|id| id.to_string()),
+                sid: verdict.session_id,
+                token_type: Some("Bearer"),
+                exp: verdict.expires_at.map(|millis| millis / 1000),
+                iat: verdict.issued_at.map(|millis| millis / 1000),
+            }),
+            TokenStatus::EXPIRED | TokenStatus::REVOKED | TokenStatus::BANNED | TokenStatus::INVALID => {
+                Ok(Self::default())
+            }
+            _ => Err(PublicError::unavailable(ASK_AGAIN_AFTER)),
         }
     }
 }
 
-/// `Authorization: Basic base64(app_id:app_secret)` (RFC 7617).
+/// `Authorization: Basic base64(app_id:app_secret)` (RFC 7617), once. Both parts are form-encoded (RFC 6749 section
+/// 2.3.1), which clients may apply to any character, also to those of ours that need none.
 fn basic_credentials(headers: &HeaderMap) -> Option<(i64, secrecy::SecretString)> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (app_id, secret) = decoded.split_once(':')?;
-    Some((app_id.parse().ok()?, secrecy::SecretString::from(secret)))
+    Some((form_decoded(app_id)?.parse().ok()?, secrecy::SecretString::from(form_decoded(secret)?)))
+}
+
+/// One value of `application/x-www-form-urlencoded`. `None`: it holds a separator, which a value that was encoded does not.
+fn form_decoded(value: &str) -> Option<String> {
+    if value.contains(['&', '=']) {
+        return None;
+    }
+    form_urlencoded::parse(value.as_bytes()).next().map(|(decoded, _)| decoded.into_owned())
 }
 
 fn refuse(error: &IntrospectError) -> Response {
@@ -157,9 +191,7 @@ fn refuse(error: &IntrospectError) -> Response {
     let mut response = respond(status, &serde_json::json!({ "error": name }));
     match error {
         IntrospectError::InvalidClient => {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"playgate\""));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
         }
         IntrospectError::Unavailable(error) => {
             if let Some(value) = retry_after_header(error) {
@@ -199,24 +231,37 @@ mod tests {
         let encoded = STANDARD.encode("1001:s3:cret");
         assert_eq!(credentials(&format!("Basic {encoded}")), Some((1001, "s3:cret".to_owned())));
         assert_eq!(credentials(&format!("basic {encoded}")), Some((1001, "s3:cret".to_owned())));
+        let encoded_twice = STANDARD.encode("%31001:s%33%3Acr+t%25");
+        assert_eq!(credentials(&format!("Basic {encoded_twice}")), Some((1001, "s3:cr t%".to_owned())));
         for bad in ["Basic", "Basic !!", &format!("Bearer {encoded}"), &format!("Basic {}", STANDARD.encode("x:y"))] {
             assert_eq!(credentials(bad), None, "{bad}");
         }
     }
 
     #[test]
+    fn of_two_authorizations_none_counts() {
+        let value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode("1001:secret"))).expect("visible");
+        let mut headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.clone())]);
+        assert!(basic_credentials(&headers).is_some());
+        headers.append(header::AUTHORIZATION, value);
+        assert!(basic_credentials(&headers).is_none());
+    }
+
+    fn verdict(status: TokenStatus) -> TokenVerdict {
+        TokenVerdict { status, account_id: Some(1), session_id: Some("s".into()), ..TokenVerdict::default() }
+    }
+
+    #[test]
     fn a_token_that_is_not_valid_is_inactive_and_tells_nothing_else() {
-        let verdict = TokenVerdict {
-            status: TokenStatus::REVOKED,
-            account_id: Some(1),
-            session_id: Some("s".into()),
-            app_id: Some(2),
-            issued_at: Some(3),
-            expires_at: Some(4),
-            channel: None,
-            device_id: None,
-        };
-        let json = serde_json::to_string(&Introspection::from(verdict)).expect("serialises");
-        assert_eq!(json, r#"{"active":false}"#);
+        for status in [TokenStatus::EXPIRED, TokenStatus::REVOKED, TokenStatus::BANNED, TokenStatus::INVALID] {
+            let introspection = Introspection::try_from(verdict(status)).expect("known");
+            assert_eq!(serde_json::to_string(&introspection).expect("serialises"), r#"{"active":false}"#);
+        }
+    }
+
+    #[test]
+    fn a_status_from_a_newer_account_is_an_open_question_and_not_inactive() {
+        let newer = Introspection::try_from(verdict(TokenStatus::from(99)));
+        assert_eq!(newer.expect_err("not known").http_status(), 503);
     }
 }

@@ -37,6 +37,10 @@ pub(crate) struct Tokens {
     refresh_token: FastStr,
     /// When the refresh token stops being good.
     refresh_expires_at: i64,
+    /// A JWT for game servers that verify offline with `/.well-known/jwks.json`; for apps that want one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    id_token: Option<FastStr>,
 }
 
 impl From<TokenSet> for Tokens {
@@ -49,6 +53,7 @@ impl From<TokenSet> for Tokens {
             renew_after_at: tokens.renew_after_at,
             refresh_token: tokens.refresh_token,
             refresh_expires_at: tokens.refresh_expires_at,
+            id_token: tokens.id_token,
         }
     }
 }

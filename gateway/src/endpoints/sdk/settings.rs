@@ -10,26 +10,19 @@ use common::{
     http::{ApiError, Envelope, Query},
     rpc::CallError,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use idl::setting::GetSettingsRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use volo::FastStr;
-use volo_http::{
-    response::Response,
-    server::{IntoResponse, extract::FromContext},
-    utils::Extension,
-};
+use volo_http::{response::Response, server::IntoResponse, utils::Extension};
 
 use super::{
     fields::{bounded, checked_id},
     session::settings_object,
 };
-use crate::state::Gateway;
-
-/// A longer `If-None-Match` is treated as absent: the client gets the whole answer.
-const IF_NONE_MATCH_LIMIT: usize = 1024;
+use crate::{endpoints::if_none_match::IfNoneMatch, state::Gateway};
 
 /// Who asks.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -60,25 +53,6 @@ pub(crate) struct Answer {
     settings: Box<RawValue>,
     /// The revision they come from; 0 when the app has published none.
     revision: i64,
-}
-
-/// The `If-None-Match` header, if it is one that can be compared.
-pub(crate) struct IfNoneMatch(Option<FastStr>);
-
-impl FromContext for IfNoneMatch {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_context(
-        _: &mut volo_http::context::ServerContext,
-        parts: &mut http::request::Parts,
-    ) -> Result<Self, Self::Rejection> {
-        Ok(Self(if_none_match(&parts.headers)))
-    }
-}
-
-fn if_none_match(headers: &HeaderMap) -> Option<FastStr> {
-    let text = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
-    (text.len() <= IF_NONE_MATCH_LIMIT).then(|| FastStr::new(text))
 }
 
 /// The settings of an app for one client.

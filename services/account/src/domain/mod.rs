@@ -12,6 +12,8 @@
 //! - [`cipher`], [`master_key`]: the one cipher, and every key derived from the master key.
 //! - [`personal_data`]: how what names a person is stored and found again.
 //! - [`key_ring`], [`access_token`], [`verdict`]: how a token is made, opened and judged.
+//! - [`signing_key`], [`signing_key_vault`], [`id_token`]: what ID tokens are signed with, and what they say.
+//! - [`key_rotation`]: when a key of either kind begins, and when it is over.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
 //! - [`revocation`], [`announcement`]: which tokens no longer count, and how other instances are told.
 //! - [`end_reason`], [`audit`]: what is told and written down about changes.
@@ -30,8 +32,10 @@ pub(crate) mod device_class;
 pub(crate) mod device_limit;
 pub(crate) mod end_reason;
 pub(crate) mod field;
+pub(crate) mod id_token;
 pub(crate) mod ids;
 pub(crate) mod key_ring;
+pub(crate) mod key_rotation;
 pub(crate) mod master_key;
 pub(crate) mod password;
 pub(crate) mod personal_data;
@@ -41,5 +45,7 @@ pub(crate) mod policy;
 pub(crate) mod refresh_token;
 pub(crate) mod revocation;
 pub(crate) mod rotation;
+pub(crate) mod signing_key;
+pub(crate) mod signing_key_vault;
 pub(crate) mod username;
 pub(crate) mod verdict;

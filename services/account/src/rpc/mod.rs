@@ -9,6 +9,7 @@ pub(crate) mod client;
 mod credentials;
 pub(crate) mod get_app;
 pub(crate) mod get_profile;
+pub(crate) mod get_signing_keys;
 pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod logout;

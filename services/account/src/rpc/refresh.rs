@@ -104,6 +104,7 @@ fn respond(
         session_id: refresh_token.session_id(),
         epoch: session.state.epoch,
         device_class: session.device_class,
+        signed_in_at: session.created_at,
         channel: session.channel.as_deref(),
         device_id: session.device_id.as_deref(),
     };

@@ -6,7 +6,7 @@
 //! - [`links`], [`passwords`]: further credentials of an account, and its password.
 //! - [`phone_codes`]: codes that were sent to phones.
 //! - [`revocations`]: the feed that other instances follow.
-//! - [`apps`], [`channels`], [`token_keys`]: what is read rarely and kept in memory.
+//! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`cleanup`]: deleting what no longer matters.
 
@@ -20,6 +20,7 @@ pub(crate) mod passwords;
 pub(crate) mod phone_codes;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
+pub(crate) mod signing_keys;
 pub(crate) mod token_keys;
 
 use common::clock::Timestamp;

@@ -53,6 +53,7 @@ pub(crate) struct StoredSession {
     pub(crate) channel: Option<String>,
     /// Why it was ended before its time.
     pub(crate) revoke_reason: Option<String>,
+    pub(crate) created_at: Timestamp,
     pub(crate) state: SessionState,
 }
 
@@ -216,8 +217,8 @@ impl Sessions {
             .read(
                 "SELECT s.account_id, s.app_id, s.token_epoch, a.token_epoch AS account_epoch, s.generation, \
                  s.refresh_digest, s.predecessor_digest, s.sealed_successor, s.rotated_at, s.refresh_expires_at, \
-                 s.absolute_expires_at, s.revoked_at, s.revoke_reason, s.device_id, s.device_class, s.channel \
-                 FROM account_sessions AS s \
+                 s.absolute_expires_at, s.revoked_at, s.revoke_reason, s.device_id, s.device_class, s.channel, \
+                 s.created_at FROM account_sessions AS s \
                  JOIN account_accounts AS a ON a.account_id = s.account_id WHERE s.session_id = ?",
             )
             .bind(id.as_bytes().as_slice())
@@ -461,6 +462,7 @@ struct SessionRow {
     device_id: Option<Text>,
     device_class: Option<Text>,
     channel: Option<Text>,
+    created_at: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -494,6 +496,7 @@ impl TryFrom<SessionRow> for StoredSession {
             device_class: device_class(row.device_class),
             channel: row.channel.map(String::from),
             revoke_reason: row.revoke_reason.map(String::from),
+            created_at: at(row.created_at),
             state: SessionState {
                 app_id: app_id(row.app_id)?,
                 epoch: counter(row.token_epoch, "token_epoch")?,
