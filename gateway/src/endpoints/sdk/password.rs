@@ -23,7 +23,7 @@ pub(crate) struct Request {
     /// Required, unless `phone` and `code` are there.
     #[schema(value_type = Option<String>, format = Password)]
     old_password: Option<SecretString>,
-    /// Instead of the old password: a phone of this account, international (E.164).
+    /// Instead of the old password: a phone of this account that was not linked just now, international (E.164).
     #[schema(value_type = Option<String>, example = "+8613812345678")]
     phone: Option<SecretString>,
     /// With `phone`: a code of the scene `password_reset`.

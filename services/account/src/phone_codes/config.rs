@@ -26,6 +26,10 @@ pub struct PhoneConfig {
     pub tries: NonZeroU32,
     /// Phones that one account may have.
     pub per_account: NonZeroU32,
+    /// How long a phone has to belong to an account before a code to it stands in for the old password. Whoever has
+    /// stolen an access token can link a phone of their own; its owner has this long to notice.
+    #[serde(with = "humantime_serde")]
+    pub reset_after: Duration,
     /// Codes that wait to be sent or are being sent. Beyond it players are told at once to come back, and no code is
     /// made: one that comes late is of no use. Protects memory, and the sender.
     pub queue: NonZeroUsize,
@@ -103,6 +107,7 @@ impl Default for PhoneConfig {
             resend_after: Duration::from_secs(60),
             tries: number(5),
             per_account: number(3),
+            reset_after: Duration::from_secs(3 * 24 * 3600),
             queue: NonZeroUsize::MIN.saturating_add(999),
             concurrency: NonZeroUsize::MIN.saturating_add(15),
             budget: PhoneBudget::default(),

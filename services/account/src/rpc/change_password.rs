@@ -14,7 +14,6 @@ use crate::{
     error::AccountError,
     phone_codes,
     service::Parts,
-    store::accounts::CredentialName,
 };
 
 /// What the sessions that end are said to have ended for.
@@ -54,13 +53,13 @@ pub(crate) async fn change_password(
     Ok(ChangePasswordResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 
-/// The phone has to be the account's own. One of another account is a wrong code, too, and its code is not used up.
+/// The phone has to be the account's own, and not since yesterday: a stolen access token links a phone, too. One of another account is a wrong code, too, and its code is not used up.
 async fn by_phone(parts: &Parts, app_id: AppId, account_id: AccountId, proof: &PhoneProof) -> Result<(), AccountError> {
     let phone = PhoneNumber::parse(&proof.phone)?;
     let index = parts.personal_data.index_of(&phone);
-    let owner = parts.accounts.credential(CredentialName::Phone(&index)).await?.map(|stored| stored.account_id);
-    if owner != Some(account_id) {
-        return Err(AccountError::WrongCode);
+    let since = parts.passwords.phone_since(account_id, &index).await?.ok_or(AccountError::WrongCode)?;
+    if parts.clock.now().since(since) < parts.config.phone.reset_after {
+        return Err(FieldError::new("phone", "was linked too recently to stand in for the old password").into());
     }
     phone_codes::redeem(parts, app_id, &phone, Scene::PasswordReset, &proof.code).await.map(drop)
 }
@@ -70,7 +69,7 @@ mod tests {
     use common::error_code::ErrorCode;
     use idl::account::{PhoneCodeScene, TokenStatus};
 
-    use crate::testing::{PASSWORD, PHONE, Phones, Service, code, field, status_on};
+    use crate::testing::{PASSWORD, PHONE, Phones, Service, code, config, field, status_on};
 
     const NEW: &str = "battery staple";
 
@@ -128,6 +127,8 @@ mod tests {
             let service = Service::start_with(database, phones.config()).await;
             let ann = service.register("ann").await.expect("registered").tokens;
             service.link_phone(&phones, &ann.access_token, PHONE).await.expect("linked");
+            service.clock.advance(config().phone.reset_after);
+            let ann = service.refresh(&ann.refresh_token).await.expect("refreshed").tokens;
             service.send_code(PHONE, PhoneCodeScene::PASSWORD_RESET).await.expect("sent");
             let right = phones.code().await;
             let change = |code| service.change_password(&ann.access_token, None, Some((PHONE, code)), NEW);
@@ -135,6 +136,18 @@ mod tests {
             change(&right).await.expect("changed");
             assert_eq!(code(change(&right).await), ErrorCode::WRONG_CODE);
             service.login("ann", NEW).await.expect("signed in");
+        }
+
+        async fn a_phone_that_was_linked_just_now_does_not(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            let ann = service.register("ann").await.expect("registered").tokens;
+            service.link_phone(&phones, &ann.access_token, PHONE).await.expect("linked");
+            service.send_code(PHONE, PhoneCodeScene::PASSWORD_RESET).await.expect("sent");
+            let right = phones.code().await;
+            let refused = service.change_password(&ann.access_token, None, Some((PHONE, &right)), NEW).await;
+            assert_eq!(field(refused), (ErrorCode::INVALID_ARGUMENT, "phone".to_owned()));
+            service.login("ann", PASSWORD).await.expect("the old password is still good");
         }
 
         async fn the_phone_of_another_account_is_a_wrong_code(database: TestDatabase) {

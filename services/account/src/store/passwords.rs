@@ -1,12 +1,20 @@
 //! The password of an account: at most one, under its username.
 
-use common::sql::{Database, Text};
+use common::{
+    clock::Timestamp,
+    sql::{Database, Text},
+};
 
-use super::sessions::{self, Ended, Ending};
+use super::{
+    accounts::CredentialName,
+    at,
+    sessions::{self, Ended, Ending},
+};
 use crate::{
     domain::{
         credential::CredentialKind,
         ids::{AccountId, SessionId},
+        personal_data::PhoneIndex,
     },
     error::AccountError,
 };
@@ -32,6 +40,28 @@ impl Passwords {
             .optional()
             .await?;
         Ok(row.map(|(secret,)| secret.into()))
+    }
+
+    /// Since when the phone belongs to the account; `None` when it does not.
+    pub(crate) async fn phone_since(
+        &self,
+        account: AccountId,
+        phone: &PhoneIndex,
+    ) -> Result<Option<Timestamp>, AccountError> {
+        let name = CredentialName::Phone(phone);
+        let row: Option<(i64,)> = self
+            .database
+            .read(
+                "SELECT created_at FROM account_credentials \
+                 WHERE kind = ? AND scope = ? AND name = ? AND account_id = ?",
+            )
+            .bind(name.kind().as_str())
+            .bind(name.scope())
+            .bind(name.compared())
+            .bind(account.get())
+            .optional()
+            .await?;
+        Ok(row.map(|(created_at,)| at(created_at)))
     }
 
     /// Replaces the hash if it still is the one that was `read`, and ends every session of the account but `kept`, in
