@@ -297,7 +297,7 @@ async fn nothing_of_a_credential_is_ever_written(shape: Shape) {
     put(&platform, "taptap", &channel.oidc()).await.ok();
     let mut in_the_url = channel.signed_http();
     in_the_url["login"]["request"]["method"] = "GET".into();
-    in_the_url["login"]["request"]["form"] = "query".into();
+    in_the_url["login"]["request"]["send_as"] = "query".into();
     put(&platform, "quick", &in_the_url).await.ok();
     let token = key.id_token("ann");
     login(&platform, "taptap", json!({ "id_token": token })).await.ok();

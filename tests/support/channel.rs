@@ -102,7 +102,7 @@ impl Channel {
             "kind": "signed_http",
             "secrets": { "key": SECRET },
             "request": {
-                "method": "POST", "url": format!("http://{}/verify", self.address), "form": "form",
+                "method": "POST", "url": format!("http://{}/verify", self.address), "send_as": "form",
                 "parameters": [
                     { "name": "token", "value": "{credential.token}" },
                     { "name": "ts", "value": "{timestamp_s}" },

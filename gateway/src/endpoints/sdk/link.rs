@@ -14,7 +14,7 @@ use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::{
-    credential::{Credential, channel_proof},
+    channel_credential::{ChannelCredential, channel_proof},
     fields::{bounded, checked_channel, phone_proof, required},
     me::Credential,
 };
@@ -63,7 +63,7 @@ pub(crate) struct Request {
     channel: Option<FastStr>,
     /// With `kind` = `channel`: as in a login.
     #[schema(value_type = Option<Object>, example = json!({ "token": "…" }))]
-    credential: Option<Credential>,
+    credential: Option<ChannelCredential>,
 }
 
 /// What the account has now.

@@ -17,7 +17,7 @@ use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::{
-    credential::{Credential, channel_proof},
+    channel_credential::{ChannelCredential, channel_proof},
     device_class::DeviceClass,
     fields::{ClientFields, checked_id, client_info, phone_proof, required},
     session::{LoginScope, SignedIn, sign_in},
@@ -70,7 +70,7 @@ pub(crate) struct Request {
     /// With `kind` = `channel`: what the channel's own SDK gave the client. Which fields it has to have is for the channel
     /// to say; texts, numbers and booleans only.
     #[schema(value_type = Option<Object>, example = json!({ "token": "…" }))]
-    credential: Option<Credential>,
+    credential: Option<ChannelCredential>,
     /// Opaque to the platform, 1-128 bytes.
     #[schema(value_type = Option<String>, max_length = 128)]
     device_id: Option<FastStr>,

@@ -21,7 +21,7 @@ pub(crate) struct RequestRules {
     pub(crate) parameters: Vec<Parameter>,
     /// The form in which they are sent.
     #[serde(default)]
-    pub(crate) form: Form,
+    pub(crate) send_as: SendAs,
     #[serde(default)]
     pub(crate) headers: Vec<Header>,
 }
@@ -37,7 +37,7 @@ pub(crate) enum Method {
 /// The form of the parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Form {
+pub(crate) enum SendAs {
     /// In the URL.
     #[default]
     Query,
@@ -94,16 +94,16 @@ impl RequestRules {
             }
         }
         let mut url = self.url.render_with(scope, url_encoded)?;
-        let body = match self.form {
-            Form::Query => {
+        let body = match self.send_as {
+            SendAs::Query => {
                 if !parameters.is_empty() {
                     url.push(if url.contains('?') { '&' } else { '?' });
                     url.push_str(&form_encoded(&parameters));
                 }
                 None
             }
-            Form::Form => Some(("application/x-www-form-urlencoded", form_encoded(&parameters))),
-            Form::Json => Some(("application/json", self.json(&parameters)?)),
+            SendAs::Form => Some(("application/x-www-form-urlencoded", form_encoded(&parameters))),
+            SendAs::Json => Some(("application/json", self.json(&parameters)?)),
         };
         Ok(Question { method: self.method, url, headers, body })
     }
@@ -146,8 +146,8 @@ impl RequestRules {
         if !self.url.places().all(in_url) {
             return Err(("url".to_owned(), "may fill in app_id and values only: URLs are written down on their way"));
         }
-        if self.form != Form::Query && self.method == Method::Get {
-            return Err(("form".to_owned(), "needs the method POST"));
+        if self.send_as != SendAs::Query && self.method == Method::Get {
+            return Err(("send_as".to_owned(), "needs the method POST"));
         }
         if self.parameters.len() > 64 || self.headers.len() > 16 {
             return Err(("parameters".to_owned(), "are more than 64, or there are more than 16 headers"));

@@ -2,7 +2,7 @@
 //!
 //! The tests at the bottom are the forms that channels and aggregators really have.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -99,11 +99,6 @@ pub(crate) fn host(url: &str) -> Option<&str> {
     }
 }
 
-/// The address, where a host is one.
-pub(crate) fn literal_address(host: &str) -> Option<IpAddr> {
-    host.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use common::clock::Timestamp;
@@ -146,7 +141,7 @@ mod tests {
         let rules = rules(&json!({
             "secrets": { "app_secret": "S" },
             "request": {
-                "method": "POST", "url": "https://u8.example/user/verifyAccount", "form": "form",
+                "method": "POST", "url": "https://u8.example/user/verifyAccount", "send_as": "form",
                 "parameters": [
                     { "name": "userID", "value": "{credential.user_id}" },
                     { "name": "token", "value": "{credential.token}" },
@@ -209,7 +204,7 @@ mod tests {
             "values": { "game_id": "556" },
             "secrets": { "api_key": "K" },
             "request": {
-                "method": "POST", "url": "https://sdk.uc.example/cp/account.verifySession", "form": "json",
+                "method": "POST", "url": "https://sdk.uc.example/cp/account.verifySession", "send_as": "json",
                 "parameters": [
                     { "name": "id", "value": "{timestamp_ms}", "number": true },
                     { "name": "data.sid", "value": "{credential.sid}" },
@@ -278,7 +273,7 @@ mod tests {
     fn vivo_auth_token() {
         let rules = rules(&json!({
             "request": {
-                "method": "POST", "url": "https://joint-account.vivo.example/cp/user/auth", "form": "form",
+                "method": "POST", "url": "https://joint-account.vivo.example/cp/user/auth", "send_as": "form",
                 "parameters": [{ "name": "opentoken", "value": "{credential.auth_token}" }],
             },
             "answer": {
@@ -331,8 +326,8 @@ mod tests {
         ] {
             assert_eq!(with(json!({ "url": url }), Value::Null, &answer), "request.url", "{url}");
         }
-        let json_get = json!({ "url": "https://a.example/", "form": "json" });
-        assert_eq!(with(json_get, Value::Null, &answer), "request.form");
+        let json_get = json!({ "url": "https://a.example/", "send_as": "json" });
+        assert_eq!(with(json_get, Value::Null, &answer), "request.send_as");
         let line_feed = json!({ "url": "https://a.example/", "headers": [{ "name": "a\nb", "value": "" }] });
         assert_eq!(with(line_feed, Value::Null, &answer), "request.headers[0].name");
         let claimed = json!({ "success": { "status": [200] }, "uid": { "credential": "uid" } });
@@ -353,6 +348,5 @@ mod tests {
         ] {
             assert_eq!(host(url), expected, "{url}");
         }
-        assert!(literal_address("10.0.0.1").is_some() && literal_address("a.example").is_none());
     }
 }

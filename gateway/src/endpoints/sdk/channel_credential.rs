@@ -13,20 +13,20 @@ use super::fields::required;
 /// A JSON object, passed on as it is: what is in it is between the client and the channel. Never printed.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Credential(Map<String, Value>);
+pub(super) struct ChannelCredential(Map<String, Value>);
 
-impl fmt::Debug for Credential {
+impl fmt::Debug for ChannelCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(<redacted>)")
+        f.write_str("ChannelCredential(<redacted>)")
     }
 }
 
 /// A channel with a credential of it; both are required.
 pub(super) fn channel_proof(
     channel: Option<FastStr>,
-    credential: Option<Credential>,
+    credential: Option<ChannelCredential>,
 ) -> Result<ChannelProof, PublicError> {
     let channel = required("channel", channel)?;
-    let Credential(fields) = required("credential", credential)?;
+    let ChannelCredential(fields) = required("credential", credential)?;
     Ok(ChannelProof { channel, credential_json: Value::Object(fields).to_string().into() })
 }
