@@ -129,6 +129,7 @@ pub(crate) async fn start(
             admin.connect(upstream.clone());
         }
         let shared = opened.shared.state();
+        let access_log = Arc::clone(&logs.access);
         listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
     }
     started.open();
