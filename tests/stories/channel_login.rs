@@ -133,7 +133,7 @@ async fn a_channel_is_asked_about_a_token_and_is_believed(shape: Shape) {
     let again = player(&platform, &login(&platform, "u8", json!({ "token": "token-of-ann" })).await);
     assert_eq!(again.tokens.account_id, ann.tokens.account_id);
     assert_eq!(platform.verify(&again.tokens.access_token).await.status, "valid");
-    login(&platform, "u8", json!({ "token": "nobody's" })).await.refused(4_010_101);
+    login(&platform, "u8", json!({ "token": "nobodys" })).await.refused(4_010_101);
     login(&platform, "u8", json!({ "uid": "ann" })).await.refused_field(4_000_001, "credential.token");
 
     // A question that we sign wrongly is our mistake and not the player's.
@@ -153,7 +153,7 @@ async fn a_channel_that_is_slow_or_broken_is_never_a_wrong_credential(shape: Sha
     put(&platform, "u8", &channel.signed_http()).await.ok();
     for trouble in [500, 502, 503, 429, 302] {
         channel.answer(trouble);
-        for token in ["token-of-ann", "nobody's"] {
+        for token in ["token-of-ann", "nobodys"] {
             login(&platform, "u8", json!({ "token": token })).await.could_not_tell();
         }
     }
@@ -218,7 +218,7 @@ async fn a_guest_links_a_channel_and_comes_back_through_it(shape: Shape) {
 
     let bob = player(&platform, &guest("phone").await);
     bob.link(link.clone()).await.refused(4_090_102);
-    let wrong = json!({ "kind": "channel", "channel": "u8", "credential": { "token": "nobody's" } });
+    let wrong = json!({ "kind": "channel", "channel": "u8", "credential": { "token": "nobodys" } });
     bob.link(wrong).await.refused(4_010_101);
     channel.answer(500);
     bob.link(link).await.could_not_tell();

@@ -61,6 +61,9 @@ use crate::{
 /// When to come back after a channel could not tell.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// Nobody is asked to come back sooner: a hint of a few milliseconds would make clients hammer.
+const RETRY_AT_LEAST: Duration = Duration::from_secs(1);
+
 /// Every channel of every app.
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -225,5 +228,6 @@ impl fmt::Debug for Outside {
 
 fn unclear(app_id: AppId, name: &ChannelName, could_not_tell: CouldNotTell) -> AccountError {
     let CouldNotTell { reason, retry_after } = could_not_tell;
+    let retry_after = retry_after.max(RETRY_AT_LEAST);
     AccountError::ChannelUnclear { channel: format!("{name} of app {app_id}"), reason, retry_after }
 }
