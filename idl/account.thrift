@@ -31,10 +31,10 @@ struct TokenSet {
     4: required i64 access_expires_at,
     5: required string refresh_token,
     6: required i64 refresh_expires_at,
-    /// When to refresh: well before the access token expires, and not at the same moment as everybody else.
-    7: optional i64 renew_after_at,
     /// A JWT for verifiers that ask nobody; set for apps that want one.
     8: optional string id_token,
+    /// When to refresh: well before the access token expires, and not at the same moment as everybody else.
+    7: optional i64 renew_after_at,
 }
 
 struct RegisterRequest {
@@ -277,6 +277,72 @@ struct GetAppResponse {
     1: optional AppInfo app,
 }
 
+/// A key of the ring as it is stored: sealed under a key that is derived from the master key.
+struct SealedTokenKey {
+    /// 32 bits.
+    1: required i64 key_id,
+    2: required binary sealed,
+    /// Unix milliseconds.
+    3: required i64 signs_from,
+}
+
+struct GetTokenKeysRequest {
+}
+
+struct GetTokenKeysResponse {
+    1: required list<SealedTokenKey> keys,
+    /// For this long no key that is missing here signs, in milliseconds; not above zero when that is not certain.
+    2: required i64 complete_for_ms,
+}
+
+/// A place in the feed of revocations, named by a row of it and recognised by when that row was made (Unix
+/// milliseconds). Sequence 0 is the beginning.
+struct FeedPlace {
+    1: required i64 sequence,
+    2: required i64 created_at,
+}
+
+/// What an entry of the feed says. Kinds are added: whoever does not know one can't tell what became of those it names,
+/// and must not take it for nothing.
+enum RevocationKind {
+    /// The session is over.
+    SESSION = 1,
+    /// Tokens of the account from before the epoch are over.
+    ACCOUNT_EPOCH = 2,
+}
+
+/// Every kind names those it concerns with `session_id` or `account_id`; what else a kind says is in optional fields.
+struct RevocationEntry {
+    1: required RevocationKind kind,
+    /// From when on no living token needs it, Unix milliseconds.
+    2: required i64 expires_at,
+    /// 16 bytes.
+    3: optional binary session_id,
+    4: optional i64 account_id,
+    5: optional i64 epoch,
+}
+
+struct FollowRevocationsRequest {
+    /// Where the last page ended, within a round; otherwise where the last round had settled.
+    1: required FeedPlace after,
+}
+
+struct FollowRevocationsResponse {
+    /// The place is not known here, because it is too old or of another history: begin anew, with nothing. Then
+    /// everything else but `age_ms` is empty.
+    1: required bool reload,
+    /// May have been told before: telling it again changes nothing.
+    2: required list<RevocationEntry> entries,
+    /// Where this page ends.
+    3: required FeedPlace last,
+    /// Something follows it.
+    4: required bool more,
+    /// Where to begin the next round: no entry up to here can still appear.
+    5: required FeedPlace settled,
+    /// How long ago the callee read the database: every revocation that was there then is known to it.
+    6: required i64 age_ms,
+}
+
 /// A key that ID tokens are verified with: Ed25519 (RFC 8037).
 struct SigningKeyInfo {
     /// Its thumbprint (RFC 7638), as tokens name it.
@@ -342,9 +408,15 @@ service AccountService {
     /// An app and its live secrets. Read only.
     GetAppResponse GetApp(1: GetAppRequest req),
 
+    /// The key ring, sealed: of use only to a role that has the master key. Answers from memory. Read only.
+    GetTokenKeysResponse GetTokenKeys(1: GetTokenKeysRequest req),
+
+    /// A page of the revocations after a place, for roles that keep a copy. Any replica can answer any follower. Answers
+    /// from memory. Read only.
+    FollowRevocationsResponse FollowRevocations(1: FollowRevocationsRequest req),
+
     /// The public keys that ID tokens are verified with. Answers from memory. Read only.
     GetSigningKeysResponse GetSigningKeys(1: GetSigningKeysRequest req),
-
     // For operators, through the admin API of a gateway. See account_admin.thrift.
 
     /// Makes an app. Not idempotent: a repeat with an id is APP_ID_TAKEN, one without makes another app.

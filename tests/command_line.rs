@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    process::{Command, Output},
+    io::Write,
+    process::{Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -26,14 +27,22 @@ impl Shell {
     }
 
     fn run(&self, arguments: &[&str]) -> Answer {
-        let output = Command::new(env!("CARGO_BIN_EXE_playgate"))
-            .args(arguments)
-            .current_dir(&self.directory)
-            .env_clear()
-            .envs(self.environment.iter().copied())
-            .output()
-            .expect("playgate starts");
-        Answer::from(output)
+        Answer::from(self.command(arguments).output().expect("playgate starts"))
+    }
+
+    /// With `input` on standard input.
+    fn run_reading(&self, arguments: &[&str], input: &[u8]) -> Answer {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("playgate starts");
+        process.stdin.take().expect("it is piped").write_all(input).expect("it reads");
+        Answer::from(process.wait_with_output().expect("playgate ends"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_playgate"));
+        command.args(arguments).current_dir(&self.directory).env_clear().envs(self.environment.iter().copied());
+        command
     }
 }
 
@@ -211,4 +220,29 @@ fn what_cannot_be_understood_exits_64_and_help_exits_0() {
     }
     assert!(shell.run(&["--help"]).succeeded().contains("Usage: playgate"));
     assert!(shell.run(&["--version"]).succeeded().starts_with("playgate "));
+}
+
+#[test]
+fn accounts_come_from_standard_input_too() {
+    let shell = Shell::new(&[]);
+    let line = br#"{"username":"ann","password_hash":"$P$984478476IagS59wHZvyQMArzfx58u."}"#;
+    for (imported, skipped) in [(1, 0), (0, 1)] {
+        let answer = shell.run_reading(&["account", "import", "-"], line);
+        let summary = format!(
+            "{{\"lines\":1,\"imported\":{imported},\"skipped\":{skipped},\"rejected\":0,\"resumed_after_line\":0,\
+             \"rejects\":null}}\n"
+        );
+        assert_eq!(answer.succeeded(), summary);
+    }
+    let answer = shell.run_reading(&["account", "import", "-"], b"ann,secret-hash\n");
+    assert_eq!(answer.status, Some(65));
+    let rejects = fs::read_to_string(shell.directory.path().join("import.rejects.ndjson")).expect("written");
+    assert_eq!(rejects, "{\"line\":1,\"reason\":\"not a JSON object\"}\n");
+}
+
+#[test]
+fn a_file_of_accounts_that_is_not_there_is_a_failure() {
+    let answer = Shell::new(&[]).run(&["account", "import", "nowhere.ndjson"]);
+    assert_eq!((answer.status, answer.output.as_str()), (Some(70), ""));
+    assert!(answer.complaint.starts_with("playgate: the accounts can't be read: "), "{}", answer.complaint);
 }

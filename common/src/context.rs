@@ -29,6 +29,11 @@ impl TraceId {
         self.0
     }
 
+    /// As the 32 lower-case hex digits that clients see.
+    pub fn hex_digits(self) -> [u8; 32] {
+        hex_digits(self.0)
+    }
+
     /// The id of the outermost span of a trace that begins here. A span id needs to be unique in its trace only.
     pub fn first_span(self) -> u64 {
         u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or(u64::MAX).max(1)
@@ -110,6 +115,14 @@ impl RequestContext {
         let flags = lower_hex(flags, 2)?;
         (version != 0xff).then_some((trace, span, flags & 1 == 1))
     }
+}
+
+/// A 128-bit number as 32 lower-case hex digits.
+pub(crate) fn hex_digits(number: u128) -> [u8; 32] {
+    let mut digits = [b'0'; 32];
+    // The lengths match, so there is nothing to fail.
+    let _ = hex::encode_to_slice(number.to_be_bytes(), &mut digits);
+    digits
 }
 
 fn lower_hex(text: &str, digits: usize) -> Option<u128> {

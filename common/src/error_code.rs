@@ -151,11 +151,15 @@ impl PublicError {
         http_status(self.code)
     }
 
-    /// The time to ask again as it is answered: jittered; always there for 423, 429 and 503 (for 504 the answer adds one), otherwise
+    /// The time to ask again as it is answered: jittered, except the end of a lock, which is known and which one player
+    /// waits for; always there for 423, 429 and 503 (for 504 the answer adds one), otherwise
     /// only if known.
     pub fn retry_hint(&self, random: &dyn Random) -> Option<Duration> {
         let needed = meaning(self.code).blame == Blame::Moment;
         let base = self.retry_after.or_else(|| needed.then_some(DEFAULT_RETRY_AFTER))?;
+        if self.code == ErrorCode::TOO_MANY_FAILED_LOGINS {
+            return Some(base);
+        }
         Some(jittered(base, RETRY_JITTER_SHARE, random))
     }
 }
@@ -199,6 +203,8 @@ mod tests {
             let hint = PublicError::new(code).retry_hint(&random);
             assert!(hint.is_some_and(|hint| hint >= DEFAULT_RETRY_AFTER.mul_f64(0.74)), "{hint:?}");
         }
+        let lock = PublicError::new(ErrorCode::TOO_MANY_FAILED_LOGINS).retry_after(Duration::from_secs(60));
+        assert_eq!(lock.retry_hint(&random), Some(Duration::from_secs(60)), "to the moment");
         assert_eq!(PublicError::new(ErrorCode::TOKEN_INVALID).retry_hint(&random), None);
     }
 }

@@ -5,6 +5,7 @@
 //! In reading order:
 //! - [`clock`]: time and randomness, passed in.
 //! - [`error_code`]: what goes wrong, as callers see it; the only table code → HTTP → retry.
+//! - [`field`]: a field that was refused, and why.
 //! - [`context`]: what travels with a request: trace and deadline.
 //! - [`config`]: layered configuration, sections, validation, redacted print.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
@@ -14,12 +15,14 @@
 //! - [`discovery`]: where the instances of a role are.
 //! - [`sql`]: one layer over MySQL and SQLite.
 //! - [`shared`]: counters, once-only keys and limits that replicas share.
+//! - [`token`]: how an access token is made, opened and judged.
 
 pub mod clock;
 pub mod config;
 pub mod context;
 pub mod discovery;
 pub mod error_code;
+pub mod field;
 pub mod http;
 pub mod lifecycle;
 pub mod rpc;
@@ -27,3 +30,4 @@ mod sequence;
 pub mod shared;
 pub mod sql;
 pub mod telemetry;
+pub mod token;

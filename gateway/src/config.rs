@@ -12,6 +12,8 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::token_copy::config::FallbackConfig;
+
 /// Routes that are deployed together, so that a flood on one group can be kept away from another by running it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,12 +43,14 @@ pub struct Config {
     /// How long a login waits for the parts it can do without (settings, wallet) before it answers without them.
     #[serde(with = "humantime_serde")]
     pub optional_part_timeout: Duration,
-    /// How long a verify waits for account before it answers 503 with a time to ask again.
-    /// Shorter than a game server's own patience, so that it is told rather than left hanging.
+    /// How long a verify waits for account before it answers from its copy, or, where there is none, 503 with a time to ask
+    /// again. Shorter than a game server's own patience, so that it is told rather than left hanging.
     #[serde(with = "humantime_serde")]
     pub verify_timeout: Duration,
     /// Apps whose secrets are kept in memory. Beyond it the least used are asked for again; protects memory.
     pub app_cache_capacity: u64,
+    /// What answers about tokens while account can't.
+    pub fallback: FallbackConfig,
     /// How long the last known keys of ID tokens are published while account can't be asked. Without keys verifiers
     /// refuse good tokens; a key that was withdrawn stays published this long at most.
     #[serde(with = "humantime_serde")]
@@ -64,6 +68,7 @@ impl Default for Config {
             optional_part_timeout: Duration::from_millis(500),
             verify_timeout: Duration::from_secs(1),
             app_cache_capacity: 10_000,
+            fallback: FallbackConfig::default(),
             stale_signing_keys_usable_for: Duration::from_secs(24 * 3600),
             edge: EdgeConfig::default(),
         }
@@ -114,6 +119,7 @@ impl Section for Config {
                 return Err(Invalid::new(key, "must not be longer than `gateway.edge.request_timeout`"));
             }
         }
+        self.fallback.validate()?;
         self.edge.validate("edge")
     }
 }

@@ -11,6 +11,7 @@
 //! - `apps`: the apps' secrets, as account knows them, kept for a moment.
 //! - `signing_keys`: the public keys of ID tokens, the last good answer kept through an outage.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
+//! - `token_copy`: questions about tokens, asked of account, and of the gateway's own copy while account can't answer.
 //! - `upstream`: the calls to the other roles and how their failures are answered.
 //! - `admin`: the routes for operators, on a listener of their own.
 //! - `openapi`, `admin_openapi`: the two contracts as documents, made from the endpoints.
@@ -25,6 +26,7 @@ mod openapi;
 mod routes;
 mod signing_keys;
 mod state;
+mod token_copy;
 mod upstream;
 
 pub use self::{
@@ -32,5 +34,6 @@ pub use self::{
     config::{Config, RouteGroup},
     openapi::document as openapi_document,
     routes::{Parts, router},
+    token_copy::{config::FallbackConfig, tokens::Tokens},
     upstream::Upstream,
 };

@@ -91,6 +91,12 @@ fn wrap_in_envelope(path: &str, operation: &mut Value) {
     if path.starts_with("/v1/server/") || operation.get("security").is_some() || path.ends_with("/login") {
         errors.push(("401", "The credentials are missing, wrong, expired or revoked."));
     }
+    if path.ends_with("/login") || path.ends_with("/register") {
+        errors.push(("403", "This address, this device or this way to sign in is not allowed."));
+    }
+    if path.ends_with("/login") {
+        errors.push(("423", "Too many failed logins; `retry_after_ms` is the time left, to the moment."));
+    }
     errors
         .push(("503", "Could not be answered now; ask again after `retry_after_ms`. Never a statement about a token."));
     for (status, description) in errors {
@@ -113,7 +119,7 @@ fn error_schema(further_codes: &[ErrorCode]) -> Value {
             "code": { "type": "integer", "description": codes.collect::<Vec<_>>().join("\n") },
             "message": { "type": "string", "description": "Safe to show to a player." },
             "request_id": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
-            "retry_after_ms": { "type": "integer", "description": "Always there with 429 and 503, jittered." },
+            "retry_after_ms": { "type": "integer", "description": "Always there with 423, 429 and 503; jittered, except with 423." },
             "details": { "type": "object", "additionalProperties": { "type": "string" }, "description": "Field → reason." },
         },
     })

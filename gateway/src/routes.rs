@@ -18,6 +18,7 @@ use crate::{
     openapi,
     signing_keys::SigningKeys,
     state::Gateway,
+    token_copy::tokens::Tokens,
     upstream::Upstream,
 };
 
@@ -26,6 +27,8 @@ use crate::{
 pub struct Parts {
     /// The other roles.
     pub upstream: Upstream,
+    /// Answers about tokens.
+    pub tokens: Tokens,
     /// Where the nonces of changing requests are kept, so that each is accepted once by all gateways.
     pub shared: Arc<dyn SharedState>,
     /// Tells the time that signatures are compared with.
@@ -42,7 +45,7 @@ impl fmt::Debug for Parts {
 
 /// The router of the groups that `config` asks for.
 pub fn router(config: &Config, parts: Parts) -> Router {
-    let Parts { upstream, shared, clock, tasks } = parts;
+    let Parts { upstream, tokens, shared, clock, tasks } = parts;
     let apps = AppDirectory::new(upstream.account.clone(), config.verify_timeout, config.app_cache_capacity, tasks);
     let checks =
         Arc::new(SignatureChecks { secrets: Arc::new(apps.clone()), nonces: Arc::new(SharedNonces(shared)), clock });
@@ -52,9 +55,9 @@ pub fn router(config: &Config, parts: Parts) -> Router {
     let gateway = Arc::new(Gateway {
         upstream,
         apps,
+        tokens,
         signing_keys,
         optional_part_timeout: config.optional_part_timeout,
-        verify_timeout: config.verify_timeout,
         openapi_json: document.to_string().into(),
         docs_page: documentation::page::render(&document).into(),
     });

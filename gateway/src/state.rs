@@ -5,15 +5,15 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{apps::AppDirectory, signing_keys::SigningKeys, upstream::Upstream};
+use crate::{apps::AppDirectory, signing_keys::SigningKeys, token_copy::tokens::Tokens, upstream::Upstream};
 
 /// What the endpoints share.
 pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) apps: AppDirectory,
+    pub(crate) tokens: Tokens,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) optional_part_timeout: Duration,
-    pub(crate) verify_timeout: Duration,
     pub(crate) openapi_json: Bytes,
     pub(crate) docs_page: Bytes,
 }

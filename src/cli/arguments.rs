@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use common::lifecycle::ExitStatus;
 
 use super::{
+    account::{self, AccountCommand},
     app::{self, AppCommand},
     config::{self, ConfigCommand},
     demo,
@@ -36,6 +37,9 @@ enum Command {
     /// Create apps and rotate their secrets.
     #[command(subcommand)]
     App(AppCommand),
+    /// Import accounts of another platform.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Rotate the keys that tokens are made with.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -69,6 +73,7 @@ impl Cli {
             Command::Serve(arguments) => serve::run(arguments, &self.globals).await,
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
+            Command::Account(command) => account::run(command, &self.globals).await,
             Command::Key(command) => key::run(command, &self.globals).await,
             Command::Demo => demo::run().await,
             Command::Config(command) => config::run(command, &self.globals).await,

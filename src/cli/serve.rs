@@ -66,7 +66,7 @@ async fn serve(
         // Told to stop before it has begun: there is nothing to finish.
         status = &mut life => return Ok(status),
     };
-    started.follow_log_level(configuration, log.level().clone(), process)?;
+    started.follow_log_level(configuration, log.level().clone(), process);
     tokio::select! {
         announced = announce(role, &started, process) => announced?,
         status = &mut life => return Ok(finish(started, status).await),

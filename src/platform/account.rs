@@ -2,19 +2,27 @@
 
 use std::sync::Arc;
 
-use account::{MasterKey, Resources, admin::Admin};
+use account::{MasterKey, RISK_DOCUMENT, Resources, RiskDocument, admin::Admin};
 use common::{
     clock::{Random, SystemClock, SystemRandom},
+    config::watch::ConfigWatch,
     rpc::{AccountContract, ServerParts, ServerStack, server_stack},
     sql::Database,
 };
 
-use super::{Process, data_dir, shared::Shared};
+use super::{Process, data_dir, directory::Directory, shared::Shared};
 use crate::config::Configuration;
+
+/// What the service uses of this process besides its database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) directory: &'a Directory,
+}
 
 /// The key that everything secret at rest is sealed under: the configured one, or in development one that is made at
 /// the first start and kept in the data directory.
-fn master_key(configuration: &Configuration, random: &dyn Random) -> anyhow::Result<MasterKey> {
+pub(super) fn master_key(configuration: &Configuration, random: &dyn Random) -> anyhow::Result<MasterKey> {
     match &configuration.account.master_key {
         Some(key) => Ok(MasterKey::parse(key.expose())?),
         None => {
@@ -35,15 +43,19 @@ pub(crate) fn admin(configuration: &Configuration, database: Database) -> anyhow
 pub(super) async fn open(
     configuration: &Configuration,
     database: Database,
-    shared: &Shared,
+    beside: Beside<'_>,
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<ServerStack<AccountContract>> {
     let master_key = master_key(configuration, &*process.random)?;
     let resources = Resources {
         database,
-        feed: shared.feed(configuration),
-        shared: shared.state(),
+        feed: beside.shared.feed(configuration),
+        shared: beside.shared.state(),
+        risk_documents: beside
+            .directory
+            .document(RISK_DOCUMENT, configuration, process)
+            .unwrap_or_else(|| ConfigWatch::fixed(RiskDocument::default())),
         tasks: process.lifecycle.requests().clone(),
         environment: configuration.environment,
         clock: process.clock.clone(),

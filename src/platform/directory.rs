@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use common::{
-    config::watch::{ConfigWatch, DynamicKind, FileDocument, WatchMetrics, WatchParts},
+    config::{
+        Section,
+        watch::{ConfigWatch, DynamicKind, FileDocument, WatchMetrics, WatchParts},
+    },
     discovery::{
         Discovery, DiscoveryKind, DiscoveryMetrics, Dns, StaticList,
         nacos::{Nacos, NacosParts, Registration},
@@ -21,6 +24,7 @@ pub(super) struct Directory {
     kind: DiscoveryKind,
     documents: DynamicKind,
     metrics: DiscoveryMetrics,
+    watched: WatchMetrics,
     nacos: Option<Nacos>,
 }
 
@@ -38,7 +42,8 @@ impl Directory {
             true => Some(nacos(configuration, &metrics, process)?),
             false => None,
         };
-        Ok(Self { kind, documents, metrics, nacos })
+        let watched = WatchMetrics::register(&process.registry)?;
+        Ok(Self { kind, documents, metrics, watched, nacos })
     }
 
     /// Whether the roles are called in place.
@@ -74,31 +79,33 @@ impl Directory {
     }
 
     /// Lets the log's document change how much the process log says.
-    pub(super) fn follow_log_level(
+    pub(super) fn follow_log_level(&self, configuration: &Configuration, level: LevelHandle, process: &Process) {
+        if let Some(watch) = self.document(LOG_DOCUMENT, configuration, process) {
+            process.lifecycle.spawn_background("log level", follow_level(watch, level));
+        }
+    }
+
+    /// A document that changes settings while the process runs. None where documents come from nowhere.
+    pub(super) fn document<T: Section + Send + Sync + 'static>(
         &self,
+        name: &'static str,
         configuration: &Configuration,
-        level: LevelHandle,
         process: &Process,
-    ) -> anyhow::Result<()> {
+    ) -> Option<ConfigWatch<T>> {
         let config = &configuration.dynamic;
-        let Process { lifecycle, registry, random, .. } = process;
         let parts = WatchParts {
-            lifecycle: lifecycle.clone(),
-            metrics: WatchMetrics::register(registry)?,
-            random: random.clone(),
+            lifecycle: process.lifecycle.clone(),
+            metrics: self.watched.clone(),
+            random: process.random.clone(),
         };
-        let watch = match (self.documents, &self.nacos) {
+        match (self.documents, &self.nacos) {
             (DynamicKind::File, _) => {
-                let file = FileDocument::new(config.directory.join(LOG_DOCUMENT), config.max_document_bytes);
-                ConfigWatch::follow(LOG_DOCUMENT, file, config, &parts)
+                let file = FileDocument::new(config.directory.join(name), config.max_document_bytes);
+                Some(ConfigWatch::follow(name, file, config, &parts))
             }
-            (DynamicKind::Nacos, Some(nacos)) => {
-                ConfigWatch::follow(LOG_DOCUMENT, nacos.document(LOG_DOCUMENT), config, &parts)
-            }
-            _ => return Ok(()),
-        };
-        lifecycle.spawn_background("log level", follow_level(watch, level));
-        Ok(())
+            (DynamicKind::Nacos, Some(nacos)) => Some(ConfigWatch::follow(name, nacos.document(name), config, &parts)),
+            _ => None,
+        }
     }
 }
 

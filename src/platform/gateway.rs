@@ -9,16 +9,51 @@ use common::{
         http_stack,
     },
     shared::SharedState,
+    token::master_key::{MasterKey, TokenKeyVault},
 };
-use gateway::{Config, Parts, Upstream};
+use gateway::{Config, Parts, Tokens, Upstream};
 
-use super::Process;
-use crate::banner::Listening;
+use super::{Process, account};
+use crate::{banner::Listening, config::Configuration, role::Role};
+
+/// What opens the gateway's copy of the key ring: the key it is given for that, or in a process that is account too
+/// account's own. `None`: there is no copy.
+pub(super) fn token_keys(
+    role: Role,
+    configuration: &Configuration,
+    process: &Process,
+) -> anyhow::Result<Option<TokenKeyVault>> {
+    let master_key = match (&configuration.gateway.fallback.master_key, role) {
+        (Some(key), _) => MasterKey::parse(key.expose())?,
+        (None, Role::All) => account::master_key(configuration, &*process.random)?,
+        (None, _) => return Ok(None),
+    };
+    Ok(Some(TokenKeyVault::new(&master_key)))
+}
+
+/// Answers about tokens, with a copy that is kept up to date beside the requests if there is a key to it.
+///
+/// Nobody waits for the copy: a gateway that starts while account is away has other work, and one that starts with
+/// account has the copy a moment later.
+pub(super) fn tokens(
+    config: &Config,
+    upstream: &Upstream,
+    token_keys: Option<TokenKeyVault>,
+    process: &Process,
+) -> anyhow::Result<Tokens> {
+    let (account, clock) = (upstream.account.clone(), process.clock.clone());
+    let tokens = Tokens::new(config, account, token_keys, clock, &process.registry)?;
+    if let Some(follow) = tokens.follow(config) {
+        process.lifecycle.spawn_background("gateway-token-copy", follow);
+    }
+    Ok(tokens)
+}
 
 /// Binds the public listeners and serves them until the process stops.
 pub(super) fn listen(
     config: &Config,
     upstream: Upstream,
+    tokens: Tokens,
     shared: Arc<dyn SharedState>,
     access_log: Arc<dyn AccessLog>,
     process: &Process,
@@ -36,7 +71,7 @@ pub(super) fn listen(
     }
     let router = gateway::router(
         config,
-        Parts { upstream, shared, clock: process.clock.clone(), tasks: process.lifecycle.requests().clone() },
+        Parts { upstream, tokens, shared, clock: process.clock.clone(), tasks: process.lifecycle.requests().clone() },
     );
     let parts = HttpParts {
         clock: process.clock.clone(),

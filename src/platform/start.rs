@@ -74,14 +74,9 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// Lets a document change how much the process log says while it runs.
-    pub(crate) fn follow_log_level(
-        &self,
-        configuration: &Configuration,
-        level: LevelHandle,
-        process: &Process,
-    ) -> anyhow::Result<()> {
-        self.directory.follow_log_level(configuration, level, process)
+    /// Lets operators change how much the process log says while it runs.
+    pub(crate) fn follow_log_level(&self, configuration: &Configuration, level: LevelHandle, process: &Process) {
+        self.directory.follow_log_level(configuration, level, process);
     }
 
     /// Lets go of the database in order. For the very end: whatever still runs in the background would miss it.
@@ -110,7 +105,7 @@ pub(crate) async fn start(
     let parts = operator::Parts { role, admin_token, logs, process };
     let (operator, admin) = operator::listen(&configuration.operator, parts)?;
     let mut listeners = vec![operator];
-    let opened = open_services(role, configuration, process).await?;
+    let opened = open_services(role, configuration, &directory, process).await?;
     if !in_process {
         listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }
@@ -130,7 +125,9 @@ pub(crate) async fn start(
         }
         let shared = opened.shared.state();
         let access_log = Arc::clone(&logs.access);
-        listeners.extend(gateway::listen(&configuration.gateway, upstream, shared, access_log, process)?);
+        let token_keys = gateway::token_keys(role, configuration, process)?;
+        let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
+        listeners.extend(gateway::listen(&configuration.gateway, upstream, tokens, shared, access_log, process)?);
     }
     started.open();
     Ok(Started { listeners, demo, admin_token_file, database: opened.database, directory })
@@ -144,7 +141,12 @@ struct Opened {
     shared: Shared,
 }
 
-async fn open_services(role: Role, configuration: &Configuration, process: &Process) -> anyhow::Result<Opened> {
+async fn open_services(
+    role: Role,
+    configuration: &Configuration,
+    directory: &Directory,
+    process: &Process,
+) -> anyhow::Result<Opened> {
     let holds = |service: Role| role == Role::All || role == service;
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
@@ -161,7 +163,8 @@ async fn open_services(role: Role, configuration: &Configuration, process: &Proc
         opened.database = Some(database);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
-        opened.services.account = Some(account::open(configuration, database, &opened.shared, &parts, process).await?);
+        let beside = account::Beside { shared: &opened.shared, directory };
+        opened.services.account = Some(account::open(configuration, database, beside, &parts, process).await?);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
         opened.services.pay = Some(pay::open(database, &parts, process)?);

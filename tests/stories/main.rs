@@ -13,6 +13,7 @@ mod support;
 mod channel_login;
 mod device_login;
 mod id_tokens;
+mod import;
 mod link;
 mod logout;
 mod me;
@@ -42,14 +43,18 @@ mod device_limits;
 mod account_gone;
 mod database_gone;
 mod drain;
+mod gateway_copy;
+mod import_interrupted;
 mod key_rotation;
 mod nacos_gone;
 mod optional_parts_gone;
+mod outage_windows;
 mod redis_gone;
 mod replicas_come_and_go;
 mod restart;
 mod revocation_everywhere;
 mod revoke_sessions;
+mod risk;
 
 // Its first minutes, and what it keeps to itself.
 mod demo;

@@ -11,6 +11,7 @@ in_every_shape!(
     a_username_that_normalises_to_anothers_is_taken,
     of_many_who_want_one_username_at_once_one_gets_it,
     a_wrong_password_and_an_unknown_user_get_the_same_answer,
+    a_password_that_everybody_would_try_is_refused_by_field,
     a_token_of_another_app_is_invalid_and_tells_nothing_else,
     a_token_that_was_tampered_with_is_invalid_and_tells_nothing_else,
     an_unknown_app_is_refused_by_name,
@@ -86,6 +87,14 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer(shape: Shape) 
         envelope
     };
     assert_eq!(without_id(&wrong_password), without_id(&unknown_user));
+}
+
+async fn a_password_that_everybody_would_try_is_refused_by_field(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    for password in ["short", "password", "PassWord1!", "12345678", "ann-from-mars1", "1ann-from-mars"] {
+        let body = json!({ "app_id": platform.app().app_id, "username": "ann-from-mars", "password": password });
+        platform.client().post("/v1/sdk/register", &body).await.refused_field(4_000_001, "password");
+    }
 }
 
 async fn a_token_of_another_app_is_invalid_and_tells_nothing_else(shape: Shape) {

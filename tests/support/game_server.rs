@@ -60,6 +60,12 @@ impl GameServer {
         self.post("/v1/server/tokens/verify", &json!({ "token": token })).await
     }
 
+    /// The request that asks about a token.
+    pub(crate) fn verify_request(&self, token: &str) -> RequestBuilder {
+        let body = json!({ "token": token }).to_string();
+        self.builder(&self.signed(Method::POST, "/v1/server/tokens/verify", "", &body))
+    }
+
     /// Asks about many tokens at once.
     pub(crate) async fn ask_batch<T: AsRef<str>>(&self, tokens: &[T]) -> Answer {
         let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();

@@ -1,6 +1,6 @@
 //! A player with a game client in hand.
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -66,13 +66,16 @@ impl Player {
 
     /// Asks to sign in with further or other fields.
     pub(crate) async fn try_login_with(&self, fields: Value) -> Answer {
-        let mut body = json!({
-            "app_id": self.app_id, "kind": "password", "username": self.username, "password": self.password,
-        });
+        let mut body = self.login_body();
         if let (Value::Object(body), Value::Object(fields)) = (&mut body, fields) {
             body.extend(fields);
         }
         self.client.post("/v1/sdk/login", &body).await
+    }
+
+    /// The request to sign in.
+    pub(crate) fn login_request(&self) -> RequestBuilder {
+        self.client.request(Method::POST, "/v1/sdk/login").json(&self.login_body())
     }
 
     /// Presents this session's refresh token.
@@ -82,7 +85,13 @@ impl Player {
 
     /// Presents a refresh token.
     pub(crate) async fn refresh_with(&self, refresh_token: &str) -> Answer {
-        self.client.post("/v1/sdk/refresh", &json!({ "app_id": self.app_id, "refresh_token": refresh_token })).await
+        self.client.send(self.refresh_request(refresh_token)).await
+    }
+
+    /// The request that presents a refresh token.
+    pub(crate) fn refresh_request(&self, refresh_token: &str) -> RequestBuilder {
+        let body = json!({ "app_id": self.app_id, "refresh_token": refresh_token });
+        self.client.request(Method::POST, "/v1/sdk/refresh").json(&body)
     }
 
     /// Signs this session out.
@@ -113,6 +122,10 @@ impl Player {
     async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
         let request = self.client.request(method, path).bearer_auth(&self.tokens.access_token).json(&body);
         self.client.send(request).await
+    }
+
+    fn login_body(&self) -> Value {
+        json!({ "app_id": self.app_id, "kind": "password", "username": self.username, "password": self.password })
     }
 
     #[track_caller]

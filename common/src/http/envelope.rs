@@ -13,7 +13,7 @@ use volo_http::{body::Body, response::Response, server::IntoResponse};
 
 use crate::{
     clock::SystemRandom,
-    context::RequestContext,
+    context::{RequestContext, hex_digits},
     error_code::{DEFAULT_RETRY_AFTER, ErrorCode, PublicError},
 };
 
@@ -120,14 +120,6 @@ fn whole_seconds(after: Duration) -> u64 {
 fn request_id() -> [u8; 32] {
     let id = RequestContext::current().map_or(0, |context| context.trace_id.as_u128());
     hex_digits(id)
-}
-
-/// A 128-bit number as 32 lower-case hex digits.
-pub(super) fn hex_digits(number: u128) -> [u8; 32] {
-    let mut digits = [b'0'; 32];
-    // The lengths match, so there is nothing to fail.
-    let _ = hex::encode_to_slice(number.to_be_bytes(), &mut digits);
-    digits
 }
 
 fn json_response(status: StatusCode, body: Vec<u8>) -> Response {

@@ -28,7 +28,7 @@ use super::{
     AccessLog, AccessRecord, ApiError, ClientAddress, HttpParts, TrustedNetworks,
     client_address::Origin,
     edge::EdgeConfig,
-    envelope::{AnsweredCode, hex_digits},
+    envelope::AnsweredCode,
     request_metrics::{InFlight, RequestMetrics},
     request_span::{self, Answered},
     trace_ids::TraceIds,
@@ -125,7 +125,7 @@ impl<S> Front<S> {
         let route = matched.unwrap_or(UNMATCHED);
         let duration = ended.duration_since(arrival.started);
         let trace_id = arrival.entry.context.trace_id;
-        let digits = hex_digits(trace_id.as_u128());
+        let digits = trace_id.hex_digits();
         if let Ok(request_id) = HeaderValue::from_bytes(&digits) {
             response.headers_mut().insert(X_REQUEST_ID, request_id);
         }

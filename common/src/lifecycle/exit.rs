@@ -7,6 +7,9 @@ use super::signals::Signal;
 /// Bad arguments or configuration: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
 
+/// Some of what it was given can't be used: `EX_DATAERR` of sysexits.h.
+pub const EXIT_DATA: u8 = 65;
+
 /// A fault of ours: `EX_SOFTWARE` of sysexits.h.
 pub const EXIT_SOFTWARE: u8 = 70;
 
@@ -17,6 +20,8 @@ pub enum ExitStatus {
     Clean,
     /// The command line or the configuration can't be used.
     Usage,
+    /// It did what could be done; some of what it was given can't be used.
+    Data,
     /// A part of it failed.
     Failed,
     /// It was told to end at once, before it had finished.
@@ -24,11 +29,12 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// The number: 0, 64, 70, or 128 and the signal's number, as shells count.
+    /// The number: 0, 64, 65, 70, or 128 and the signal's number, as shells count.
     pub fn code(self) -> u8 {
         match self {
             ExitStatus::Clean => 0,
             ExitStatus::Usage => EXIT_USAGE,
+            ExitStatus::Data => EXIT_DATA,
             ExitStatus::Failed => EXIT_SOFTWARE,
             ExitStatus::Forced(signal) => 128 + signal.number(),
         }

@@ -14,7 +14,7 @@ use super::{
     contracts::{AccountContract, PayContract, SettingContract},
     frame::LimitedCodec,
     in_process::InProcess,
-    layer::{ClientCalls, ClientDeadline, ClientTrace, PropagateContext},
+    layer::{ClientCalls, ClientDeadline, ClientTrace, PropagateContext, Unbox},
     metrics::ClientMetrics,
     server::ServerStack,
 };
@@ -43,12 +43,21 @@ pub struct ClientConfig {
     /// a connection that its server is just closing.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Instances tried for one call, the first included. Another one is tried only if nothing had been sent.
+    /// Instances tried for one call, the first included. Another one is tried if nothing had been sent, and once more
+    /// for a read whose answer is lost or late. A call with side effects that was sent is never sent again.
     pub max_attempts: usize,
-    /// How long an instance that refused a connection gets no calls; doubled with every refusal in a row.
+    /// How long an instance may take over a read before another one is asked, if there is one that answers. Bounds
+    /// what a hung instance costs; a good deal less than `gateway.verify_timeout`, or there is no time to ask.
+    #[serde(with = "humantime_serde")]
+    pub attempt_timeout: Duration,
+    /// Calls in a row that an instance may leave unanswered (the connection is lost, or nothing at all is heard from
+    /// it for `attempt_timeout`) before it is left out.
+    pub max_unanswered: u32,
+    /// How long an instance that refused a connection or left calls unanswered gets no calls; doubled each time in a
+    /// row.
     #[serde(with = "humantime_serde")]
     pub ejection_time: Duration,
-    /// The longest an instance is left out, however often it has refused.
+    /// The longest an instance is left out, however often it was.
     #[serde(with = "humantime_serde")]
     pub max_ejection_time: Duration,
     /// The largest answer that is read, in bytes. Beyond it the call fails and its connection is closed: protects this
@@ -64,6 +73,8 @@ impl Default for ClientConfig {
             max_idle_connections: 256,
             idle_timeout: Duration::from_secs(15),
             max_attempts: 3,
+            attempt_timeout: Duration::from_millis(300),
+            max_unanswered: 3,
             ejection_time: Duration::from_secs(1),
             max_ejection_time: Duration::from_secs(30),
             max_frame_bytes: 16 * 1024 * 1024,
@@ -79,6 +90,7 @@ impl Section for ClientConfig {
             ("timeout", self.timeout),
             ("connect_timeout", self.connect_timeout),
             ("idle_timeout", self.idle_timeout),
+            ("attempt_timeout", self.attempt_timeout),
             ("ejection_time", self.ejection_time),
         ];
         for (key, value) in positive {
@@ -97,6 +109,9 @@ impl Section for ClientConfig {
         }
         if self.max_attempts == 0 {
             return Err(Invalid::new("max_attempts", "must be at least 1"));
+        }
+        if self.max_unanswered == 0 {
+            return Err(Invalid::new("max_unanswered", "must be at least 1"));
         }
         if self.max_frame_bytes < 64 * 1024 {
             return Err(Invalid::new("max_frame_bytes", "must be at least 65536, or errors can't be read"));
@@ -176,12 +191,14 @@ fn client<C: Contract>(transport: Transport<C>, config: &ClientConfig, parts: &C
     .layer_outer(layer_fn(move |service| ClientDeadline::new(service, timeout, Arc::clone(&deadline_random))))
     // The bulkhead, the breaker and the retry budget join here, in this order: a call that waits for its permit must
     // not be counted by the breaker, and what the breaker refuses must not spend the budget.
+    // The last of ours: what is below knows nothing of the box that `ClientCalls` puts the request into.
+    .layer_outer(layer_fn(Unbox::new))
     // Below the choice of the instance, on the wire only: in process the context is a value that is simply there.
     .layer_inner(layer_fn(PropagateContext::new));
     match transport {
         Transport::InProcess(stack) => builder.mk_load_balance(CustomLayer(InProcess::new(stack))).build(),
         Transport::Wire(discovery) => {
-            let balance = BalanceLayer::new(C::SERVICE, &*discovery, config, &metrics, random);
+            let balance = BalanceLayer::<C>::new(&*discovery, config, &metrics, random);
             builder.mk_load_balance(CustomLayer(balance)).build()
         }
     }
@@ -211,6 +228,8 @@ mod tests {
             ("connect_timeout", ClientConfig { connect_timeout: 3 * second, ..defaults.clone() }),
             ("max_ejection_time", ClientConfig { max_ejection_time: second / 2, ..defaults.clone() }),
             ("max_attempts", ClientConfig { max_attempts: 0, ..defaults.clone() }),
+            ("attempt_timeout", ClientConfig { attempt_timeout: Duration::ZERO, ..defaults.clone() }),
+            ("max_unanswered", ClientConfig { max_unanswered: 0, ..defaults.clone() }),
             ("max_frame_bytes", ClientConfig { max_frame_bytes: 1, ..defaults }),
         ];
         for (key, config) in impossible {

@@ -17,6 +17,8 @@ thrift_contract! {
     read VerifyTokens;
     write RevokeSessions;
     read GetApp;
+    read GetTokenKeys;
+    read FollowRevocations;
     read GetSigningKeys;
     write AdminCreateApp;
     write AdminUpdateApp;

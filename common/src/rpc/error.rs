@@ -24,7 +24,8 @@ pub enum CallError {
         /// For the log.
         cause: String,
     },
-    /// The connection was lost with the request on it: it may have been carried out or not. Never repeated here.
+    /// The connection was lost with the request on it: it may have been carried out or not. A call with side effects
+    /// is never repeated here; a read was, once, if there was another instance to ask.
     #[error("connection lost after the request was sent: {cause}")]
     LostAfterSend {
         /// For the log.

@@ -47,11 +47,11 @@ impl<C: Contract> Service<ClientContext, C::RequestSend> for InProcess<C> {
 
     async fn call(&self, cx: &mut ClientContext, request: C::RequestSend) -> Result<Self::Response, ClientError> {
         let method = C::sent(&request);
-        let request = C::request(request);
+        let request = Box::new(C::request(request));
         let server_cx = server_context(cx);
         let result = match method.effect {
             Effect::Read => in_fresh_scope(&self.stack, server_cx, request).await,
-            Effect::Write => self.run_to_the_end(server_cx, request).await?,
+            Effect::Write => Box::pin(self.run_to_the_end(server_cx, request)).await?,
         };
         match result {
             Ok(response) => Ok(Some(C::response(response))),
@@ -66,7 +66,7 @@ impl<C: Contract> InProcess<C> {
     async fn run_to_the_end(
         &self,
         cx: ServerContext,
-        request: C::RequestRecv,
+        request: Box<C::RequestRecv>,
     ) -> Result<Result<C::ResponseSend, ServerError>, CallError> {
         let stack = self.stack.clone();
         let call = async move { in_fresh_scope(&stack, cx, request).await }.in_current_span();
@@ -84,7 +84,7 @@ impl<C: Contract> InProcess<C> {
 async fn in_fresh_scope<C: Contract>(
     stack: &ServerStack<C>,
     mut cx: ServerContext,
-    request: C::RequestRecv,
+    request: Box<C::RequestRecv>,
 ) -> Result<C::ResponseSend, ServerError> {
     METAINFO.scope(RefCell::new(MetaInfo::new()), stack.service.call(&mut cx, request)).await
 }

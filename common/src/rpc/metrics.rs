@@ -37,8 +37,19 @@ pub struct ClientMetrics {
     pub(super) calls: CallFamilies,
     /// Attempts that moved on to another instance because nothing had been sent, by service.
     pub(super) moved_on: IntCounterVec,
-    /// Instances taken out because they refused a connection, by service.
-    pub(super) ejections: IntCounterVec,
+    /// Reads asked again at another instance because the first left them unanswered, by service.
+    pub(super) repeated: IntCounterVec,
+    /// Instances taken out, by service and reason.
+    ejections: IntCounterVec,
+}
+
+/// Why an instance was taken out, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EjectionReason {
+    /// It refused a connection.
+    Refused,
+    /// It took calls and did not answer them.
+    Unanswered,
 }
 
 /// The families every call is counted in.
@@ -107,11 +118,23 @@ impl ClientMetrics {
         let calls = CallFamilies::register(registry, "playgate_rpc_client", "made")?;
         let moved_on = Opts::new("playgate_rpc_client_moved_on_total", "Attempts that moved on to another instance.");
         let moved_on = IntCounterVec::new(moved_on, &["service"])?;
-        let ejections = Opts::new("playgate_rpc_client_ejections_total", "Instances taken out after refusing.");
-        let ejections = IntCounterVec::new(ejections, &["service"])?;
+        let repeated = Opts::new("playgate_rpc_client_repeated_total", "Reads asked again at another instance.");
+        let repeated = IntCounterVec::new(repeated, &["service"])?;
+        let ejections = Opts::new("playgate_rpc_client_ejections_total", "Instances taken out, by reason.");
+        let ejections = IntCounterVec::new(ejections, &["service", "reason"])?;
         registry.register(Box::new(moved_on.clone()))?;
+        registry.register(Box::new(repeated.clone()))?;
         registry.register(Box::new(ejections.clone()))?;
-        Ok(Self { calls, moved_on, ejections })
+        Ok(Self { calls, moved_on, repeated, ejections })
+    }
+
+    /// The counter of one service's instances that were taken out for one reason.
+    pub(super) fn ejections(&self, service: &str, reason: EjectionReason) -> IntCounter {
+        let reason = match reason {
+            EjectionReason::Refused => "refused",
+            EjectionReason::Unanswered => "unanswered",
+        };
+        self.ejections.with_label_values(&[service, reason])
     }
 }
 

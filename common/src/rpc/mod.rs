@@ -4,13 +4,14 @@
 //! - [`contract`] and [`contracts`]: what the suites know of a service: its messages, and which methods have effects.
 //! - [`error`] and `biz`: what can become of a call, and how a refusal crosses.
 //! - [`server`] and [`client`]: the two lists of layers, each line with its reason; `layer/` has them, one per file.
-//! - `in_process`, [`serve`](mod@serve) and `balance`: the two transports; `frame` and `ejection` belong to the wire.
+//! - `in_process`, [`serve`](mod@serve) and `balance`: the two transports; `frame`, `caller` and `ejection` belong to the wire.
 //! - `metrics` and `trace`: counting calls, and what their spans say.
 //!
 //! What a method means is the services' business: nothing here looks into a message.
 
 mod balance;
 mod biz;
+mod caller;
 mod client;
 mod contract;
 mod contracts;

@@ -25,16 +25,20 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use volo::net::{Address, conn::Conn};
+use volo::net::{Address, conn::OwnedWriteHalf};
 use volo_thrift::{codec::MakeCodec, tracing::DefaultProvider, transport::pingpong};
 
 use super::{
+    caller::{Caller, CallerReader},
     contract::Contract,
     frame::LimitedCodec,
     layer::AdoptContext,
     server::{ServerStack, StackService},
 };
-use crate::config::{Invalid, Section};
+use crate::{
+    clock::SharedRandom,
+    config::{Invalid, Section},
+};
 
 /// After an accept error the loop waits this long, then twice as long with every further error.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(5);
@@ -146,7 +150,8 @@ async fn accept<C: Contract>(listener: &TcpListener, server: &Arc<Server<C>>) {
 
 /// What the connections of one server share.
 struct Server<C: Contract> {
-    service: Arc<AdoptContext<StackService<C>>>,
+    service: StackService<C>,
+    random: SharedRandom,
     codec: LimitedCodec,
     permits: Arc<Semaphore>,
     connections: TaskTracker,
@@ -164,7 +169,8 @@ impl<C: Contract> Server<C> {
         let connections = TaskTracker::new();
         connections.close();
         Self {
-            service: Arc::new(AdoptContext::new(Arc::clone(&stack.service), Arc::clone(&stack.parts.random))),
+            service: Arc::clone(&stack.service),
+            random: Arc::clone(&stack.parts.random),
             codec: LimitedCodec::new(config.max_frame_bytes, Some(config.idle_timeout)),
             permits: Arc::new(Semaphore::new(config.max_connections)),
             connections,
@@ -191,15 +197,18 @@ impl<C: Contract> Server<C> {
             tracing::debug!(%error, ?peer, "an RPC connection was gone before it was served");
             return;
         }
-        let (reader, writer) = Conn::from(socket).stream.into_split();
-        let (encoder, decoder) = self.codec.make_codec(reader, writer);
+        let (reader, writer) = socket.into_split();
+        let caller = Caller::default();
+        let reader = CallerReader::new(reader, &caller);
+        let (encoder, decoder) = self.codec.make_codec(reader, OwnedWriteHalf::Tcp(writer));
+        let service = AdoptContext::new(Arc::clone(&self.service), Arc::clone(&self.random), caller);
         let hang_up = Notify::new();
         let mut answering = pin!(pingpong::serve(
             encoder,
             decoder,
             hang_up.notified(),
             Arc::clone(&self.last_call),
-            &self.service,
+            &service,
             Arc::from([]),
             peer,
             DefaultProvider,

@@ -8,7 +8,7 @@ use volo_thrift::{ServerError, context::ServerContext};
 
 use super::{
     contract::{Contract, Handler},
-    layer::{CatchPanic, Seal, ServerCalls, ServerDeadline, ServerTrace},
+    layer::{CatchPanic, Seal, ServerCalls, ServerDeadline, ServerTrace, Unbox},
     metrics::ServerMetrics,
 };
 use crate::clock::SharedRandom;
@@ -26,7 +26,7 @@ pub struct ServerParts {
 
 /// The service inside a [`ServerStack`].
 pub(super) type StackService<C> =
-    Arc<BoxService<ServerContext, <C as Contract>::RequestRecv, <C as Contract>::ResponseSend, ServerError>>;
+    Arc<BoxService<ServerContext, Box<<C as Contract>::RequestRecv>, <C as Contract>::ResponseSend, ServerError>>;
 
 /// A handler with everything that happens around it. Cloned cheaply; served on the wire by [`serve`](super::serve()) and
 /// called directly through [`Transport::InProcess`](super::Transport).
@@ -38,6 +38,8 @@ pub struct ServerStack<C: Contract> {
 /// Builds the stack around `handler`. Read from the bottom up, it is the way of a request.
 pub fn server_stack<C: Contract, H: Handler<C>>(handler: H, parts: &ServerParts) -> ServerStack<C> {
     let service = handler.into_service();
+    // Innermost: every layer around it holds a pointer to the request instead of the request.
+    let service = Unbox::new(service);
     // The per-app quotas join here, nearest the handler: only here is the caller's identity known.
     // Nearest the handler: time spent in the layers above counts, and no layer above sees a call cut in the middle.
     let service = ServerDeadline::<C, _>::new(service);

@@ -6,7 +6,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
 
-use super::{Decision, Rate, SharedState};
+use super::{Climb, Decision, Ladder, Rate, Rung, SharedState, Standing};
 use crate::clock::{SystemClock, SystemRandom, new_uuid};
 
 /// What entries live for in these checks. Long enough that a real server does not lose them meanwhile.
@@ -37,6 +37,9 @@ pub async fn check(subject: &Subject) {
     keys_counters_and_rates_do_not_meet(subject).await;
     a_rate_allows_its_burst_then_refuses_and_recovers(subject).await;
     a_cost_is_charged_whole_or_not_at_all(subject).await;
+    a_ladder_locks_at_its_rung_and_lets_go_in_time(subject).await;
+    what_is_forgiven_starts_on_the_ground_and_a_lock_is_not_forgiven(subject).await;
+    of_many_failures_at_once_none_is_counted_past_the_lock(subject).await;
 }
 
 async fn a_key_is_taken_once_until_it_expires(Subject { state, advance }: &Subject) {
@@ -106,6 +109,53 @@ async fn a_cost_is_charged_whole_or_not_at_all(Subject { state, .. }: &Subject) 
     assert_eq!(state.gcra(&key, &rate(3), 2).await, Ok(Decision::Allowed { remaining: 1 }));
     assert!(matches!(state.gcra(&key, &rate(3), 2).await, Ok(Decision::Refused { .. })));
     assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining: 0 }));
+}
+
+async fn a_ladder_locks_at_its_rung_and_lets_go_in_time(Subject { state, advance }: &Subject) {
+    let (key, ladder) = (fresh("ladder"), ladder(2));
+    let free = |failures| Standing { failures, locked_for: Duration::ZERO };
+    assert_eq!(state.standing(&key).await, Ok(free(0)));
+    assert_eq!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(free(1))));
+    assert_eq!(state.standing(&key).await, Ok(free(1)));
+    let locked = Standing { failures: 2, locked_for: LIFETIME };
+    assert_eq!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(locked)));
+    let seen = state.standing(&key).await;
+    let is_locked = |left: Duration| !left.is_zero() && left <= LIFETIME;
+    assert!(matches!(&seen, Ok(seen) if seen.failures == 2 && is_locked(seen.locked_for)), "{seen:?}");
+    let again = state.climb(&key, &ladder).await;
+    assert!(matches!(again, Ok(Climb::Locked(left)) if is_locked(left)), "{again:?}");
+    advance(LIFETIME).await;
+    assert_eq!(state.standing(&key).await, Ok(free(2)), "the failures are remembered beyond the lock");
+    let third = Standing { failures: 3, locked_for: LIFETIME };
+    assert_eq!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(third)));
+}
+
+async fn what_is_forgiven_starts_on_the_ground_and_a_lock_is_not_forgiven(Subject { state, .. }: &Subject) {
+    let (key, ladder) = (fresh("forgiven"), ladder(2));
+    assert_eq!(state.forgive(&key).await, Ok(None));
+    for _ in 0..3 {
+        assert!(matches!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(Standing { failures: 1, .. }))));
+        assert_eq!(state.forgive(&key).await, Ok(None));
+    }
+    for _ in 0..2 {
+        assert!(matches!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(_))));
+    }
+    let kept = state.forgive(&key).await;
+    assert!(matches!(kept, Ok(Some(left)) if left <= LIFETIME), "{kept:?}");
+    assert!(matches!(state.climb(&key, &ladder).await, Ok(Climb::Locked(_))));
+}
+
+async fn of_many_failures_at_once_none_is_counted_past_the_lock(Subject { state, .. }: &Subject) {
+    let (key, ladder) = (fresh("burst"), ladder(7));
+    let climbs = join_all((0..50).map(|_| state.climb(&key, &ladder))).await;
+    assert_eq!(climbs.iter().filter(|climb| matches!(climb, Ok(Climb::Climbed(_)))).count(), 7);
+    let standing = state.standing(&key).await;
+    assert!(matches!(&standing, Ok(standing) if standing.failures == 7), "{standing:?}");
+}
+
+/// Locks for a lifetime, and remembers much longer.
+fn ladder(failures: u32) -> Ladder {
+    Ladder { rungs: vec![Rung { failures, wait: LIFETIME }], window: LIFETIME * 100 }
 }
 
 /// One unit per lifetime, so that a server's clock that runs on changes nothing within a check.

@@ -6,6 +6,7 @@
 //! | use | while Redis is away | afterwards |
 //! |---|---|---|
 //! | rate | this replica limits alone, at the rate and burst divided by `redis.fallback_rate_divisor`, from the last state it saw | Redis does not know what happened meanwhile |
+//! | ladder | this replica counts alone, from the last standing it saw, and locks after as many failures divided by `redis.fallback_rate_divisor` | Redis does not know what happened meanwhile |
 //! | counter | this replica counts alone, from the last value it saw | the same |
 //! | reset of a counter | done here | Redis still has the old value until it expires: the strict side |
 //! | once-only key, `local` | taken if this replica has not seen it, neither before the outage nor during it | this replica refuses what it let through, although Redis would not |
@@ -21,7 +22,7 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use super::{
-    Decision, MemoryState, Rate, SharedConfig, SharedError, SharedState,
+    Climb, Decision, Ladder, MemoryState, Rate, SharedConfig, SharedError, SharedState, Standing,
     redis::{OnceOnlyFallback, Redis, RedisState},
 };
 use crate::clock::SharedClock;
@@ -43,6 +44,7 @@ pub struct FallbackState {
 #[derive(Debug)]
 struct Answers {
     rate: IntCounter,
+    ladder: IntCounter,
     counter: IntCounter,
     once_only: IntCounter,
 }
@@ -116,6 +118,19 @@ impl FallbackState {
             }
         }
     }
+
+    async fn step(&self, key: &str, ladder: &Ladder) -> Result<Climb, SharedError> {
+        match self.redis.step(key, ladder).await {
+            Ok(climbed) => {
+                self.memory.note_ladder(key, climbed.standing, climbed.left);
+                Ok(climbed.climb)
+            }
+            Err(_) => {
+                self.answers.ladder.inc();
+                self.memory.climb(key, &ladder.divided_by(self.rate_divisor)).await
+            }
+        }
+    }
 }
 
 impl SharedState for FallbackState {
@@ -161,6 +176,31 @@ impl SharedState for FallbackState {
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
         Box::pin(self.charge(key, rate, cost))
     }
+
+    fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
+        Box::pin(async move {
+            if let Ok(standing) = self.redis.standing(key).await {
+                return Ok(standing);
+            }
+            self.answers.ladder.inc();
+            self.memory.standing(key).await
+        })
+    }
+
+    fn climb<'a>(&'a self, key: &'a str, ladder: &'a Ladder) -> BoxFuture<'a, Result<Climb, SharedError>> {
+        Box::pin(self.step(key, ladder))
+    }
+
+    fn forgive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, SharedError>> {
+        Box::pin(async move {
+            let here = self.memory.forgive(key).await?;
+            if let Ok(locked) = self.redis.forgive(key).await {
+                return Ok(locked);
+            }
+            self.answers.ladder.inc();
+            Ok(here)
+        })
+    }
 }
 
 impl Answers {
@@ -171,7 +211,7 @@ impl Answers {
         )?;
         registry.register(Box::new(answers.clone()))?;
         let of = |label| answers.with_label_values(&[label]);
-        Ok(Self { rate: of("rate"), counter: of("counter"), once_only: of("once_only") })
+        Ok(Self { rate: of("rate"), ladder: of("ladder"), counter: of("counter"), once_only: of("once_only") })
     }
 }
 

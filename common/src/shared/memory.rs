@@ -12,9 +12,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, Rate, SharedError, SharedState,
+    Climb, Decision, Ladder, Rate, SharedError, SharedState, Standing,
     expiring::{Entry, Expiring},
-    gcra,
+    gcra, ladder,
 };
 use crate::{clock::SharedClock, config::Section};
 
@@ -33,6 +33,8 @@ pub struct SharedConfig {
     /// Rate limits in use held in memory. Beyond it the one that is used least is forgotten: a flood of fresh keys
     /// pushes itself out, not the keys that are being limited.
     pub memory_rates: NonZeroUsize,
+    /// Failure ladders in use held in memory. Beyond it the one that would expire first is forgotten.
+    pub memory_ladders: NonZeroUsize,
     /// Entries that a feed keeps, in memory or in Redis. Beyond it the oldest give way; a replica that has not read
     /// them by then reads the truth again. An entry takes about 100 bytes.
     pub feed_entries: NonZeroUsize,
@@ -42,7 +44,7 @@ impl Default for SharedConfig {
     fn default() -> Self {
         let bound = NonZeroUsize::MIN.saturating_add(199_999);
         let feed_entries = NonZeroUsize::MIN.saturating_add(9_999);
-        Self { memory_keys: bound, memory_counters: bound, memory_rates: bound, feed_entries }
+        Self { memory_keys: bound, memory_counters: bound, memory_rates: bound, memory_ladders: bound, feed_entries }
     }
 }
 
@@ -65,6 +67,7 @@ struct Shard {
     keys: Expiring,
     counters: Expiring,
     rates: Expiring,
+    ladders: Expiring,
 }
 
 impl MemoryState {
@@ -75,6 +78,7 @@ impl MemoryState {
             keys: share(config.memory_keys),
             counters: share(config.memory_counters),
             rates: share(config.memory_rates),
+            ladders: share(config.memory_ladders),
         };
         let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
         Self { shards, hasher: RandomState::new(), clock, config }
@@ -96,6 +100,14 @@ impl MemoryState {
         let now_us = self.now_us();
         let arrival_us = after(now_us, ahead);
         self.shard(key).rates.set(key, Entry { value: arrival_us, expires_us: arrival_us }, now_us);
+    }
+
+    /// Notes where a key stands on its ladder elsewhere, to go on from there.
+    pub(super) fn note_ladder(&self, key: &str, standing: Standing, left: Duration) {
+        let now_us = self.now_us();
+        let locked_until_ms = after(now_us, standing.locked_for) / 1000;
+        let value = ladder::number(standing.failures, locked_until_ms);
+        self.shard(key).ladders.set(key, Entry { value, expires_us: after(now_us, left) }, now_us);
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
@@ -156,6 +168,33 @@ impl SharedState for MemoryState {
             shard.rates.set(key, stored, now_us);
         }
         Box::pin(ready(Ok(verdict.decision)))
+    }
+
+    fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
+        let (now_us, shard) = (self.now_us(), self.shard(key));
+        let stored = shard.ladders.get(key, now_us).map_or(0, |stored| stored.value);
+        Box::pin(ready(Ok(ladder::standing(stored, now_us / 1000))))
+    }
+
+    fn climb<'a>(&'a self, key: &'a str, rule: &'a Ladder) -> BoxFuture<'a, Result<Climb, SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let stored = shard.ladders.get(key, now_us).unwrap_or(Entry { value: 0, expires_us: 0 });
+        let step = ladder::climb(rule, stored.value, stored.expires_us / 1000, now_us / 1000);
+        if let Climb::Climbed(_) = step.climb {
+            let entry = Entry { value: step.stored, expires_us: step.expires_ms.saturating_mul(1000) };
+            shard.ladders.set(key, entry, now_us);
+        }
+        Box::pin(ready(Ok(step.climb)))
+    }
+
+    fn forgive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let stored = shard.ladders.get(key, now_us).map_or(0, |stored| stored.value);
+        let Standing { locked_for, .. } = ladder::standing(stored, now_us / 1000);
+        if locked_for.is_zero() {
+            shard.ladders.remove(key);
+        }
+        Box::pin(ready(Ok((!locked_for.is_zero()).then_some(locked_for))))
     }
 }
 

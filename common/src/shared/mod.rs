@@ -6,6 +6,7 @@
 //! In reading order:
 //! - [`SharedState`]: the questions, asked by limits, nonces and codes.
 //! - `gcra`: the rate limiting rule as a function of values.
+//! - `ladder`: the rule that makes whoever fails again and again wait longer and longer.
 //! - `memory`: [`MemoryState`], for one process.
 //! - [`Feed`]: short messages to every replica; [`MemoryFeed`], for one process.
 //! - [`redis`]: both on a Redis server that all replicas use.
@@ -19,6 +20,7 @@ mod expiring;
 mod fallback;
 pub mod feed;
 mod gcra;
+mod ladder;
 mod memory;
 pub mod redis;
 mod state;
@@ -27,6 +29,7 @@ pub use self::{
     fallback::FallbackState,
     feed::{Feed, FeedEntry, FeedPosition, Followed, Follower, MemoryFeed},
     gcra::{Decision, Rate, Verdict, decide},
+    ladder::{Climb, Ladder, MOST_FAILURES, Rung, Standing},
     memory::{MemoryState, SharedConfig},
     redis::{OnceOnlyFallback, Redis, RedisConfig},
     state::{SharedError, SharedState},

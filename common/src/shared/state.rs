@@ -4,16 +4,16 @@ use std::{fmt, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use super::{Decision, Rate};
+use super::{Climb, Decision, Ladder, Rate, Standing};
 use crate::error_code::PublicError;
 
 /// How long callers are asked to wait while the shared state can't be asked.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Counters, once-only keys and rates. Every operation is atomic across all replicas that share the state.
+/// Counters, once-only keys, rates and failure ladders. Every operation is atomic across all replicas that share the state.
 ///
 /// Keys are built by their owners with a prefix of their own (`nonce:…`, `login-failures:…`) and must not contain
-/// secrets in the clear. Counters, once-only keys and rates are separate spaces: the same key may exist in each.
+/// secrets in the clear. Counters, once-only keys, rates and ladders are separate spaces: the same key may exist in each.
 pub trait SharedState: Send + Sync + fmt::Debug + 'static {
     /// Takes a key for `ttl`. `true` for the one caller that took it, `false` while it is taken.
     fn set_if_absent<'a>(&'a self, key: &'a str, ttl: Duration) -> BoxFuture<'a, Result<bool, SharedError>>;
@@ -34,6 +34,15 @@ pub trait SharedState: Send + Sync + fmt::Debug + 'static {
     /// Asks whether something of weight `cost` may happen now under `rate`, and charges it if so. A refusal charges
     /// nothing.
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>>;
+
+    /// Where a key stands on its ladder. Changes nothing.
+    fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>>;
+
+    /// Notes a failure. Of many at once only those before the next lock are counted; the others are told of the lock.
+    fn climb<'a>(&'a self, key: &'a str, ladder: &'a Ladder) -> BoxFuture<'a, Result<Climb, SharedError>>;
+
+    /// Forgets a key's failures unless it is locked. Answers for how long it is.
+    fn forgive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, SharedError>>;
 }
 
 /// The question could not be answered. A limit then lets the request pass; a once-only key must not be taken for

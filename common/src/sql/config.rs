@@ -3,7 +3,10 @@
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sqlx::{mysql::MySqlConnectOptions, sqlite::SqliteConnectOptions};
+use sqlx::{
+    mysql::{MySqlConnectOptions, MySqlSslMode},
+    sqlite::SqliteConnectOptions,
+};
 
 use crate::config::{Invalid, Secret, Section};
 
@@ -13,6 +16,9 @@ use crate::config::{Invalid, Secret, Section};
 pub struct SqlConfig {
     /// `mysql://user:password@host:3306/database` or `sqlite:///path/to/file.db`. Absent: the embedded default, a
     /// SQLite file `playgate.db` in the data directory.
+    ///
+    /// A MySQL URL may end with `?ssl-mode=VERIFY_IDENTITY`, which insists on TLS and on a certificate for that host,
+    /// of a public authority or of one in the PEM file named with `&ssl-ca=/path`.
     pub url: Option<Secret>,
     /// MySQL connections of this process. Protects the server, whose own limit is shared by all replicas; beyond it
     /// statements wait up to `acquire_timeout`.
@@ -117,10 +123,20 @@ fn check_url(url: &str) -> Result<(), &'static str> {
         return Err("must start with mysql:// or sqlite://");
     }
     let options = MySqlConnectOptions::from_str(url).map_err(|_| UNREADABLE)?;
-    match options.get_database() {
-        Some(name) if !name.is_empty() => Ok(()),
-        _ => Err("names no database: end it with /NAME"),
+    if options.get_database().is_none_or(str::is_empty) {
+        return Err("names no database: end it with /NAME");
     }
+    let verifies = matches!(options.get_ssl_mode(), MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity);
+    if names_authorities(url) && !verifies {
+        return Err("names an ssl-ca that nothing is checked against: add ssl-mode=VERIFY_IDENTITY");
+    }
+    Ok(())
+}
+
+/// Whether the URL says whose certificates to believe.
+fn names_authorities(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "ssl-ca" || key == "sslca")
 }
 
 #[cfg(test)]
@@ -137,6 +153,9 @@ mod tests {
             "mysql://root:hunter2@db:3306",
             "mysql://root:hunter2@db:3306/",
             "mysql:hunter2",
+            "mysql://root:hunter2@db/playgate?ssl-ca=/etc/ca.pem",
+            "mysql://root:hunter2@db/playgate?ssl-mode=REQUIRED&sslca=/etc/ca.pem",
+            "mysql://root:hunter2@db/playgate?ssl-mode=SOMETIMES",
         ] {
             let config = SqlConfig { url: Some(Secret::new(url)), ..SqlConfig::default() };
             let refusal = config.validate().expect_err(url).to_string();
@@ -147,7 +166,12 @@ mod tests {
 
     #[test]
     fn the_urls_of_both_databases_are_accepted() {
-        for url in ["mysql://root@127.0.0.1:3306/playgate", "mariadb://u:p%23w@db/x", "sqlite:///var/lib/playgate.db"] {
+        for url in [
+            "mysql://root@127.0.0.1:3306/playgate",
+            "mysql://root@db/playgate?ssl-mode=VERIFY_IDENTITY&ssl-ca=/etc/ca.pem",
+            "mariadb://u:p%23w@db/x",
+            "sqlite:///var/lib/playgate.db",
+        ] {
             let config = SqlConfig { url: Some(Secret::new(url)), ..SqlConfig::default() };
             assert_eq!(config.validate(), Ok(()), "{url}");
         }

@@ -132,15 +132,4 @@ fn pool(options: &MySqlConnectOptions, config: &SqlConfig, settings: String) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_flavour_is_limited_with_the_variable_it_knows() {
-        let config = SqlConfig { statement_timeout: Duration::from_millis(1500), ..SqlConfig::default() };
-        let of = |version| session_settings(flavour(version), &config);
-        assert!(of("10.11.6-MariaDB-0+deb12u1").contains("max_statement_time = 1.5,"));
-        assert!(of("8.4.2").contains("max_execution_time = 1500,"));
-        assert!(of("8.4.2").ends_with("innodb_lock_wait_timeout = 1"));
-    }
-}
+mod tests;

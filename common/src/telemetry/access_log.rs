@@ -9,7 +9,10 @@ use crate::{
     telemetry::{
         LogFormat,
         lines::Lines,
-        text::{at_most, json_escaped, milliseconds, plain, raw, rfc3339},
+        text::{
+            address, at_most, decimal, duration_ms, json_escaped, milliseconds, moment, plain, raw, rfc3339,
+            trace_digits,
+        },
     },
 };
 
@@ -44,7 +47,7 @@ impl AccessLog for AccessLogWriter {
     }
 }
 
-/// How a record becomes a line.
+/// How a record becomes a line. JSON without the formatter, because it is written for every answer.
 trait WriteLine {
     fn write_json(&self, out: &mut Vec<u8>);
     fn write_pretty(&self, out: &mut Vec<u8>);
@@ -52,20 +55,33 @@ trait WriteLine {
 
 impl WriteLine for AccessRecord<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
-        raw(out, format_args!(r#"{{"log":"access","timestamp":"{}","method":"#, rfc3339(self.at)));
+        out.extend_from_slice(br#"{"log":"access","timestamp":""#);
+        moment(out, self.at);
+        out.extend_from_slice(br#"","method":"#);
         json_at_most(out, METHOD_MAX_BYTES, self.method);
         out.extend_from_slice(br#","route":"#);
         json_at_most(out, PATH_MAX_BYTES, self.route);
         out.extend_from_slice(br#","path":"#);
         json_at_most(out, PATH_MAX_BYTES, self.path);
-        let Self { status, code, bytes_out, trace_id, .. } = self;
-        let duration = milliseconds(self.duration);
-        raw(out, format_args!(r#","status":{status},"code":{code},"duration_ms":{duration},"bytes_out":{bytes_out}"#));
+        out.extend_from_slice(br#","status":"#);
+        decimal(out, self.status);
+        out.extend_from_slice(br#","code":"#);
+        decimal(out, self.code);
+        out.extend_from_slice(br#","duration_ms":"#);
+        duration_ms(out, self.duration);
+        out.extend_from_slice(br#","bytes_out":"#);
+        decimal(out, self.bytes_out);
         match self.client {
-            Some(client) => raw(out, format_args!(r#","client":"{client}""#)),
+            Some(client) => {
+                out.extend_from_slice(br#","client":""#);
+                address(out, client);
+                out.push(b'"');
+            }
             None => out.extend_from_slice(br#","client":null"#),
         }
-        raw(out, format_args!(r#","trace_id":"{trace_id}"}}"#));
+        out.extend_from_slice(br#","trace_id":""#);
+        trace_digits(out, self.trace_id);
+        out.extend_from_slice(br#""}"#);
     }
 
     fn write_pretty(&self, out: &mut Vec<u8>) {

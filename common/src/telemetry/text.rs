@@ -5,20 +5,25 @@
 //! not be forged by one.
 
 use std::{
+    cell::Cell,
     fmt,
     io::Write as _,
+    net::IpAddr,
     time::{Duration, UNIX_EPOCH},
 };
 
 use humantime_serde::re::humantime;
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, context::TraceId};
 
 /// Replaces what a cut text lost.
 const ELLIPSIS: &str = "…";
 
 /// The last moment that RFC 3339 has a four-digit year for.
 const LAST_MOMENT_MS: i64 = 253_402_300_799_999;
+
+/// `2025-06-15T15:06:40`.
+const SECOND_LENGTH: usize = 19;
 
 /// Writes `text` as a JSON string with its quotes (RFC 8259: quote, backslash and control characters are escaped).
 pub(crate) fn json_string(out: &mut Vec<u8>, text: &str) {
@@ -46,10 +51,74 @@ pub(crate) fn raw(out: &mut Vec<u8>, value: fmt::Arguments<'_>) {
     let _ = out.write_fmt(value);
 }
 
+thread_local! {
+    /// The second whose text was written last by this thread, and that text: most lines of a busy process share it.
+    static LAST_SECOND: Cell<(u64, [u8; SECOND_LENGTH])> = const { Cell::new((u64::MAX, [0; SECOND_LENGTH])) };
+}
+
+/// Appends a number in decimal digits.
+pub(crate) fn decimal(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends `number` with leading zeros up to three digits.
+fn three_digits(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&b"000"[usize::from(number >= 10) + usize::from(number >= 100) + 1..]);
+    decimal(out, number);
+}
+
+/// Appends a trace id as its 32 digits.
+pub(crate) fn trace_digits(out: &mut Vec<u8>, id: TraceId) {
+    out.extend_from_slice(&id.hex_digits());
+}
+
+/// Appends an address as it is usually written.
+pub(crate) fn address(out: &mut Vec<u8>, address: IpAddr) {
+    let IpAddr::V4(address) = address else { return raw(out, format_args!("{address}")) };
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push(b'.');
+        }
+        decimal(out, octet);
+    }
+}
+
+/// Appends `at` as [`rfc3339`] shows it.
+pub(crate) fn moment(out: &mut Vec<u8>, at: Timestamp) {
+    let millis = displayable_millis(at);
+    let (second, text) = LAST_SECOND.get();
+    let text = if second == millis / 1_000 { text } else { second_text(millis / 1_000) };
+    out.extend_from_slice(&text);
+    out.push(b'.');
+    three_digits(out, millis % 1_000);
+    out.push(b'Z');
+}
+
+fn second_text(second: u64) -> [u8; SECOND_LENGTH] {
+    let shown = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(second)).to_string();
+    let mut text = [b'?'; SECOND_LENGTH];
+    for (place, digit) in text.iter_mut().zip(shown.bytes()) {
+        *place = digit;
+    }
+    LAST_SECOND.set((second, text));
+    text
+}
+
+/// Appends `duration` as [`milliseconds`] shows it.
+pub(crate) fn duration_ms(out: &mut Vec<u8>, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    decimal(out, micros / 1_000);
+    out.push(b'.');
+    three_digits(out, micros % 1_000);
+}
+
+fn displayable_millis(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millis().clamp(0, LAST_MOMENT_MS)).unwrap_or(0)
+}
+
 /// `at` as RFC 3339 in UTC with milliseconds. A moment before 1970 or after 9999 shows as the nearest that fits.
 pub(crate) fn rfc3339(at: Timestamp) -> impl fmt::Display {
-    let millis = u64::try_from(at.as_millis().clamp(0, LAST_MOMENT_MS)).unwrap_or(0);
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis))
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(displayable_millis(at)))
 }
 
 /// `duration` in milliseconds with three decimals, cut to whole microseconds.
@@ -66,6 +135,10 @@ pub(crate) fn at_most(limit: usize, text: &str) -> (&str, &'static str) {
 /// JSON escapes for a part of a string.
 pub(crate) fn json_escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
+    // Nearly always there is nothing to escape, and a loop that only looks takes many bytes at a time.
+    if !bytes.iter().fold(false, |found, byte| found | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')) {
+        return out.extend_from_slice(bytes);
+    }
     let mut copied = 0;
     for (index, byte) in bytes.iter().enumerate() {
         let escape: &[u8] = match byte {
@@ -157,6 +230,13 @@ mod tests {
         }
 
         #[test]
+        fn the_short_ways_write_what_the_formatter_shows(millis in 0..=LAST_MOMENT_MS, micros in any::<u32>()) {
+            let (at, duration) = (Timestamp::from_millis(millis), Duration::from_micros(micros.into()));
+            prop_assert_eq!(written(|out| moment(out, at)), rfc3339(at).to_string());
+            prop_assert_eq!(written(|out| duration_ms(out, duration)), milliseconds(duration).to_string());
+        }
+
+        #[test]
         fn plain_text_has_no_control_character_left(text in "[\\x00-\\x7f\u{85}\u{2028}\u{202e}é]{0,60}") {
             let line = written(|out| plain(out, format_args!("{text}")));
             prop_assert!(!line.chars().any(breaks_the_line), "{line:?}");
@@ -178,6 +258,10 @@ mod tests {
             (i64::MAX, "9999-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(rfc3339(Timestamp::from_millis(millis)).to_string(), text);
+            // Twice: looked up the first time, remembered the second.
+            for _ in 0..2 {
+                assert_eq!(written(|out| moment(out, Timestamp::from_millis(millis))), text);
+            }
         }
     }
 
@@ -185,6 +269,15 @@ mod tests {
     fn durations_are_milliseconds_with_three_decimals() {
         for (nanos, text) in [(0, "0.000"), (999, "0.000"), (1_234_567, "1.234"), (60_000_000_007, "60000.000")] {
             assert_eq!(milliseconds(Duration::from_nanos(nanos)).to_string(), text);
+            assert_eq!(written(|out| duration_ms(out, Duration::from_nanos(nanos))), text);
+        }
+    }
+
+    #[test]
+    fn addresses_are_written_as_they_are_shown() {
+        for shown in ["0.0.0.0", "192.0.2.7", "255.255.255.255", "::1", "2001:db8::7"] {
+            let parsed: IpAddr = shown.parse().unwrap();
+            assert_eq!(written(|out| address(out, parsed)), shown);
         }
     }
 

@@ -107,9 +107,9 @@ async fn hear(parts: &Parts, told: Followed) {
         Some(announced) => {
             // Whatever the feed says, nothing is remembered for longer than any token lives.
             let longest = remembered_until(parts.clock.now(), parts.config.tokens.access_ttl_max);
-            for Announcement { revocation, expires_at } in announced.into_iter().flatten() {
-                parts.revocations.index().apply(revocation, expires_at.min(longest));
-            }
+            let announced = announced.into_iter().flatten();
+            let limited = |told: Announcement| (told.revocation, told.expires_at.min(longest));
+            parts.revocations.apply_unread(announced.map(limited));
         }
         None => {
             // A database that is away is told by the regular reading, which goes on until it has caught up.

@@ -14,8 +14,9 @@ pub use self::id_token::IdTokenConfig;
 use crate::{
     channels::ChannelsConfig,
     domain::{key_rotation::Pace, policy::LifetimeCaps},
-    hash_pool::{HashPoolConfig, argon::MOST_MEMORY_KIB},
+    hash_pool::HashPoolConfig,
     phone_codes::PhoneConfig,
+    risk::RiskConfig,
 };
 
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
@@ -36,6 +37,8 @@ pub struct Config {
     pub id_token: IdTokenConfig,
     /// Password hashing.
     pub hash_pool: HashPoolConfig,
+    /// Keeping off who guesses passwords or fills the platform with accounts.
+    pub risk: RiskConfig,
     /// Phones, and the codes that are sent to them.
     pub phone: PhoneConfig,
     /// Channels, and what asking them may cost.
@@ -117,6 +120,7 @@ impl Default for Config {
             tokens: TokenConfig::default(),
             id_token: IdTokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
+            risk: RiskConfig::default(),
             phone: PhoneConfig::default(),
             channels: ChannelsConfig::default(),
             follow: FollowConfig::default(),
@@ -168,6 +172,7 @@ impl Section for Config {
         }
         self.tokens.validate()?;
         self.hash_pool.validate()?;
+        self.risk.validate()?;
         self.phone.validate()?;
         self.channels.validate()?;
         self.follow.validate(&self.tokens)?;
@@ -188,14 +193,14 @@ impl Config {
 }
 
 impl TokenConfig {
-    /// What no app's policy may exceed.
-    pub(crate) fn caps(&self) -> LifetimeCaps {
-        LifetimeCaps { access_ttl: self.access_ttl_max, session_ttl: self.session_ttl_max }
-    }
-
     /// The schedule of the keys that seal access tokens.
     pub(crate) fn key_pace(&self) -> Pace {
         Pace { announce: self.key_announce, longest_token: self.access_ttl_max }
+    }
+
+    /// What no app's policy may exceed.
+    pub(crate) fn caps(&self) -> LifetimeCaps {
+        LifetimeCaps { access_ttl: self.access_ttl_max, session_ttl: self.session_ttl_max }
     }
 
     fn validate(&self) -> Result<(), Invalid> {
@@ -214,17 +219,6 @@ impl TokenConfig {
             }
         }
         Ok(())
-    }
-}
-
-impl HashPoolConfig {
-    fn validate(&self) -> Result<(), Invalid> {
-        if self.memory_kib > MOST_MEMORY_KIB {
-            return Err(Invalid::new("hash_pool.memory_kib", format!("must be at most {MOST_MEMORY_KIB}")));
-        }
-        argon2::Params::new(self.memory_kib, self.iterations, self.parallelism, None)
-            .map(drop)
-            .map_err(|reason| Invalid::new("hash_pool", reason.to_string()))
     }
 }
 
@@ -284,8 +278,7 @@ mod tests {
         check(|config| config.tokens.access_ttl_max = LONGEST_ACCESS_TTL * 2, "tokens.access_ttl_max");
         check(|config| config.tokens.refresh_ttl = config.tokens.session_ttl_max * 2, "tokens.refresh_ttl");
         check(|config| config.tokens.refresh_grace = config.tokens.refresh_ttl * 2, "tokens.refresh_grace");
-        check(|config| config.hash_pool.memory_kib = 1, "hash_pool");
-        check(|config| config.hash_pool.memory_kib = MOST_MEMORY_KIB + 1, "hash_pool.memory_kib");
+        check(|config| config.hash_pool.memory_kib = 1, "hash_pool.memory_kib");
         check(|config| config.follow.revocations_every = Duration::ZERO, "follow.revocations_every");
         check(|config| config.follow.keys_every = config.tokens.key_announce, "follow.keys_every");
         check(|config| config.id_token.issuer = "playgate".to_owned(), "id_token.issuer");

@@ -7,6 +7,7 @@ use common::{
     rpc::Refusal,
     shared::SharedError,
     sql::{Contention, SqlError},
+    token::read_ring::Unsure,
 };
 
 use crate::{
@@ -32,12 +33,25 @@ pub(crate) enum AccountError {
     ChannelUnclear { channel: String, reason: String, retry_after: Duration },
     #[error("no such user, or the wrong password or device secret")]
     WrongCredentials,
+    /// Locked until it was quiet for so long.
+    #[error("too many failed logins")]
+    TooManyFailures { retry_after: Duration },
+    #[error("an operator blocks the address or the device")]
+    Blocked,
+    #[error("the address has done too much of this")]
+    AddressLimited { retry_after: Duration },
+    #[error("the device has done too much of this")]
+    DeviceLimited { retry_after: Duration },
     #[error("the username is taken")]
     UsernameTaken,
     #[error("the app is disabled")]
     AppDisabled,
     #[error("the app does not allow this kind of sign-in")]
     LoginKindDisabled,
+    #[error("the app takes no new accounts")]
+    RegistrationClosed,
+    #[error("the account has as many live sessions of this device class as the app allows")]
+    DeviceLimitReached,
     #[error("the code is not the one that was sent, or no longer good")]
     WrongCode,
     #[error("the credential belongs to another account")]
@@ -45,18 +59,12 @@ pub(crate) enum AccountError {
     /// The account has as many of that kind as it may; the text is shown.
     #[error("no further credential can be linked: {0}")]
     NoFurtherCredential(&'static str),
-    #[error("too many requests from this address")]
-    AddressLimited { retry_after: Duration },
     #[error("too many requests for this phone or device")]
     SubjectLimited { retry_after: Duration },
     #[error(transparent)]
     PhoneCodesFull(#[from] NoRoom),
     #[error(transparent)]
     Shared(#[from] SharedError),
-    #[error("the app takes no new accounts")]
-    RegistrationClosed,
-    #[error("the account has as many live sessions of this device class as the app allows")]
-    DeviceLimitReached,
     #[error("the token is not one of ours")]
     TokenInvalid,
     #[error("the token has expired")]
@@ -76,9 +84,10 @@ pub(crate) enum AccountError {
     AppIdTaken,
     #[error("there are as many apps as there can be")]
     TooManyApps,
-    /// Could not tell: the token names a key newer than what this instance has been able to read.
-    #[error("the token names a key that this instance has not read yet")]
-    KeyRingBehind,
+    /// Could not tell: the token names a key newer than what this instance has been able to read, or says what only a
+    /// later version understands.
+    #[error(transparent)]
+    Unsure(#[from] Unsure),
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
@@ -102,13 +111,27 @@ impl Refusal for AccountError {
             Self::Hash(HashError::Full { retry_after }) => {
                 return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
             }
-            Self::Sql(error) => return error.public(),
-            Self::Shared(error) => return error.public(),
-            Self::PhoneCodesFull(NoRoom { retry_after }) => {
-                return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
+            Self::TooManyFailures { retry_after } => {
+                return PublicError::new(ErrorCode::TOO_MANY_FAILED_LOGINS).retry_after(*retry_after);
             }
             Self::AddressLimited { retry_after } => {
                 return PublicError::new(ErrorCode::RATE_LIMITED_ADDRESS).retry_after(*retry_after);
+            }
+            Self::DeviceLimited { retry_after } => {
+                return PublicError::new(ErrorCode::RATE_LIMITED_SUBJECT).retry_after(*retry_after);
+            }
+            Self::Blocked => ErrorCode::FORBIDDEN,
+            Self::Sql(error) => return error.public(),
+            Self::RegistrationClosed => {
+                return PublicError::new(ErrorCode::LOGIN_KIND_DISABLED).message("new accounts are not accepted now");
+            }
+            Self::TokenRevoked { reason: Some(reason) } => {
+                return PublicError::new(ErrorCode::TOKEN_REVOKED).detail("reason", *reason);
+            }
+            Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
+            Self::Shared(error) => return error.public(),
+            Self::PhoneCodesFull(NoRoom { retry_after }) => {
+                return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
             }
             Self::SubjectLimited { retry_after } => {
                 return PublicError::new(ErrorCode::RATE_LIMITED_SUBJECT).retry_after(*retry_after);
@@ -118,13 +141,6 @@ impl Refusal for AccountError {
             }
             Self::CredentialOfAnother => ErrorCode::CREDENTIAL_ALREADY_LINKED,
             Self::WrongCode => ErrorCode::WRONG_CODE,
-            Self::RegistrationClosed => {
-                return PublicError::new(ErrorCode::LOGIN_KIND_DISABLED).message("new accounts are not accepted now");
-            }
-            Self::TokenRevoked { reason: Some(reason) } => {
-                return PublicError::new(ErrorCode::TOKEN_REVOKED).detail("reason", *reason);
-            }
-            Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
             Self::WrongCredentials => ErrorCode::WRONG_CREDENTIALS,
             Self::UsernameTaken => ErrorCode::USERNAME_TAKEN,
             Self::AppDisabled => ErrorCode::APP_DISABLED,
@@ -137,7 +153,7 @@ impl Refusal for AccountError {
             Self::TokenRevoked { reason: None } => ErrorCode::TOKEN_REVOKED,
             Self::RefreshTokenReused => ErrorCode::REFRESH_TOKEN_REUSED,
             Self::NoSuchAccount => ErrorCode::NO_SUCH_ACCOUNT,
-            Self::KeyRingBehind => ErrorCode::DEPENDENCY_UNAVAILABLE,
+            Self::Unsure(_) => ErrorCode::DEPENDENCY_UNAVAILABLE,
             Self::Hash(HashError::Expired) => ErrorCode::DEADLINE_EXCEEDED,
             Self::Hash(HashError::Failed) | Self::Damaged(_) => ErrorCode::INTERNAL,
         };
@@ -153,14 +169,12 @@ impl Contention for AccountError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn what_cannot_be_told_is_never_a_verdict_on_the_token() {
         for error in [
-            AccountError::KeyRingBehind,
+            AccountError::Unsure(Unsure::Unreadable),
             AccountError::Hash(HashError::Full { retry_after: Duration::from_secs(2) }),
             AccountError::ChannelUnclear {
                 channel: "taptap of app 1001".to_owned(),

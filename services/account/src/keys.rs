@@ -1,27 +1,25 @@
 //! The key ring of this instance: loaded at start, followed while running.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use common::{
     clock::{Clock, Random, Timestamp, random_bytes},
     sql::{Database, SqlError},
+    token::{
+        access_token::{self, Buffer, Claims},
+        cipher::KEY_LENGTH,
+        key_ring::{KeyId, KeyRing, TokenKey},
+        master_key::TokenKeyVault,
+        read_ring::ReadRing,
+    },
 };
 use zeroize::Zeroizing;
 
 use crate::{
     domain::{
-        access_token::{self, Buffer, Claims, Unopened},
-        cipher::KEY_LENGTH,
-        key_ring::{KeyId, KeyRing, TokenKey},
         key_rotation::{Pace, Scheduled, TooManyKeys},
-        master_key::{Secret, Vault},
+        master_key::Vault,
     },
     error::AccountError,
     store::token_keys::{SealedKey, TokenKeys},
@@ -42,11 +40,18 @@ pub(crate) enum LoadError {
 pub(crate) struct Keys {
     store: TokenKeys,
     vault: Arc<Vault>,
-    ring: ArcSwap<KeyRing>,
-    /// Unix ms of the last complete read.
-    read_at: AtomicI64,
+    loaded: ArcSwap<Loaded>,
     /// How long before its first use a key is stored.
     announce: Duration,
+}
+
+/// What one read of the keys found.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The keys, opened.
+    pub(crate) ring: ReadRing,
+    /// The same keys as they are stored, for roles that keep a copy.
+    pub(crate) sealed: Vec<SealedKey>,
 }
 
 impl Keys {
@@ -60,30 +65,34 @@ impl Keys {
     ) -> Result<Self, LoadError> {
         let store = TokenKeys::new(database);
         let now = clock.now();
-        let mut ring = read_ring(&store, &vault).await?;
-        if ring.is_none() {
-            add_key(&store, &vault, KeyId::FIRST, now, now, random).await.map_err(AccountError::from)?;
-            ring = read_ring(&store, &vault).await?;
+        let mut loaded = read(&store, vault.token_keys(), now + announce).await?;
+        if loaded.is_none() {
+            add_key(&store, vault.token_keys(), KeyId::FIRST, now, now, random).await.map_err(AccountError::from)?;
+            loaded = read(&store, vault.token_keys(), now + announce).await?;
         }
-        let ring = ring.ok_or(AccountError::Damaged("account_token_keys"))?;
-        let (ring, read_at) = (ArcSwap::from_pointee(ring), AtomicI64::new(now.as_millis()));
-        Ok(Self { store, vault, ring, read_at, announce })
+        let loaded = loaded.ok_or(AccountError::Damaged("account_token_keys"))?;
+        Ok(Self { store, vault, loaded: ArcSwap::from_pointee(loaded), announce })
     }
 
     /// Reads the ring again. After a failure the old one stays.
     pub(crate) async fn refresh(&self, clock: &dyn Clock) -> Result<(), LoadError> {
-        let now = clock.now();
-        if let Some(ring) = read_ring(&self.store, &self.vault).await? {
-            self.ring.store(Arc::new(ring));
-            self.read_at.store(now.as_millis(), Ordering::Release);
+        // The time before the read: a key that is stored while it runs may be missing, and signs an announcement later.
+        let complete_until = clock.now() + self.announce;
+        if let Some(loaded) = read(&self.store, self.vault.token_keys(), complete_until).await? {
+            self.loaded.store(Arc::new(loaded));
         }
         Ok(())
     }
 
+    /// What was read last.
+    pub(crate) fn loaded(&self) -> Arc<Loaded> {
+        self.loaded.load_full()
+    }
+
     /// Seals a new access token.
     pub(crate) fn seal(&self, claims: &Claims<'_>, random: &dyn Random) -> String {
-        let ring = self.ring.load();
-        access_token::seal(ring.signing(claims.issued_at), claims, random_bytes(random))
+        let loaded = self.loaded.load();
+        access_token::seal(loaded.ring.ring().signing(claims.issued_at), claims, random_bytes(random))
     }
 
     /// Opens an access token: `Ok(None)` when it certainly is none of ours, an error when that can't be told.
@@ -93,20 +102,7 @@ impl Keys {
         buffer: &'b mut Buffer,
         now: Timestamp,
     ) -> Result<Option<Claims<'b>>, AccountError> {
-        let ring = self.ring.load();
-        match access_token::open(&ring, token, buffer) {
-            Ok(claims) => Ok(Some(claims)),
-            Err(Unopened::Forged) => Ok(None),
-            Err(Unopened::UnknownKey(id)) if self.may_exist(id, &ring, now) => Err(AccountError::KeyRingBehind),
-            Err(Unopened::UnknownKey(_)) => Ok(None),
-        }
-    }
-
-    /// Could a key of this id have begun to sign without this instance knowing it? Keys are stored a while before they
-    /// sign, so a ring that was read within that while has every key that signs. Ids count up.
-    fn may_exist(&self, id: KeyId, ring: &KeyRing, now: Timestamp) -> bool {
-        let read_at = Timestamp::from_millis(self.read_at.load(Ordering::Acquire));
-        id > ring.newest() && now.since(read_at) >= self.announce
+        Ok(self.loaded.load().ring.open(token, buffer, now)?)
     }
 }
 
@@ -144,7 +140,7 @@ pub(crate) async fn rotate(
         keys.iter().map(|key| Scheduled { number: key.id.get(), signs_from: key.signs_from }).collect();
     let plan = pace.plan(&schedules, now)?;
     let (id, signs_from) = (KeyId::new(plan.next.number), plan.next.signs_from);
-    if !add_key(store, vault, id, signs_from, now, random).await.map_err(AccountError::from)? {
+    if !add_key(store, vault.token_keys(), id, signs_from, now, random).await.map_err(AccountError::from)? {
         return Err(RotationError::AnotherWasFirst);
     }
     let removed: Vec<KeyId> = plan.over.into_iter().map(KeyId::new).collect();
@@ -156,24 +152,28 @@ pub(crate) async fn rotate(
 
 async fn add_key(
     store: &TokenKeys,
-    vault: &Vault,
+    vault: &TokenKeyVault,
     id: KeyId,
     signs_from: Timestamp,
     now: Timestamp,
     random: &dyn Random,
 ) -> Result<bool, SqlError> {
     let key: Zeroizing<[u8; KEY_LENGTH]> = Zeroizing::new(random_bytes(random));
-    let sealed = vault.seal(Secret::TokenKey(id), key.as_slice(), random);
+    let sealed = vault.seal(id, &key, random);
     store.add(&SealedKey { id, sealed, signs_from }, now).await
 }
 
 /// `None`: no key was ever made.
-async fn read_ring(store: &TokenKeys, vault: &Vault) -> Result<Option<KeyRing>, LoadError> {
-    let mut keys = Vec::new();
-    for SealedKey { id, sealed, signs_from } in store.all().await? {
-        let key = vault.open(Secret::TokenKey(id), &sealed).ok_or(LoadError::WrongMasterKey(id))?;
-        let key = key.as_slice().try_into().map_err(|_| AccountError::Damaged("a token key"))?;
-        keys.push(TokenKey::new(id, signs_from, key));
-    }
-    Ok(KeyRing::new(keys))
+async fn read(
+    store: &TokenKeys,
+    vault: &TokenKeyVault,
+    complete_until: Timestamp,
+) -> Result<Option<Loaded>, LoadError> {
+    let sealed = store.all().await?;
+    let open = |SealedKey { id, sealed, signs_from }: &SealedKey| {
+        let key = vault.open(*id, sealed).ok_or(LoadError::WrongMasterKey(*id))?;
+        Ok(TokenKey::new(*id, *signs_from, &key))
+    };
+    let keys = sealed.iter().map(open).collect::<Result<Vec<_>, LoadError>>()?;
+    Ok(KeyRing::new(keys).map(|ring| Loaded { ring: ReadRing::new(ring, complete_until), sealed }))
 }

@@ -13,12 +13,15 @@
 //! - `domain`: the rules, as functions of values.
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
+//! - `password_upgrades`: hashes of other platforms become ours.
 //! - `phone_codes`: codes that are sent to phones. `channels`: stores and platforms that say who a player is.
 //! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
+//! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
-//! - `app_editor`: how apps are changed. [`admin`], [`master_key`]: for the command line.
+//! - `app_editor`: how apps are changed.
+//! - [`admin`], [`import`], [`master_key`]: for the command line.
 
 pub mod admin;
 mod announcements;
@@ -30,10 +33,13 @@ mod domain;
 mod error;
 mod follow;
 mod hash_pool;
+pub mod import;
 mod keys;
 pub mod master_key;
+mod password_upgrades;
 mod phone_codes;
 mod revocations;
+mod risk;
 mod rpc;
 mod service;
 mod sign_in;
@@ -46,11 +52,15 @@ mod testing;
 pub use self::{
     channels::ChannelsConfig,
     config::{CleanupConfig, Config, FollowConfig, IdTokenConfig, TokenConfig},
-    domain::field::FieldError,
+    domain::{
+        field::FieldError,
+        risk::block_list::{RISK_DOCUMENT, RiskDocument},
+    },
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},
     master_key::MasterKey,
     phone_codes::{PhoneBudget, PhoneConfig, PhoneSender, WebhookConfig},
+    risk::RiskConfig,
     service::Account,
     start::{Resources, StartError, migrations, open},
 };

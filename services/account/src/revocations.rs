@@ -8,11 +8,14 @@ use std::{
 use common::{
     clock::{Clock, Timestamp},
     sql::Database,
+    token::{
+        feed::{Page, Place, RevocationFeed},
+        revocation::{Revocation, RevocationIndex},
+    },
 };
 use prometheus::{IntGauge, Registry};
 
 use crate::{
-    domain::revocation::{FeedCursor, RevocationIndex},
     error::AccountError,
     store::{self, sessions::Ended},
 };
@@ -28,8 +31,10 @@ const SETTLED_OVERLAPS: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Revocations {
     store: store::revocations::Revocations,
+    /// What is asked for every token.
     index: RevocationIndex,
-    cursor: Mutex<FeedCursor>,
+    /// The same in the order in which it was written, for those who follow. Never held across a wait.
+    feed: Mutex<RevocationFeed>,
     metrics: Metrics,
 }
 
@@ -41,20 +46,14 @@ impl Revocations {
         clock: &dyn Clock,
         registry: &Registry,
     ) -> Result<Self, LoadError> {
+        let (now, feed) = (clock.now(), Mutex::new(RevocationFeed::new(overlap, monotonic_now())));
+        let metrics = Metrics::register(registry)?;
         let store = store::revocations::Revocations::new(database);
-        let (index, now) = (RevocationIndex::default(), clock.now());
+        let revocations = Self { store, index: RevocationIndex::default(), feed, metrics };
+        let reading = revocations.with_feed(|feed| feed.begin(monotonic_now()));
+        revocations.read(reading.after(), now).await?;
         let settled_before = now.minus(overlap * SETTLED_OVERLAPS);
-        let mut settled = 0;
-        store
-            .read_after(0, now, |entry| {
-                index.apply(entry.revocation, entry.expires_at);
-                if entry.created_at <= settled_before {
-                    settled = entry.sequence;
-                }
-            })
-            .await?;
-        let cursor = Mutex::new(FeedCursor::new(overlap, settled, monotonic_now()));
-        let revocations = Self { store, index, cursor, metrics: Metrics::register(registry)? };
+        revocations.with_feed(|feed| feed.end_first(reading, settled_before, monotonic_now()));
         revocations.metrics.note(&revocations.index, now);
         Ok(revocations)
     }
@@ -66,31 +65,48 @@ impl Revocations {
 
     /// Makes what this instance has just committed count here at once; the others read it from the feed.
     pub(crate) fn apply(&self, ended: &Ended, remembered_until: Timestamp) {
-        for revocation in &ended.revocations {
-            self.index.apply(*revocation, remembered_until);
-        }
+        self.apply_unread(ended.revocations.iter().map(|revocation| (*revocation, remembered_until)));
+    }
+
+    /// Makes what was committed, here or elsewhere, count before it is read from the database.
+    pub(crate) fn apply_unread(&self, revocations: impl Iterator<Item = (Revocation, Timestamp)>) {
+        self.with_feed(|feed| {
+            for (revocation, expires_at) in revocations {
+                self.index.apply(revocation, expires_at);
+                feed.note_unread(revocation, expires_at);
+            }
+        });
     }
 
     /// Reads what is new, and forgets what no longer matters.
     pub(crate) async fn follow(&self, clock: &dyn Clock) -> Result<(), AccountError> {
         let now = clock.now();
-        let start = self.with_cursor(|cursor| cursor.after(monotonic_now()));
-        let mut newest = start;
-        self.store
-            .read_after(start, now, |entry| {
-                self.index.apply(entry.revocation, entry.expires_at);
-                newest = newest.max(entry.sequence);
-            })
-            .await?;
-        // The time after the read: every number up to the newest was given out before it.
-        self.with_cursor(|cursor| cursor.observe(newest, monotonic_now()));
+        let reading = self.with_feed(|feed| feed.begin(monotonic_now()));
+        self.read(reading.after(), now).await?;
+        self.with_feed(|feed| {
+            feed.end(reading, monotonic_now());
+            feed.forget_expired(now);
+        });
         self.index.forget_expired(now);
         self.metrics.note(&self.index, now);
         Ok(())
     }
 
-    fn with_cursor<R>(&self, use_cursor: impl FnOnce(&mut FeedCursor) -> R) -> R {
-        use_cursor(&mut self.cursor.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Up to `most` revocations after a place, and how old what is known here is. `None`: the place is not known.
+    pub(crate) fn page(&self, after: Place, most: usize) -> (Option<Page>, Duration) {
+        self.with_feed(|feed| (feed.page(after, most), monotonic_now().saturating_duration_since(feed.as_of())))
+    }
+
+    async fn read(&self, after: i64, now: Timestamp) -> Result<(), AccountError> {
+        let take = |sequence, row: common::token::feed::Row| {
+            self.index.apply(row.revocation, row.expires_at);
+            self.with_feed(|feed| feed.add(sequence, row));
+        };
+        self.store.read_after(after, now, take).await
+    }
+
+    fn with_feed<R>(&self, use_feed: impl FnOnce(&mut RevocationFeed) -> R) -> R {
+        use_feed(&mut self.feed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -10,8 +10,9 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
-        GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest,
+        AccountService, ChangePasswordRequest, ChangePasswordResponse, FollowRevocationsRequest,
+        FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
+        GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest,
         LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
         RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
         TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
@@ -35,8 +36,10 @@ use crate::{
     domain::{master_key::Vault, personal_data::PersonalData},
     hash_pool::HashPool,
     keys::Keys,
+    password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery},
     revocations::{self, Revocations},
+    risk::{Guard, Risk},
     rpc,
     rpc::verify_token::VerdictMetrics,
     signing_keys::SigningKeyRing,
@@ -73,9 +76,11 @@ pub(crate) struct Parts {
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
     pub(crate) announcements: Option<Announcements>,
+    pub(crate) risk: Risk,
     /// Counters and limits that instances share. May be lost, and is never what decides on a token.
     pub(crate) shared: Arc<dyn SharedState>,
     pub(crate) hash_pool: HashPool,
+    pub(crate) upgrades: PasswordUpgrades,
     pub(crate) account_ids: Segments,
     pub(crate) accounts: Accounts,
     pub(crate) links: Links,
@@ -106,6 +111,11 @@ impl fmt::Debug for Account {
 }
 
 impl Parts {
+    /// Who may try to sign in or register.
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        self.risk.guard(&*self.shared)
+    }
+
     /// How sessions that end now are written down.
     pub(crate) fn ending<'a>(&self, reason: &'a str) -> Ending<'a> {
         let now = self.clock.now();
@@ -124,19 +134,19 @@ impl Parts {
 
 impl AccountService for Account {
     async fn register(&self, req: RegisterRequest) -> Result<LoginResponse, ServerError> {
-        answer(rpc::register::register(&self.parts, req).await)
+        answer(Box::pin(rpc::register::register(&self.parts, req)).await)
     }
 
     async fn login(&self, req: LoginRequest) -> Result<LoginResponse, ServerError> {
-        answer(rpc::login::login(&self.parts, req).await)
+        answer(Box::pin(rpc::login::login(&self.parts, req)).await)
     }
 
     async fn refresh(&self, req: RefreshRequest) -> Result<RefreshResponse, ServerError> {
-        answer(rpc::refresh::refresh(&self.parts, req).await)
+        answer(Box::pin(rpc::refresh::refresh(&self.parts, req)).await)
     }
 
     async fn logout(&self, req: LogoutRequest) -> Result<LogoutResponse, ServerError> {
-        answer(rpc::logout::logout(&self.parts, req).await)
+        answer(Box::pin(rpc::logout::logout(&self.parts, req)).await)
     }
 
     async fn send_phone_code(&self, req: SendPhoneCodeRequest) -> Result<SendPhoneCodeResponse, ServerError> {
@@ -152,7 +162,7 @@ impl AccountService for Account {
     }
 
     async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
-        answer(rpc::get_profile::get_profile(&self.parts, req).await)
+        answer(Box::pin(rpc::get_profile::get_profile(&self.parts, req)).await)
     }
 
     async fn verify_token(&self, req: VerifyTokenRequest) -> Result<TokenVerdict, ServerError> {
@@ -164,11 +174,22 @@ impl AccountService for Account {
     }
 
     async fn revoke_sessions(&self, req: RevokeSessionsRequest) -> Result<RevokeSessionsResponse, ServerError> {
-        answer(rpc::revoke_sessions::revoke_sessions(&self.parts, req).await)
+        answer(Box::pin(rpc::revoke_sessions::revoke_sessions(&self.parts, req)).await)
     }
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {
-        answer(rpc::get_app::get_app(&self.parts, req).await)
+        answer(Box::pin(rpc::get_app::get_app(&self.parts, req)).await)
+    }
+
+    async fn get_token_keys(&self, req: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {
+        answer(rpc::get_token_keys::get_token_keys(&self.parts, &req))
+    }
+
+    async fn follow_revocations(
+        &self,
+        req: FollowRevocationsRequest,
+    ) -> Result<FollowRevocationsResponse, ServerError> {
+        answer(rpc::follow_revocations::follow_revocations(&self.parts, &req))
     }
 
     async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {

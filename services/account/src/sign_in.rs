@@ -40,9 +40,9 @@ pub(crate) struct Holder<'a> {
     pub(crate) app_id: AppId,
     pub(crate) session_id: SessionId,
     pub(crate) epoch: u32,
-    pub(crate) device_class: DeviceClass,
     /// When the player proved who they are: at the sign-in, whatever was refreshed since.
     pub(crate) signed_in_at: Timestamp,
+    pub(crate) device_class: DeviceClass,
     pub(crate) channel: Option<&'a str>,
     pub(crate) device_id: Option<&'a str>,
 }
@@ -76,8 +76,8 @@ impl Beginning {
             app_id: session.app_id,
             session_id: session.session_id,
             epoch: session.epoch,
-            device_class: session.client.device_class,
             signed_in_at: session.created_at,
+            device_class: session.client.device_class,
             channel: session.client.channel.as_deref(),
             device_id: session.client.device_id.as_ref().map(|device_id| device_id.as_str()),
         };
@@ -115,18 +115,12 @@ pub(crate) fn token_set(
         access_expires_at: claims.expires_at().as_millis(),
         refresh_token: refresh_token.encode(parts.vault.refresh_token_key()).into(),
         refresh_expires_at: refresh_expires_at.as_millis(),
-        renew_after_at: Some(renew_after_at(&claims, parts.random.fraction()).as_millis()),
         id_token: wants_id_token(parts, app).then(|| {
             let ttl = parts.config.id_token.ttl.unwrap_or(claims.lifetime).min(refresh_expires_at.since(issued_at));
             id_token(parts, holder, issued_at, issued_at + ttl).into()
         }),
+        renew_after_at: Some(renew_after_at(&claims, parts.random.fraction()).as_millis()),
     }
-}
-
-/// When the holder of a new token should ask for the next one: a moment by a `fraction` in `0.0..1.0` in the middle of
-/// its life. Late enough to be worth it, early enough to outlast an outage, and at no moment for everybody.
-fn renew_after_at(claims: &Claims<'_>, fraction: f64) -> Timestamp {
-    claims.issued_at + claims.lifetime.mul_f64(EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * fraction)
 }
 
 /// Whether players of this app are given ID tokens.
@@ -145,6 +139,12 @@ fn id_token(parts: &Parts, holder: Holder<'_>, issued_at: Timestamp, expires_at:
         expires_at,
     };
     id_token::sign(parts.signing_keys.known().signing(issued_at), &claims)
+}
+
+/// When the holder of a new token should ask for the next one: a moment by a `fraction` in `0.0..1.0` in the middle of
+/// its life. Late enough to be worth it, early enough to outlast an outage, and at no moment for everybody.
+fn renew_after_at(claims: &Claims<'_>, fraction: f64) -> Timestamp {
+    claims.issued_at + claims.lifetime.mul_f64(EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * fraction)
 }
 
 /// How long a session of this app lives without being used.

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use common::{
     clock::{SharedClock, SharedRandom},
-    config::Environment,
+    config::{Environment, watch::ConfigWatch},
     lifecycle::RequestTasks,
     shared::{Feed, SharedState},
     sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
@@ -18,12 +18,17 @@ use crate::{
     app_editor::AppEditor,
     apps::Apps,
     channels::{Channels, ChannelsStartError},
-    domain::{master_key::Vault, personal_data::PersonalData, signing_key_vault::SigningKeyVault},
+    domain::{
+        master_key::Vault, personal_data::PersonalData, risk::block_list::RiskDocument,
+        signing_key_vault::SigningKeyVault,
+    },
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
     keys::{self, Keys},
+    password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery, DeliveryStartError},
     revocations::{self, Revocations},
+    risk::{Risk, RiskParts},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
     signing_keys::SigningKeyRing,
@@ -38,7 +43,7 @@ static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Account ids count from here. Blocks are small enough that a restart leaves no large gap, and large enough that a
 /// storm of registrations does not wait for reservations.
-const ACCOUNT_IDS: SegmentPlan =
+pub(crate) const ACCOUNT_IDS: SegmentPlan =
     SegmentPlan { name: "account", first_id: 100_001, block_size: NonZeroU32::new(1000).unwrap() };
 
 /// Why the service did not start.
@@ -82,6 +87,8 @@ pub struct Resources {
     pub feed: Option<Arc<dyn Feed>>,
     /// Counters and limits that instances share, and that may be lost.
     pub shared: Arc<dyn SharedState>,
+    /// Who is kept out by hand, as it changes.
+    pub risk_documents: ConfigWatch<RiskDocument>,
     /// Tracks what goes on after a request was answered.
     pub tasks: RequestTasks,
     /// Development logs phone codes unless told otherwise, and exempts this machine from limits per address.
@@ -98,7 +105,8 @@ pub struct Resources {
 ///
 /// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
 pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
-    let Resources { database, feed, shared, tasks, environment, clock, random, registry } = resources;
+    let Resources { database, feed, shared, risk_documents, tasks, environment, clock, random, registry } = resources;
+    let risk = RiskParts { master_key, documents: risk_documents, environment, registry: &registry };
     let vault = Arc::new(Vault::new(master_key));
     // The keys first: they tell a wrong master key from damage.
     let announce = config.tokens.key_announce;
@@ -131,6 +139,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         },
         audit: Audit::new(database.clone()),
         hash_pool: HashPool::start(&config.hash_pool, Arc::clone(&random), &registry)?,
+        upgrades: PasswordUpgrades::register(&registry)?,
         account_ids: Segments::open(&database, ACCOUNT_IDS).await?,
         accounts: Accounts::new(database.clone()),
         links: Links::new(database.clone()),
@@ -141,6 +150,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), &registry)?,
         personal_data: PersonalData::new(master_key),
         cleanup: Cleanup::new(database),
+        risk: Risk::new(&config.risk, risk)?,
         verdicts: VerdictMetrics::register(&registry)?,
         config,
         shared,

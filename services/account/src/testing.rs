@@ -7,12 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     clock::{SharedRandom, SystemRandom, testing::ManualClock},
-    config::Environment,
+    config::{Environment, watch::ConfigWatch},
     error_code::{ErrorCode, PublicError},
     lifecycle::RequestTasks,
     rpc::CallError,
     shared::{Feed, MemoryState, SharedConfig},
-    sql::{Database, migrate, platform_migrations, testing::TestDatabase},
+    sql::{Database, Text, migrate, platform_migrations, testing::TestDatabase},
 };
 use idl::{
     account::{
@@ -25,7 +25,7 @@ use idl::{
 use volo_thrift::{ClientError, ServerError};
 
 use crate::{
-    Account, Config, HashPoolConfig, MasterKey, Resources,
+    Account, Config, HashPoolConfig, MasterKey, Resources, RiskDocument,
     admin::{Admin, NewApp},
 };
 
@@ -62,6 +62,12 @@ impl Service {
         Self::start_on(database, config(), Some(feed)).await
     }
 
+    /// Opens the service again, standing on something else.
+    pub(crate) async fn restart_with(&mut self, config: Config, change: impl FnOnce(Resources) -> Resources) {
+        let resources = change(resources(self.database.clone(), &self.clock));
+        self.account = crate::open(config, &self.master_key, resources).await.expect("the service starts");
+    }
+
     async fn start_on(database: TestDatabase, config: Config, feed: Option<Arc<dyn Feed>>) -> Self {
         migrate_all(&database).await;
         let (clock, master_key) = (Arc::new(ManualClock::default()), MasterKey::generate(&SystemRandom));
@@ -82,6 +88,10 @@ impl Service {
 
     pub(crate) fn admin(&self) -> Admin {
         Admin::new(self.database.clone(), &self.master_key, self.clock.clone(), random())
+    }
+
+    pub(crate) fn master_key(&self) -> &MasterKey {
+        &self.master_key
     }
 
     pub(crate) fn app_id(&self) -> i64 {
@@ -138,6 +148,18 @@ impl Service {
         public(self.account.admin_update_app(request).await).expect("changed");
     }
 
+    /// A sign-in with a password by that client.
+    pub(crate) async fn login_as(
+        &self,
+        client: ClientInfo,
+        username: &str,
+        password: &str,
+    ) -> Result<LoginResponse, PublicError> {
+        let (username, password) = (username.to_owned().into(), password.to_owned().into());
+        let proof = LoginProof::Password(PasswordLogin { username, password });
+        public(self.account.login(LoginRequest { app_id: self.app_id(), proof, client }).await)
+    }
+
     pub(crate) async fn device_login(&self, device: &str, secret: Option<&str>) -> Result<LoginResponse, PublicError> {
         self.login_by(self.app_id(), device_proof(device, secret)).await
     }
@@ -178,6 +200,19 @@ impl Service {
     pub(crate) async fn audit(&self) -> Vec<AuditRecord> {
         let request = ListAuditRequest { before: None, limit: 200 };
         public(self.account.admin_list_audit(request).await).expect("records").records
+    }
+
+    /// Gives the one account with a password another stored hash.
+    pub(crate) async fn set_password_hash(&self, hash: &str) {
+        let statement = "UPDATE account_credentials SET secret = ? WHERE kind = 'password'";
+        self.database.write(statement).bind(hash).execute().await.expect("changed");
+    }
+
+    /// What is stored of the one account's password.
+    pub(crate) async fn password_hash(&self) -> String {
+        let statement = "SELECT secret FROM account_credentials WHERE kind = 'password'";
+        let (hash,): (Text,) = self.database.read(statement).one().await.expect("read");
+        hash.into()
     }
 
     /// The number a query answers with.
@@ -259,6 +294,7 @@ pub(crate) fn resources(database: Database, clock: &Arc<ManualClock>) -> Resourc
         database,
         feed: None,
         shared: Arc::new(MemoryState::new(SharedConfig::default(), clock.clone())),
+        risk_documents: ConfigWatch::fixed(RiskDocument::default()),
         tasks: RequestTasks::default(),
         environment: Environment::Development,
         clock: clock.clone(),

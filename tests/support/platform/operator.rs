@@ -1,6 +1,6 @@
 //! What an operator types.
 
-use std::path::Path;
+use std::{path::Path, process::Output};
 
 use serde_json::Value;
 
@@ -25,6 +25,17 @@ pub(super) async fn create_app(directory: &Path, settings: &Settings, name: &str
 /// Gives an app a new secret.
 pub(super) async fn rotate_secret(directory: &Path, settings: &Settings, app_id: i64) -> App {
     run_for_app(directory, settings, &["rotate-secret", "--app-id", &app_id.to_string()]).await
+}
+
+/// Runs `playgate account ARGUMENTS`.
+pub(super) fn run_account(
+    directory: &Path,
+    settings: &Settings,
+    arguments: &[&str],
+) -> impl Future<Output = Output> + Send + use<> {
+    let mut command = playgate(directory, settings);
+    command.arg("account").args(arguments);
+    run_to_end(command)
 }
 
 async fn run_for_app(directory: &Path, settings: &Settings, arguments: &[&str]) -> App {

@@ -1,6 +1,12 @@
 //! A running platform, and what a story does with it.
 
-use std::{fs, process::ExitStatus, thread, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{ExitStatus, Output},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -80,6 +86,16 @@ impl Platform {
     pub(crate) async fn rotate_secret(&self) -> App {
         let (directory, settings) = (self.directory.path(), self.blueprint.for_commands());
         operator::rotate_secret(directory, &settings, self.app.app_id).await
+    }
+
+    /// Does something to accounts, as an operator does: `playgate account ARGUMENTS`, in [`directory`](Self::directory).
+    pub(crate) fn run_account(&self, arguments: &[&str]) -> impl Future<Output = Output> + Send + use<> {
+        operator::run_account(self.directory.path(), &self.blueprint.for_commands(), arguments)
+    }
+
+    /// Where an operator works.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Adds a key for tokens of a kind, `access` or `id`, as an operator does; what the command prints.

@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use tempfile::TempDir;
 
+use super::Certificates;
 use crate::{
     ports::Port,
     process::{OwnedProcess, Signal},
@@ -52,6 +53,8 @@ pub struct MariaDb {
     // Dropped before the directory it writes to.
     process: Option<OwnedProcess>,
     port: Port,
+    /// Settings that not every server here has.
+    further: Vec<String>,
     directory: TempDir,
 }
 
@@ -62,10 +65,26 @@ impl MariaDb {
     /// When MariaDB is not installed (`cargo xtask setup` installs it) or the server does not come up; the error ends
     /// with the last lines of the server's log.
     pub fn start() -> Result<Self> {
+        Self::start_and(Vec::new())
+    }
+
+    /// Starts a server that lets nobody in who does not speak TLS.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_with_tls(certificates: &Certificates) -> Result<Self> {
+        Self::start_and(vec![
+            format!("--ssl-cert={}", certificates.certificate().display()),
+            format!("--ssl-key={}", certificates.key().display()),
+            "--require-secure-transport=ON".to_owned(),
+        ])
+    }
+
+    fn start_and(further: Vec<String>) -> Result<Self> {
         let template = template()?;
         let directory = tempfile::Builder::new().prefix("playgate-mariadb-").tempdir()?;
         copy(&template, &directory.path().join("data"))?;
-        let mut server = Self { process: None, port: Port::reserve()?, directory };
+        let mut server = Self { process: None, port: Port::reserve()?, further, directory };
         server.restart()?;
         Ok(server)
     }
@@ -138,6 +157,7 @@ impl MariaDb {
         command
             .arg("--no-defaults")
             .args(SETTINGS)
+            .args(&self.further)
             .args(run_as())
             .arg(format!("--datadir={}", path("data")))
             .arg(format!("--tmpdir={}", self.directory.path().display()))

@@ -1,9 +1,11 @@
 //! Private servers: started on a free loopback port in a temporary directory, gone with the value that holds them.
 
+mod certificates;
 mod mariadb;
 mod nacos;
 mod redis;
 
+pub use certificates::Certificates;
 pub use mariadb::MariaDb;
 pub use nacos::Nacos;
 pub use redis::{Redis, RedisCluster, RedisSentinels};

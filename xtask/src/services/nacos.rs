@@ -13,12 +13,17 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::{ports::Port, process::OwnedProcess, workspace};
+use crate::{
+    ports::Port,
+    process::{OwnedProcess, Signal},
+    workspace,
+};
 
 /// A server that does not answer by then is started again.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A fresh server sometimes panics while it initialises its data, and then needs a fresh directory.
+/// A server sometimes panics while it initialises its data. A fresh one then needs a fresh directory; one that has
+/// data already finds it the next time.
 const STARTS: usize = 5;
 
 /// Between two looks at whether the server answers.
@@ -66,7 +71,7 @@ impl Nacos {
             login.map(|(username, password)| Login { username: username.to_owned(), password: password.to_owned() });
         let mut server = Self { process: None, http, grpc, directory: directory()?, login };
         for attempt in 1.. {
-            match server.restart() {
+            match server.run() {
                 Err(error) if attempt == STARTS => return Err(error),
                 Err(_) => server.directory = directory()?,
                 Ok(()) => break,
@@ -97,10 +102,40 @@ impl Nacos {
     /// # Errors
     /// When the server does not come up.
     pub fn restart(&mut self) -> Result<()> {
+        for _ in 1..STARTS {
+            if self.run().is_ok() {
+                return Ok(());
+            }
+        }
+        self.run()
+    }
+
+    /// Stops the server in its tracks (SIGSTOP): connections stay open, nothing is answered.
+    ///
+    /// # Errors
+    /// When the process could not be signalled.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.signal(Signal::Freeze)
+    }
+
+    /// Lets a frozen server go on.
+    ///
+    /// # Errors
+    /// When the process could not be signalled.
+    pub fn thaw(&mut self) -> Result<()> {
+        self.signal(Signal::Thaw)
+    }
+
+    fn run(&mut self) -> Result<()> {
         self.kill()?;
         let process = OwnedProcess::spawn(&mut self.command()?, Some(self.directory.path()))?;
         self.process = Some(process);
         self.await_answer()
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.as_mut().context("Nacos is not running")?.signal(signal)?;
+        Ok(())
     }
 
     fn command(&self) -> Result<Command> {

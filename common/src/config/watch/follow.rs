@@ -52,6 +52,11 @@ impl<T: Section + Send + Sync + 'static> ConfigWatch<T> {
 }
 
 impl<T> ConfigWatch<T> {
+    /// A value that never changes: where no documents are followed.
+    pub fn fixed(value: T) -> Self {
+        Self(watch::channel(Arc::new(value)).1)
+    }
+
     /// The value now.
     pub fn current(&self) -> Arc<T> {
         Arc::clone(&self.0.borrow())

@@ -1,4 +1,9 @@
-//! Takes the request's context over from the wire. In process it is passed as a value and this layer is not there.
+//! Takes the request's context over from the wire, and boxes the request for the layers below. In process the context is
+//! passed as a value and this layer is not there.
+//!
+//! The time that is left counts from the arrival, so that the clocks of two machines need not agree. What lay in the
+//! kernel while this process hung arrives late and does not know it; but whoever sent it has hung up, and then its time
+//! is over.
 
 use metainfo::{Forward, METAINFO};
 use motore::Service;
@@ -6,7 +11,7 @@ use tokio::time::Instant;
 use volo::context::Context;
 use volo_thrift::{ServerError, context::ServerContext};
 
-use super::propagate_context::TRACEPARENT;
+use super::{super::caller::Caller, propagate_context::TRACEPARENT};
 use crate::{clock::SharedRandom, context::RequestContext};
 
 /// The layer.
@@ -14,11 +19,12 @@ use crate::{clock::SharedRandom, context::RequestContext};
 pub(in crate::rpc) struct AdoptContext<S> {
     inner: S,
     random: SharedRandom,
+    caller: Caller,
 }
 
 impl<S> AdoptContext<S> {
-    pub(in crate::rpc) fn new(inner: S, random: SharedRandom) -> Self {
-        Self { inner, random }
+    pub(in crate::rpc) fn new(inner: S, random: SharedRandom, caller: Caller) -> Self {
+        Self { inner, random, caller }
     }
 
     /// What the caller sent; a context of its own for a caller that sent none.
@@ -29,14 +35,16 @@ impl<S> AdoptContext<S> {
             Some((trace_id, parent_span, sampled)) => RequestContext { trace_id, parent_span, sampled, deadline: None },
             None => RequestContext::root(&*self.random),
         };
-        context.deadline = cx.rpc_info().config().rpc_timeout().and_then(|left| Instant::now().checked_add(left));
+        let now = Instant::now();
+        let sent = cx.rpc_info().config().rpc_timeout().and_then(|left| now.checked_add(left));
+        context.deadline = if self.caller.has_left() { Some(now) } else { sent };
         context
     }
 }
 
 impl<S, Request> Service<ServerContext, Request> for AdoptContext<S>
 where
-    S: Service<ServerContext, Request, Error = ServerError> + Send + Sync,
+    S: Service<ServerContext, Box<Request>, Error = ServerError> + Send + Sync,
     Request: Send,
 {
     type Response = S::Response;
@@ -44,6 +52,6 @@ where
 
     async fn call(&self, cx: &mut ServerContext, request: Request) -> Result<S::Response, ServerError> {
         let context = self.context(cx);
-        context.scope(self.inner.call(cx, request)).await
+        context.scope(self.inner.call(cx, Box::new(request))).await
     }
 }

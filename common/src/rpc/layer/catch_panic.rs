@@ -29,16 +29,16 @@ impl<C: Contract, S> CatchPanic<C, S> {
     }
 }
 
-impl<C, S> Service<ServerContext, C::RequestRecv> for CatchPanic<C, S>
+impl<C, S> Service<ServerContext, Box<C::RequestRecv>> for CatchPanic<C, S>
 where
     C: Contract,
-    S: Service<ServerContext, C::RequestRecv, Error = ServerError> + Send + Sync,
+    S: Service<ServerContext, Box<C::RequestRecv>, Error = ServerError> + Send + Sync,
     S::Response: Send,
 {
     type Response = S::Response;
     type Error = ServerError;
 
-    async fn call(&self, cx: &mut ServerContext, request: C::RequestRecv) -> Result<S::Response, ServerError> {
+    async fn call(&self, cx: &mut ServerContext, request: Box<C::RequestRecv>) -> Result<S::Response, ServerError> {
         let method = C::received(&request);
         let mut call = pin!(self.inner.call(cx, request));
         // Nothing of the call is used after it has panicked: it is dropped with this future.

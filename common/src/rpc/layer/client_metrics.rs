@@ -1,4 +1,4 @@
-//! Counts the calls a client makes.
+//! Counts the calls a client makes, and boxes their requests for the layers below.
 
 use std::marker::PhantomData;
 
@@ -34,7 +34,7 @@ impl<C, S: Clone> Clone for ClientCalls<C, S> {
 impl<C, S> Service<ClientContext, C::RequestSend> for ClientCalls<C, S>
 where
     C: Contract,
-    S: Service<ClientContext, C::RequestSend, Error = ClientError> + Send + Sync,
+    S: Service<ClientContext, Box<C::RequestSend>, Error = ClientError> + Send + Sync,
     S::Response: Send,
 {
     type Response = S::Response;
@@ -42,7 +42,7 @@ where
 
     async fn call(&self, cx: &mut ClientContext, request: C::RequestSend) -> Result<S::Response, ClientError> {
         let call = self.calls.begin(C::sent(&request));
-        match self.inner.call(cx, request).await {
+        match self.inner.call(cx, Box::new(request)).await {
             Ok(response) => {
                 call.end(Outcome::OK);
                 Ok(response)

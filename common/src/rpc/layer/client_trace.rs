@@ -28,16 +28,16 @@ impl<C, S: Clone> Clone for ClientTrace<C, S> {
     }
 }
 
-impl<C, S> Service<ClientContext, C::RequestSend> for ClientTrace<C, S>
+impl<C, S> Service<ClientContext, Box<C::RequestSend>> for ClientTrace<C, S>
 where
     C: Contract,
-    S: Service<ClientContext, C::RequestSend, Error = ClientError> + Send + Sync,
+    S: Service<ClientContext, Box<C::RequestSend>, Error = ClientError> + Send + Sync,
     S::Response: Send,
 {
     type Response = S::Response;
     type Error = ClientError;
 
-    async fn call(&self, cx: &mut ClientContext, request: C::RequestSend) -> Result<S::Response, ClientError> {
+    async fn call(&self, cx: &mut ClientContext, request: Box<C::RequestSend>) -> Result<S::Response, ClientError> {
         // Decided where the request entered: one that is not traced pays for this look and nothing else.
         let Some(context) = trace::sampled() else { return self.inner.call(cx, request).await };
         let method = C::sent(&request);

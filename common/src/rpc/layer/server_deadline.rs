@@ -1,6 +1,6 @@
 //! Drops work that nobody waits for any more.
 //!
-//! What has not begun is refused. A read is cut when its caller's time is over; a write that has begun runs to its end.
+//! What has not begun is refused, if its time is over or its caller has hung up. A read is cut when its caller's time is over; a write that has begun runs to its end.
 
 use std::marker::PhantomData;
 
@@ -30,16 +30,16 @@ impl<C: Contract, S> ServerDeadline<C, S> {
     }
 }
 
-impl<C, S> Service<ServerContext, C::RequestRecv> for ServerDeadline<C, S>
+impl<C, S> Service<ServerContext, Box<C::RequestRecv>> for ServerDeadline<C, S>
 where
     C: Contract,
-    S: Service<ServerContext, C::RequestRecv, Error = ServerError> + Send + Sync,
+    S: Service<ServerContext, Box<C::RequestRecv>, Error = ServerError> + Send + Sync,
     S::Response: Send,
 {
     type Response = S::Response;
     type Error = ServerError;
 
-    async fn call(&self, cx: &mut ServerContext, request: C::RequestRecv) -> Result<S::Response, ServerError> {
+    async fn call(&self, cx: &mut ServerContext, request: Box<C::RequestRecv>) -> Result<S::Response, ServerError> {
         let Some(deadline) = RequestContext::current().and_then(|context| context.deadline) else {
             return self.inner.call(cx, request).await;
         };

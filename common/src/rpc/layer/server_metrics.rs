@@ -24,15 +24,15 @@ impl<C: Contract, S> ServerCalls<C, S> {
     }
 }
 
-impl<C, S> Service<ServerContext, C::RequestRecv> for ServerCalls<C, S>
+impl<C, S> Service<ServerContext, Box<C::RequestRecv>> for ServerCalls<C, S>
 where
     C: Contract,
-    S: Service<ServerContext, C::RequestRecv, Error = ServerError> + Send + Sync,
+    S: Service<ServerContext, Box<C::RequestRecv>, Error = ServerError> + Send + Sync,
 {
     type Response = S::Response;
     type Error = ServerError;
 
-    async fn call(&self, cx: &mut ServerContext, request: C::RequestRecv) -> Result<S::Response, ServerError> {
+    async fn call(&self, cx: &mut ServerContext, request: Box<C::RequestRecv>) -> Result<S::Response, ServerError> {
         let call = self.calls.begin(C::received(&request));
         let result = self.inner.call(cx, request).await;
         call.end(Outcome::of_answer(&result));

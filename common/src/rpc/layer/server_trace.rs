@@ -22,16 +22,16 @@ impl<C: Contract, S> ServerTrace<C, S> {
     }
 }
 
-impl<C, S> Service<ServerContext, C::RequestRecv> for ServerTrace<C, S>
+impl<C, S> Service<ServerContext, Box<C::RequestRecv>> for ServerTrace<C, S>
 where
     C: Contract,
-    S: Service<ServerContext, C::RequestRecv, Error = ServerError> + Send + Sync,
+    S: Service<ServerContext, Box<C::RequestRecv>, Error = ServerError> + Send + Sync,
     S::Response: Send,
 {
     type Response = S::Response;
     type Error = ServerError;
 
-    async fn call(&self, cx: &mut ServerContext, request: C::RequestRecv) -> Result<S::Response, ServerError> {
+    async fn call(&self, cx: &mut ServerContext, request: Box<C::RequestRecv>) -> Result<S::Response, ServerError> {
         // Decided where the request entered: one that is not traced pays for this look and nothing else.
         let Some(context) = trace::sampled() else { return self.inner.call(cx, request).await };
         let method = C::received(&request);

@@ -3,11 +3,12 @@
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
-    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, GetAppRequest, GetAppResponse,
-    GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, LinkRequest, LinkResponse,
-    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-    RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus,
-    TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, FollowRevocationsRequest,
+    FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
+    GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest,
+    LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
+    RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
+    TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -139,7 +140,7 @@ impl Platform {
     }
 
     pub(super) async fn write(&self) -> Result<LogoutResponse, CallError> {
-        Ok(self.client.logout(LogoutRequest::default()).await?)
+        write(&self.client).await
     }
 }
 
@@ -177,6 +178,10 @@ impl Discovery for Told {
 pub(super) async fn read(client: &AccountServiceClient, token: &str) -> Result<TokenVerdict, CallError> {
     let request = VerifyTokenRequest { app_id: 1, token: token.to_owned().into() };
     Ok(client.verify_token(request).await?)
+}
+
+pub(super) async fn write(client: &AccountServiceClient) -> Result<LogoutResponse, CallError> {
+    Ok(client.logout(LogoutRequest::default()).await?)
 }
 
 pub(super) fn stack(script: Script, registry: &Registry, tasks: &TaskTracker) -> ServerStack<AccountContract> {
@@ -266,6 +271,14 @@ impl AccountService for Script {
     }
 
     async fn get_signing_keys(&self, _: GetSigningKeysRequest) -> Result<GetSigningKeysResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn get_token_keys(&self, _: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn follow_revocations(&self, _: FollowRevocationsRequest) -> Result<FollowRevocationsResponse, ServerError> {
         Err(unscripted())
     }
 

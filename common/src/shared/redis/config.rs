@@ -2,6 +2,7 @@
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -17,10 +18,15 @@ pub struct RedisConfig {
     /// One server `redis://user:password@host:6379/0`, a pair under sentinels
     /// `redis+sentinel://user:password@sentinel1:26379,sentinel2:26379/service/0` (with
     /// `?sentinel_username=…&sentinel_password=…` if the sentinels want to know who asks), or a cluster
-    /// `redis+cluster://user:password@host1:6379,host2:6379`. Absent: each process keeps to itself what replicas
-    /// should share, which is right for one replica only.
+    /// `redis+cluster://user:password@host1:6379,host2:6379`. `rediss` in place of `redis` in any of them: through TLS,
+    /// sentinels included. Absent: each process keeps to itself what replicas should share, which is right for one
+    /// replica only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
+    /// A file of certificates in PEM: of the authorities that vouch for Redis, and nobody else's then. Absent, with a
+    /// `rediss` URL: the public ones, as Mozilla lists them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// Every key begins with this, so that several platforms can use one server.
     pub key_prefix: String,
     /// How long opening a connection may take. Nobody waits for it but the task that reconnects.
@@ -40,7 +46,8 @@ pub struct RedisConfig {
     /// Questions that may be under way at one time. Protects memory when answers are slow; beyond it callers wait, and
     /// not longer than `response_timeout`.
     pub max_in_flight: NonZeroUsize,
-    /// While Redis is away each replica limits alone, with every rate and burst divided by this. Set it to about the
+    /// While Redis is away each replica limits alone, with every rate and burst and every number of
+    /// failures that locks divided by this. Set it to about the
     /// number of replicas, and the limits hold for all of them together.
     pub fallback_rate_divisor: NonZeroU32,
     /// What becomes of once-only keys while Redis is away. `local`: a replica refuses only what itself has seen
@@ -63,6 +70,7 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: None,
+            ca_file: None,
             key_prefix: "playgate:".to_owned(),
             connect_timeout: Duration::from_millis(200),
             response_timeout: Duration::from_millis(100),
@@ -79,8 +87,10 @@ impl Section for RedisConfig {
     const NAME: &'static str = "redis";
 
     fn validate(&self) -> Result<(), Invalid> {
-        if let Some(url) = &self.url {
-            Target::parse(url.expose()).map_err(|reason| Invalid::new("url", reason))?;
+        let target = self.url.as_ref().map(|url| Target::parse(url.expose())).transpose();
+        let target = target.map_err(|reason| Invalid::new("url", reason))?;
+        if self.ca_file.is_some() && !target.is_some_and(|target| target.is_encrypted()) {
+            return Err(Invalid::new("ca_file", "is of use only with a `redis.url` that begins with rediss"));
         }
         if self.key_prefix.contains(['{', '}']) {
             return Err(Invalid::new("key_prefix", "must not contain braces: in a cluster they decide where a key is"));
@@ -116,6 +126,7 @@ mod tests {
             assert_eq!(config.validate().map_err(|invalid| invalid.key), Err(key.to_owned()));
         };
         check(|config| config.url = Some(Secret::new("memcached://cache")), "url");
+        check(|config| config.ca_file = Some("ca.pem".into()), "ca_file");
         check(|config| config.key_prefix = "{one}".to_owned(), "key_prefix");
         check(|config| config.response_timeout = Duration::ZERO, "response_timeout");
         check(|config| config.probe_every = Duration::ZERO, "probe_every");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
-    RedisError, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     RedisConfig,
-    target::{Sentinels, Target},
+    target::{Cluster, Sentinels, Target},
 };
 use crate::clock::{Random, jittered};
 
@@ -74,7 +74,7 @@ impl Target {
         let mut connection = match self {
             Self::Node(info) => Connection::Node(open(info.clone(), limits).await?),
             Self::Sentinel(sentinels) => Connection::Node(sentinels.connect_to_master(limits).await?),
-            Self::Cluster(nodes) => Connection::Cluster(open_cluster(nodes, limits).await?),
+            Self::Cluster(cluster) => Connection::Cluster(open_cluster(cluster, limits).await?),
         };
         connection.probe().await?;
         Ok(connection)
@@ -108,9 +108,7 @@ impl Sentinels {
             .query_async::<Option<_>>(&mut sentinel)
             .await?
             .ok_or((ErrorKind::MasterNameNotFoundBySentinel, "a sentinel does not know the service"))?;
-        let address = ConnectionAddr::Tcp(host, port).into_connection_info()?;
-        let tcp = self.sentinels[0].tcp_settings().clone();
-        let mut master = open(address.set_redis_settings(self.master.clone()).set_tcp_settings(tcp), limits).await?;
+        let mut master = open(self.master_at(host, port)?, limits).await?;
         let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut master).await?;
         match role.first() {
             Some(Value::BulkString(role)) if role == b"master" => Ok(master),
@@ -170,9 +168,15 @@ async fn open(info: ConnectionInfo, limits: Limits) -> RedisResult<MultiplexedCo
     Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
-async fn open_cluster(nodes: &[ConnectionInfo], limits: Limits) -> RedisResult<ClusterConnection> {
+async fn open_cluster(cluster: &Cluster, limits: Limits) -> RedisResult<ClusterConnection> {
+    let Cluster { nodes, certificates } = cluster;
     let tcp = nodes.first().map(|node| node.tcp_settings().clone()).unwrap_or_default();
-    ClusterClientBuilder::new(nodes.to_vec())
+    let builder = ClusterClientBuilder::new(nodes.clone());
+    let builder = match certificates {
+        Some(certificates) => builder.certs(certificates.clone()),
+        None => builder,
+    };
+    builder
         .tcp_settings(tcp)
         .connection_timeout(limits.connect)
         .response_timeout(limits.response)

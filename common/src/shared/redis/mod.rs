@@ -7,6 +7,7 @@
 //! In reading order:
 //! - `config`: the section `redis`.
 //! - `target`: what a URL names.
+//! - `tls`: whom encrypted connections trust.
 //! - `connection`: opening and probing one connection, whatever the URL names.
 //! - `link`: the one connection that all questions share, and the task that keeps it.
 //! - `server`: [`Redis`]: what the process opens once.
@@ -27,6 +28,7 @@ mod target;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use self::{
     config::{OnceOnlyFallback, RedisConfig},

@@ -9,6 +9,8 @@ const SERVER_NOW: &str = "local time = redis.call('TIME') local now = time[1] * 
 
 const GCRA_RULE: &str = include_str!("gcra.lua");
 
+const CLIMB_RULE: &str = include_str!("climb.lua");
+
 /// Key: a rate. Arguments: interval, capacity and charge in microseconds. Answers whether it may happen, then what
 /// remains or how long to wait, then how far the stored time is ahead of now.
 pub(super) static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(&format!("{SERVER_NOW}{GCRA_RULE}")));
@@ -17,6 +19,18 @@ pub(super) static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(&format!
 /// milliseconds left.
 pub(super) static INCREMENT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("increment.lua")));
 
+/// Key: a ladder's number. Arguments: the window, then failures and wait of each rung, in milliseconds. Answers whether
+/// the failure was counted, the failures, the milliseconds of the lock, and those that the number lives.
+pub(super) static CLIMB: LazyLock<Script> = LazyLock::new(|| Script::new(&format!("{SERVER_NOW}{CLIMB_RULE}")));
+
+/// Key: a ladder's number. Answers the failures and the milliseconds of the lock.
+pub(super) static STANDING: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("{SERVER_NOW}{}", include_str!("standing.lua"))));
+
+/// Key: a ladder's number. Answers the milliseconds of the lock; without one the number is gone.
+pub(super) static FORGIVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("{SERVER_NOW}{}", include_str!("forgive.lua"))));
+
 /// Key: a stream. Arguments: its bound, and the entry. Answers the entry's id.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("append.lua")));
 
@@ -24,3 +38,8 @@ pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(includ
 #[cfg(test)]
 pub(super) static GCRA_AT: LazyLock<Script> =
     LazyLock::new(|| Script::new(&format!("local now = tonumber(ARGV[4])\n{GCRA_RULE}")));
+
+/// The same for ladders: the time comes before the arguments.
+#[cfg(test)]
+pub(super) static CLIMB_AT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("local now = tonumber(table.remove(ARGV, 1))\n{CLIMB_RULE}")));

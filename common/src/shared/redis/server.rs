@@ -1,13 +1,19 @@
 //! [`Redis`]: what the process opens once.
 
-use std::{fmt, future::Future, num::NonZeroUsize};
+use std::{
+    fmt,
+    future::Future,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use prometheus::Registry;
 
 use super::{
     RedisConfig, RedisFeed, RedisState, connection::Limits, feed::Opener, link::Link, metrics::Metrics, target::Target,
+    tls,
 };
-use crate::clock::SharedRandom;
+use crate::{clock::SharedRandom, config::Secret};
 
 /// A Redis server, or what takes the place of one. Opening it connects to nothing: that is what [`keep`](Self::keep)
 /// does, and a process starts whether Redis is there or not.
@@ -25,6 +31,14 @@ pub enum OpenError {
     /// The URL says nothing that can be connected to.
     #[error("redis.url {0}")]
     Url(&'static str),
+    /// The file of certificates can't be used.
+    #[error("redis.ca_file {}: {reason}", file.display())]
+    Authorities {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The metrics are registered already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -34,10 +48,10 @@ impl Redis {
     /// What the section names; `None` if it names nothing, and each process keeps to itself.
     ///
     /// # Errors
-    /// When the URL can't be read, or when the registry has the metrics of another [`Redis`].
+    /// When the URL or the file of certificates can't be used, or when the registry has the metrics of another [`Redis`].
     pub fn open(config: &RedisConfig, random: SharedRandom, registry: &Registry) -> Result<Option<Self>, OpenError> {
         let Some(url) = &config.url else { return Ok(None) };
-        let target = Target::parse(url.expose()).map_err(OpenError::Url)?;
+        let target = target(url, config.ca_file.as_deref())?;
         let metrics = Metrics::register(registry)?;
         let link = Link::new(target.clone(), config, random.clone(), metrics.clone());
         let opener = Opener {
@@ -82,6 +96,18 @@ impl Redis {
     pub(in crate::shared) fn config(&self) -> &RedisConfig {
         &self.config
     }
+}
+
+/// What the URL names, with whom to trust.
+fn target(url: &Secret, ca_file: Option<&Path>) -> Result<Target, OpenError> {
+    let target = Target::parse(url.expose()).map_err(OpenError::Url)?;
+    if target.is_encrypted() {
+        tls::choose_cryptography();
+    }
+    let Some(file) = ca_file else { return Ok(target) };
+    let refused = |reason| OpenError::Authorities { file: file.to_owned(), reason };
+    let certificates = tls::authorities(file).map_err(refused)?;
+    target.trusting(certificates).map_err(|error| refused(error.to_string()))
 }
 
 impl fmt::Debug for Redis {

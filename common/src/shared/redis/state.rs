@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use redis::FromRedisValue;
 
 use super::{link::Link, scripts};
-use crate::shared::{Decision, Rate, SharedError, SharedState};
+use crate::shared::{Climb, Decision, Ladder, Rate, SharedError, SharedState, Standing};
 
 /// The largest number that a script's doubles hold exactly with room to add two of them; in microseconds 142 years.
 const EXACT: u64 = 1 << 52;
@@ -34,6 +34,16 @@ pub(in crate::shared) struct Charged {
     pub(in crate::shared) ahead: Duration,
 }
 
+/// A step on a ladder, and what a replica needs to go on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shared) struct Climbed {
+    pub(in crate::shared) climb: Climb,
+    /// Where the key stands now.
+    pub(in crate::shared) standing: Standing,
+    /// How long that is remembered.
+    pub(in crate::shared) left: Duration,
+}
+
 impl RedisState {
     pub(super) fn new(link: Link, prefix: &str) -> Self {
         Self { link, prefix: prefix.to_owned() }
@@ -54,6 +64,15 @@ impl RedisState {
             script.arg(microseconds);
         }
         self.run("GCRA", script).await.map(charged)
+    }
+
+    /// Like [`SharedState::climb`], with what it leaves behind.
+    pub(in crate::shared) async fn step(&self, key: &str, ladder: &Ladder) -> Result<Climbed, SharedError> {
+        let mut script = scripts::CLIMB.key(self.key("ladder", key));
+        for argument in arguments_of(ladder) {
+            script.arg(argument);
+        }
+        self.run("CLIMB", script).await.map(climbed)
     }
 
     async fn run<T: FromRedisValue>(
@@ -106,6 +125,25 @@ impl SharedState for RedisState {
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
         Box::pin(async move { Ok(self.charge(key, rate, cost).await?.decision) })
     }
+
+    fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
+        Box::pin(async move {
+            let script = scripts::STANDING.key(self.key("ladder", key));
+            let (failures, left) = self.run("STANDING", script).await?;
+            Ok(Standing { failures, locked_for: Duration::from_millis(left) })
+        })
+    }
+
+    fn climb<'a>(&'a self, key: &'a str, ladder: &'a Ladder) -> BoxFuture<'a, Result<Climb, SharedError>> {
+        Box::pin(async move { Ok(self.step(key, ladder).await?.climb) })
+    }
+
+    fn forgive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, SharedError>> {
+        Box::pin(async move {
+            let left = self.run("FORGIVE", scripts::FORGIVE.key(self.key("ladder", key))).await?;
+            Ok((left > 0).then(|| Duration::from_millis(left)))
+        })
+    }
 }
 
 impl fmt::Debug for RedisState {
@@ -129,6 +167,19 @@ pub(super) fn charged((allowed, number, ahead_us): (bool, u64, u64)) -> Charged 
         Decision::Refused { retry_after: Duration::from_micros(number) }
     };
     Charged { decision, ahead: Duration::from_micros(ahead_us) }
+}
+
+/// What the script takes: the window, then each rung.
+pub(super) fn arguments_of(ladder: &Ladder) -> Vec<u64> {
+    let rungs = ladder.rungs.iter().flat_map(|rung| [u64::from(rung.failures), milliseconds(rung.wait)]);
+    std::iter::once(milliseconds(ladder.window)).chain(rungs).collect()
+}
+
+/// What the script answers.
+pub(super) fn climbed((counted, failures, locked, left): (bool, u32, u64, u64)) -> Climbed {
+    let standing = Standing { failures, locked_for: Duration::from_millis(locked) };
+    let climb = if counted { Climb::Climbed(standing) } else { Climb::Locked(standing.locked_for) };
+    Climbed { climb, standing, left: Duration::from_millis(left) }
 }
 
 /// Redis refuses to let a key live for less than a millisecond.

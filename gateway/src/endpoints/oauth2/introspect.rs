@@ -14,7 +14,7 @@ use common::{
     http::{ApiError, Form, retry_after_header},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use idl::account::{TokenStatus, TokenVerdict, VerifyTokenRequest};
+use idl::account::{TokenStatus, TokenVerdict};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volo::FastStr;
@@ -26,10 +26,7 @@ use volo_http::{
     utils::Extension,
 };
 
-use crate::{
-    state::Gateway,
-    upstream::{could_not_tell, within},
-};
+use crate::{state::Gateway, token_copy::tokens::Told};
 
 /// How long a caller waits before it asks again when the answer could not be understood.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -50,7 +47,7 @@ pub(crate) struct Request {
     token_type_hint: Option<FastStr>,
 }
 
-/// The answer of RFC 7662 section 2.2. Everything but `active` is absent when the token is not active.
+/// The answer of RFC 7662 section 2.2. Everything but `active` and `degraded` is absent when the token is not active.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Introspection {
     active: bool,
@@ -75,6 +72,9 @@ pub(crate) struct Introspection {
     /// Issue, Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<i64>,
+    /// There, and true, when account could not answer and the gateway did from its copy, which may be some seconds old.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degraded: bool,
 }
 
 /// The app as HTTP Basic names it; not yet checked.
@@ -130,17 +130,15 @@ async fn answer(
         return Err(IntrospectError::InvalidClient);
     }
     let Form(request) = form.map_err(|ApiError(error)| IntrospectError::InvalidRequest(error))?;
-    let question = VerifyTokenRequest { app_id, token: request.token };
-    let verdict = within(gateway.verify_timeout, gateway.upstream.account.verify_token(question)).await;
-    let verdict = verdict.map_err(|error| IntrospectError::Unavailable(could_not_tell(error)))?;
-    Introspection::try_from(verdict).map_err(IntrospectError::Unavailable)
+    let told = gateway.tokens.verify(app_id, request.token).await.map_err(IntrospectError::Unavailable)?;
+    Introspection::try_from(told).map_err(IntrospectError::Unavailable)
 }
 
-impl TryFrom<TokenVerdict> for Introspection {
+impl TryFrom<Told<TokenVerdict>> for Introspection {
     /// A status this version does not know is no verdict: the question stays open.
     type Error = PublicError;
 
-    fn try_from(verdict: TokenVerdict) -> Result<Self, PublicError> {
+    fn try_from(Told { answer: verdict, degraded }: Told<TokenVerdict>) -> Result<Self, PublicError> {
         match verdict.status {
             TokenStatus::VALID => Ok(Self {
                 active: true,
@@ -151,9 +149,10 @@ impl TryFrom<TokenVerdict> for Introspection {
                 token_type: Some("Bearer"),
                 exp: verdict.expires_at.map(|millis| millis / 1000),
                 iat: verdict.issued_at.map(|millis| millis / 1000),
+                degraded,
             }),
             TokenStatus::EXPIRED | TokenStatus::REVOKED | TokenStatus::BANNED | TokenStatus::INVALID => {
-                Ok(Self::default())
+                Ok(Self { degraded, ..Self::default() })
             }
             _ => Err(PublicError::unavailable(ASK_AGAIN_AFTER)),
         }
@@ -253,15 +252,19 @@ mod tests {
 
     #[test]
     fn a_token_that_is_not_valid_is_inactive_and_tells_nothing_else() {
+        let json = |status, degraded| {
+            let told = Told { answer: verdict(status), degraded };
+            serde_json::to_string(&Introspection::try_from(told).expect("known")).expect("serialises")
+        };
         for status in [TokenStatus::EXPIRED, TokenStatus::REVOKED, TokenStatus::BANNED, TokenStatus::INVALID] {
-            let introspection = Introspection::try_from(verdict(status)).expect("known");
-            assert_eq!(serde_json::to_string(&introspection).expect("serialises"), r#"{"active":false}"#);
+            assert_eq!(json(status, false), r#"{"active":false}"#);
+            assert_eq!(json(status, true), r#"{"active":false,"degraded":true}"#);
         }
     }
 
     #[test]
     fn a_status_from_a_newer_account_is_an_open_question_and_not_inactive() {
-        let newer = Introspection::try_from(verdict(TokenStatus::from(99)));
-        assert_eq!(newer.expect_err("not known").http_status(), 503);
+        let told = Told { answer: verdict(TokenStatus::from(99)), degraded: false };
+        assert_eq!(Introspection::try_from(told).expect_err("not known").http_status(), 503);
     }
 }

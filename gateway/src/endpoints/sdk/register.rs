@@ -30,7 +30,7 @@ pub(crate) struct Request {
     /// 3-32 characters; letters that look alike are one name.
     #[schema(value_type = String, example = "ann")]
     username: FastStr,
-    /// 8 characters to 256 bytes.
+    /// 8 to 128 characters after NFKC; common ones, and those made of the username or the game's name, are refused.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
     /// Opaque to the platform, 1-128 bytes.

@@ -49,15 +49,14 @@ pub(crate) struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     device_id: Option<FastStr>,
-    /// The answer came from a copy that may be seconds old, because account could not be asked.
+    /// Account could not answer, and the gateway did from its own copy, which may be some seconds old. As good an answer as
+    /// any, except that a session that was signed out in these seconds still counts as `valid`.
     degraded: bool,
 }
 
-impl TryFrom<TokenVerdict> for Verdict {
-    /// A status this version does not know: not a verdict, so the question stays open.
-    type Error = UnknownStatus;
-
-    fn try_from(verdict: TokenVerdict) -> Result<Self, UnknownStatus> {
+impl Verdict {
+    /// The verdict as it is told. A status this version does not know is no verdict, so the question stays open.
+    pub(super) fn new(verdict: TokenVerdict, degraded: bool) -> Result<Self, UnknownStatus> {
         let status = match verdict.status {
             TokenStatus::VALID => Status::Valid,
             TokenStatus::EXPIRED => Status::Expired,
@@ -75,7 +74,7 @@ impl TryFrom<TokenVerdict> for Verdict {
             expires_at: verdict.expires_at,
             channel: (status != Status::Invalid).then(|| channel_or_official(verdict.channel)),
             device_id: verdict.device_id,
-            degraded: false,
+            degraded,
         })
     }
 }
@@ -97,12 +96,18 @@ mod tests {
     #[test]
     fn a_status_from_a_newer_account_is_an_open_question_and_not_a_bad_token() {
         let newer = TokenVerdict { status: TokenStatus::from(99), ..invalid() };
-        assert_eq!(Verdict::try_from(newer), Err(UnknownStatus));
+        assert_eq!(Verdict::new(newer, false), Err(UnknownStatus));
+    }
+
+    #[test]
+    fn an_answer_from_the_copy_says_so() {
+        let verdict = Verdict::new(invalid(), true).expect("known");
+        assert_eq!(serde_json::to_string(&verdict).expect("serialises"), r#"{"status":"invalid","degraded":true}"#);
     }
 
     #[test]
     fn an_invalid_token_tells_nothing_else() {
-        let verdict = Verdict::try_from(invalid()).expect("known");
+        let verdict = Verdict::new(invalid(), false).expect("known");
         let json = serde_json::to_string(&verdict).expect("serialises");
         assert_eq!(json, r#"{"status":"invalid","degraded":false}"#);
     }

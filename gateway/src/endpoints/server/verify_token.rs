@@ -1,22 +1,18 @@
 //! `POST /v1/server/tokens/verify`: is this token still good?
 //!
-//! Account answers from memory. An outage is never reported as a bad token: when the question can't be answered the
-//! caller gets 503 and a time to ask again.
+//! Account answers from memory, and while it can't, the gateway from its copy. An outage is never reported as a bad token:
+//! when the question can't be answered the caller gets 503 and a time to ask again.
 
 use std::sync::Arc;
 
 use common::http::{ApiError, Envelope, Signed};
-use idl::account::VerifyTokenRequest;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::verdict::Verdict;
-use crate::{
-    state::Gateway,
-    upstream::{could_not_tell, within},
-};
+use crate::{state::Gateway, token_copy::tokens::Told};
 
 /// The question.
 #[derive(Deserialize, ToSchema)]
@@ -35,7 +31,6 @@ pub(crate) async fn verify_token(
     Extension(gateway): Extension<Arc<Gateway>>,
     Signed { app, body: Request { token } }: Signed<Request>,
 ) -> Result<Envelope<Verdict>, ApiError> {
-    let question = VerifyTokenRequest { app_id: app.app_id, token };
-    let answer = within(gateway.verify_timeout, gateway.upstream.account.verify_token(question)).await;
-    Ok(Envelope(Verdict::try_from(answer.map_err(could_not_tell)?)?))
+    let Told { answer, degraded } = gateway.tokens.verify(app.app_id, token).await?;
+    Ok(Envelope(Verdict::new(answer, degraded)?))
 }

@@ -6,17 +6,13 @@ use common::{
     error_code::PublicError,
     http::{ApiError, Envelope, Signed},
 };
-use idl::account::VerifyTokensRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::verdict::Verdict;
-use crate::{
-    state::Gateway,
-    upstream::{could_not_tell, within},
-};
+use crate::{state::Gateway, token_copy::tokens::Told};
 
 /// More tokens in one request would make one caller's batch everybody's latency.
 const MAX_TOKENS: usize = 500;
@@ -50,13 +46,12 @@ pub(crate) async fn verify_tokens(
         return Err(PublicError::invalid("tokens", "must hold 1 to 500 tokens").into());
     }
     let asked = tokens.len();
-    let question = VerifyTokensRequest { app_id: app.app_id, tokens };
-    let answer = within(gateway.verify_timeout, gateway.upstream.account.verify_tokens(question)).await;
-    let verdicts = answer.map_err(could_not_tell)?.verdicts;
+    let Told { answer, degraded } = gateway.tokens.verify_all(app.app_id, tokens).await?;
+    let verdicts = answer.verdicts;
     if verdicts.len() != asked {
         // Verdicts that can't be matched to their tokens are no verdicts.
         return Err(PublicError::unavailable(std::time::Duration::from_secs(1)).into());
     }
-    let results = verdicts.into_iter().map(Verdict::try_from).collect::<Result<_, _>>()?;
+    let results = verdicts.into_iter().map(|verdict| Verdict::new(verdict, degraded)).collect::<Result<_, _>>()?;
     Ok(Envelope(Answer { results }))
 }

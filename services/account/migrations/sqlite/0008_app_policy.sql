@@ -1,7 +1,7 @@
 -- What an app allows its players, beyond the sign-in kinds and lifetimes it had; and the class of device that a session
 -- counts for.
-ALTER TABLE account_apps ADD COLUMN phone_login BOOLEAN NOT NULL DEFAULT FALSE;
-ALTER TABLE account_apps ADD COLUMN channel_login BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE account_apps ADD COLUMN phone_login BOOLEAN NOT NULL DEFAULT TRUE;
+ALTER TABLE account_apps ADD COLUMN channel_login BOOLEAN NOT NULL DEFAULT TRUE;
 ALTER TABLE account_apps ADD COLUMN registration_open BOOLEAN NOT NULL DEFAULT TRUE;
 ALTER TABLE account_apps ADD COLUMN id_token BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE account_apps ADD COLUMN refresh_absolute_ttl_ms BIGINT NULL; -- null: as configured

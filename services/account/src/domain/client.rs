@@ -1,6 +1,6 @@
 //! What a game client says about itself. Kept with the session, trusted for nothing.
 
-use super::{device::DeviceId, device_class::DeviceClass, field::FieldError};
+use super::{access_token, device::DeviceId, device_class::DeviceClass, field::FieldError};
 
 /// A client's own account of device and build, within its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub(crate) struct ClientClaims<'a> {
 }
 
 impl Client {
-    pub(crate) const LONGEST_CHANNEL_BYTES: usize = 32;
+    /// What a token holds.
+    pub(crate) const LONGEST_CHANNEL_BYTES: usize = access_token::LONGEST_CHANNEL_BYTES;
 
     pub(crate) fn parse(claims: ClientClaims<'_>) -> Result<Self, FieldError> {
         Ok(Self {

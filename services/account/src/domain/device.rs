@@ -6,14 +6,15 @@ use aws_lc_rs::digest;
 use common::clock::{Random, random_bytes};
 use subtle::ConstantTimeEq;
 
-use super::field::FieldError;
+use super::{access_token, field::FieldError};
 
 /// A device as the game client names it: opaque text, 1-128 bytes, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeviceId(String);
 
 impl DeviceId {
-    pub(crate) const LONGEST_BYTES: usize = 128;
+    /// What a token holds.
+    pub(crate) const LONGEST_BYTES: usize = access_token::LONGEST_DEVICE_ID_BYTES;
 
     pub(crate) fn parse(raw: &str) -> Result<Self, FieldError> {
         match raw.len() {

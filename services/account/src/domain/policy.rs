@@ -77,7 +77,7 @@ impl LoginKind {
 }
 
 impl Default for AppPolicy {
-    /// The policy of a new app. Every kind is allowed: phones need a sender and channels their configuration anyway.
+    /// The policy of a new app: every kind of login that the platform and the app are set up for.
     fn default() -> Self {
         Self {
             login_kinds: BTreeSet::from(LoginKind::ALL),

@@ -1,4 +1,4 @@
-//! The work itself: one Argon2id (RFC 9106) hash, and comparing one. Blocks for as long as it takes.
+//! The work itself: one Argon2id (RFC 9106) hash, and comparing with a stored one. Blocks for as long as it takes.
 
 use std::sync::Arc;
 
@@ -12,19 +12,28 @@ use argon2::{
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
-use super::{HashError, HashPoolConfig};
-use crate::domain::password::Password;
+use super::{Comparison, HashError, HashPoolConfig};
+use crate::domain::{
+    password::Password,
+    stored_hash::{Argon2idHash, StoredHash},
+};
 
 const OUTPUT_LENGTH: usize = 32;
 
-/// No hash takes more memory than this, 1 GiB: neither one that is configured nor one that is stored, which could
-/// otherwise take the process down.
-pub(crate) const MOST_MEMORY_KIB: u32 = 1 << 20;
-
 /// What a thread is asked to do, and where it answers.
 pub(super) enum Work {
-    Hash { password: Password, salt: [u8; 16], answer: oneshot::Sender<Result<String, HashError>> },
-    Verify { password: Password, stored: Arc<str>, answer: oneshot::Sender<Result<bool, HashError>> },
+    Hash {
+        password: Password,
+        salt: [u8; 16],
+        answer: oneshot::Sender<Result<String, HashError>>,
+    },
+    /// The salt is for the hash that replaces one which is not as we make them now.
+    Verify {
+        password: Password,
+        stored: Arc<str>,
+        salt: [u8; 16],
+        answer: oneshot::Sender<Result<Comparison, HashError>>,
+    },
 }
 
 /// One thread's hasher. Keeps its memory from hash to hash: giving 19 MiB back and fetching it again costs half a
@@ -60,10 +69,10 @@ impl Work {
                 done();
                 reply(answer, hashed.map_err(|_| HashError::Failed));
             }
-            Self::Verify { password, stored, answer } => {
-                let matches = hasher.verify(password.as_bytes(), &stored);
+            Self::Verify { password, stored, salt, answer } => {
+                let comparison = hasher.verify(&password, &stored, &salt);
                 done();
-                reply(answer, matches.ok_or(HashError::Failed));
+                reply(answer, comparison.ok_or(HashError::Failed));
             }
         }
     }
@@ -95,19 +104,28 @@ impl Hasher {
         Ok(hash.to_string())
     }
 
-    /// `None`: `stored` is not an Argon2id hash this process would compute.
-    fn verify(&mut self, password: &[u8], stored: &str) -> Option<bool> {
-        let stored = PasswordHash::new(stored).ok()?;
-        let params = Params::try_from(&stored).ok()?;
-        let version = stored.version.and_then(|version| Version::try_from(version).ok());
-        let readable = stored.algorithm == Algorithm::Argon2id.ident() && version == Some(Version::V0x13);
-        if !readable || params.m_cost() > MOST_MEMORY_KIB {
-            return None;
-        }
-        let (salt, expected) = (stored.salt?, stored.hash?);
-        let mut output = vec![0; expected.len()];
-        self.fill(password, &salt, &mut output, params).ok()?;
-        Some(output.ct_eq(expected.as_bytes()).into())
+    /// `None`: `stored` is not a hash this process would compute.
+    fn verify(&mut self, password: &Password, stored: &str, salt: &[u8; 16]) -> Option<Comparison> {
+        let matches = match StoredHash::parse(stored).ok()? {
+            StoredHash::Argon2id(hash) => {
+                let matches = self.matches(password, &hash)?;
+                if hash.is_made_with(&self.params) {
+                    return Some(if matches { Comparison::Right { replacement: None } } else { Comparison::Wrong });
+                }
+                matches
+            }
+            StoredHash::Legacy(hash) => hash.matches(password.as_typed()),
+        };
+        // Computed also when the password is wrong: an account with a cheap hash must not answer sooner than one that
+        // does not exist, or the time would tell which names do.
+        let replacement = self.hash(password.as_bytes(), salt).ok();
+        Some(if matches { Comparison::Right { replacement } } else { Comparison::Wrong })
+    }
+
+    fn matches(&mut self, password: &Password, stored: &Argon2idHash) -> Option<bool> {
+        let mut output = vec![0; stored.output.len()];
+        self.fill(password.as_bytes(), &stored.salt, &mut output, stored.params.clone()).ok()?;
+        Some(output.ct_eq(stored.output.as_bytes()).into())
     }
 
     fn fill(&mut self, password: &[u8], salt: &[u8], output: &mut [u8], params: Params) -> Result<(), argon2::Error> {
@@ -117,5 +135,23 @@ impl Hasher {
         }
         let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         argon.hash_password_into_with_memory(password, salt, output, &mut self.memory[..blocks])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_guess_at_a_cheap_hash_costs_one_of_ours() {
+        let config = HashPoolConfig { memory_kib: 64, iterations: 1, ..HashPoolConfig::default() };
+        let cheaper = HashPoolConfig { memory_kib: 8, ..config };
+        let earlier = Hasher::new(&cheaper).expect("valid").hash(b"hashcat", &[0; 16]).expect("hashed");
+        for stored in ["$md5$f=pass$$8743b52063cd84097a65d1633f5c74f5", &earlier] {
+            let mut hasher = Hasher::new(&config).expect("valid");
+            let wrong = Password::present("wrong").expect("valid");
+            assert_eq!(hasher.verify(&wrong, stored, &[0; 16]), Some(Comparison::Wrong));
+            assert_eq!(hasher.memory.len(), hasher.params.block_count(), "{stored}");
+        }
     }
 }

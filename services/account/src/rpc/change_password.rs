@@ -7,11 +7,12 @@ use crate::{
     domain::{
         field::FieldError,
         ids::{AccountId, AppId},
-        password::Password,
+        password::{Password, Surroundings},
         phone::PhoneNumber,
         phone_code::Scene,
     },
     error::AccountError,
+    hash_pool::{Comparison, Standing},
     phone_codes,
     service::Parts,
 };
@@ -24,36 +25,40 @@ pub(crate) async fn change_password(
     request: ChangePasswordRequest,
 ) -> Result<ChangePasswordResponse, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?.valid()?;
-    let new = Password::choose(&request.new_password)
-        .map_err(|FieldError { reason, .. }| FieldError::new("new_password", reason))?;
+    let app = parts.apps.enabled(bearer.app_id.get()).await?;
     let stored = parts.passwords.of(bearer.account_id).await?;
     let stored = stored.ok_or(FieldError::new("new_password", "the account has no username yet: link one"))?;
+    let surroundings = Surroundings { username: &stored.username, app_name: &app.name };
+    let new = Password::choose(&request.new_password, surroundings)
+        .map_err(|FieldError { reason, .. }| FieldError::new("new_password", reason))?;
     let hash = match (request.old_password, request.phone) {
         (Some(old), _) => {
             let old =
                 Password::present(&old).map_err(|FieldError { reason, .. }| FieldError::new("old_password", reason))?;
-            if !parts.hash_pool.verify(old, Some(&stored)).await? {
+            let comparison = parts.hash_pool.verify(old, Some(&stored.hash), Standing::KnownDevice).await?;
+            if comparison == Comparison::Wrong {
                 return Err(AccountError::WrongCredentials);
             }
-            parts.hash_pool.hash(new).await?
+            parts.hash_pool.hash(new, Standing::KnownDevice).await?
         }
         (None, Some(proof)) => {
             // The code last: a full hash pool must not use it up.
-            let hash = parts.hash_pool.hash(new).await?;
+            let hash = parts.hash_pool.hash(new, Standing::KnownDevice).await?;
             by_phone(parts, bearer.app_id, bearer.account_id, &proof).await?;
             hash
         }
         (None, None) => return Err(FieldError::new("old_password", "is required").into()),
     };
     let ending = parts.ending(REASON);
-    let ended = parts.passwords.replace(bearer.account_id, &stored, &hash, bearer.session_id, ending).await?;
+    let ended = parts.passwords.replace(bearer.account_id, &stored.hash, &hash, bearer.session_id, ending).await?;
     // Replaced meanwhile: what was presented is the old password no longer.
     let ended = ended.ok_or(AccountError::WrongCredentials)?;
     parts.ended(&ended, ending);
     Ok(ChangePasswordResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 
-/// The phone has to be the account's own, and not since yesterday: a stolen access token links a phone, too. One of another account is a wrong code, too, and its code is not used up.
+/// The phone has to be the account's own, and not since yesterday: a stolen access token links a phone, too. One of
+/// another account is a wrong code, too, and its code is not used up.
 async fn by_phone(parts: &Parts, app_id: AppId, account_id: AccountId, proof: &PhoneProof) -> Result<(), AccountError> {
     let phone = PhoneNumber::parse(&proof.phone)?;
     let index = parts.personal_data.index_of(&phone);

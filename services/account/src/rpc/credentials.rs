@@ -19,14 +19,15 @@ pub(super) async fn listed(
     app_id: AppId,
 ) -> Result<Vec<CredentialInfo>, AccountError> {
     let credentials = parts.accounts.credentials(account_id, app_id).await?;
-    let info = |credential: ListedCredential| CredentialInfo {
-        masked_name: masked_name(parts, account_id, &credential).into(),
-        kind: credential.kind.into(),
-    };
-    Ok(credentials.into_iter().map(info).collect())
+    Ok(credentials.into_iter().map(|credential| info(parts, account_id, credential)).collect())
 }
 
-/// As its owner recognises it, and operators see it.
+fn info(parts: &Parts, account_id: AccountId, credential: ListedCredential) -> CredentialInfo {
+    let masked_name = masked_name(parts, account_id, &credential).into();
+    CredentialInfo { kind: credential.kind.into(), masked_name }
+}
+
+/// Enough to recognise it, never enough to use it.
 pub(super) fn masked_name(parts: &Parts, account_id: AccountId, credential: &ListedCredential) -> String {
     match &credential.phone {
         // One that does not open was sealed under another master key. Its owner can still sign in elsewise.

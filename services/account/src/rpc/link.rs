@@ -4,6 +4,8 @@
 //! An account has at most one username, `account.phone.per_account` phones, and per app
 //! `account.linked_devices` devices and `account.channels.per_account` identities of channels.
 
+use std::sync::Arc;
+
 use idl::account::{ChannelProof, DeviceLink, LinkProof, LinkRequest, LinkResponse, PasswordLogin, PhoneProof};
 
 use super::{
@@ -13,14 +15,16 @@ use super::{
 };
 use crate::{
     domain::{
+        app::App,
         device::{DeviceId, DeviceSecret},
-        password::Password,
+        password::{Password, Surroundings},
         phone::PhoneNumber,
         phone_code::Scene,
         policy::LoginKind,
         username::Username,
     },
     error::AccountError,
+    hash_pool::{Comparison, Standing},
     phone_codes,
     service::Parts,
     sign_in,
@@ -42,26 +46,27 @@ pub(crate) async fn link(parts: &Parts, request: LinkRequest) -> Result<LinkResp
 }
 
 async fn with_password(parts: &Parts, bearer: Bearer, proof: PasswordLogin) -> Result<(), AccountError> {
-    allow_kind(parts, bearer, LoginKind::Password).await?;
+    let app = require_kind(parts, bearer, LoginKind::Password).await?;
     let username = Username::parse(&proof.username)?;
-    let password = Password::choose(&proof.password)?;
+    let surroundings = Surroundings { username: username.folded(), app_name: &app.name };
+    let password = Password::choose(&proof.password, surroundings)?;
     let name = CredentialName::Password(&username);
     // A name that is taken is refused before it costs a hash. The store decides for those that come at once.
-    match parts.accounts.credential(name).await? {
+    match parts.accounts.credential(name, None).await? {
         Some(stored) if stored.account_id != bearer.account_id => return Err(AccountError::CredentialOfAnother),
         // A repeat. This is no way to change the password: that one asks for the old one and ends the other sessions.
         Some(stored) => {
-            let right = parts.hash_pool.verify(password, Some(&stored.secret)).await?;
-            return if right { Ok(()) } else { Err(AccountError::WrongCredentials) };
+            let comparison = parts.hash_pool.verify(password, Some(&stored.secret), Standing::KnownDevice).await?;
+            return if comparison == Comparison::Wrong { Err(AccountError::WrongCredentials) } else { Ok(()) };
         }
         None => {}
     }
-    let hash = parts.hash_pool.hash(password).await?;
+    let hash = parts.hash_pool.hash(password, Standing::KnownDevice).await?;
     add(parts, bearer, name, &hash, ONE_USERNAME, "the account has another username").await.map(drop)
 }
 
 async fn with_phone(parts: &Parts, bearer: Bearer, proof: PhoneProof) -> Result<(), AccountError> {
-    allow_kind(parts, bearer, LoginKind::Phone).await?;
+    require_kind(parts, bearer, LoginKind::Phone).await?;
     let phone = PhoneNumber::parse(&proof.phone)?;
     // First the code: whoever does not hold the phone is not told whose it is.
     let index = phone_codes::redeem(parts, bearer.app_id, &phone, Scene::Link, &proof.code).await?;
@@ -71,7 +76,7 @@ async fn with_phone(parts: &Parts, bearer: Bearer, proof: PhoneProof) -> Result<
 }
 
 async fn with_channel(parts: &Parts, bearer: Bearer, proof: &ChannelProof) -> Result<(), AccountError> {
-    allow_kind(parts, bearer, LoginKind::Channel).await?;
+    require_kind(parts, bearer, LoginKind::Channel).await?;
     let identity = prove(parts, bearer.app_id, proof).await?;
     let name = CredentialName::Channel(bearer.app_id, &identity);
     let most = parts.config.channels.per_account.get();
@@ -80,7 +85,7 @@ async fn with_channel(parts: &Parts, bearer: Bearer, proof: &ChannelProof) -> Re
 
 /// Answers the secret if there is a new one.
 async fn with_device(parts: &Parts, bearer: Bearer, proof: DeviceLink) -> Result<Option<String>, AccountError> {
-    allow_kind(parts, bearer, LoginKind::Device).await?;
+    require_kind(parts, bearer, LoginKind::Device).await?;
     let device_id = DeviceId::parse(&proof.device_id)?;
     let secret = match &proof.new_device_secret {
         Some(chosen) => DeviceSecret::parse_new(chosen)?,
@@ -91,9 +96,11 @@ async fn with_device(parts: &Parts, bearer: Bearer, proof: DeviceLink) -> Result
     Ok((linking == Linking::Linked).then(|| secret.reveal()))
 }
 
-async fn allow_kind(parts: &Parts, bearer: Bearer, kind: LoginKind) -> Result<(), AccountError> {
+/// The app, if it allows signing in this way.
+async fn require_kind(parts: &Parts, bearer: Bearer, kind: LoginKind) -> Result<Arc<App>, AccountError> {
     let app = parts.apps.enabled(bearer.app_id.get()).await?;
-    sign_in::allow_kind(&app, kind)
+    sign_in::allow_kind(&app, kind)?;
+    Ok(app)
 }
 
 async fn add(

@@ -23,7 +23,9 @@ use crate::{
         username::Username,
     },
     error::AccountError,
+    hash_pool::{Comparison, Standing},
     phone_codes,
+    risk::Trying,
     service::Parts,
     sign_in,
     store::accounts::{Creation, CredentialName, StoredCredential},
@@ -50,15 +52,31 @@ async fn with_password(
 ) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&proof.username)?;
     let password = Password::present(&proof.password)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Password)?;
-    let stored = parts.accounts.credential(CredentialName::Password(&username)).await?;
+    let name = CredentialName::Password(&username);
+    let stored = parts.accounts.credential(name, client.device_id.as_ref()).await?;
+    let standing = match &stored {
+        Some(stored) if stored.device_is_known => Standing::KnownDevice,
+        _ => Standing::Stranger,
+    };
+    let account_id = stored.as_ref().map(|stored| stored.account_id);
+    let trying = Trying { username: &username, account_id, client: &client };
+    let attempt = parts.guard().password_attempt(&parts.sessions, trying).await?;
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
-    let right = parts.hash_pool.verify(password, stored.as_ref().map(|stored| stored.secret.as_str())).await?;
-    match stored {
-        Some(stored) if right => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
-        _ => Err(AccountError::WrongCredentials),
+    let secret = stored.as_ref().map(|stored| stored.secret.as_str());
+    let (Comparison::Right { replacement }, Some(stored)) =
+        (parts.hash_pool.verify(password, secret, standing).await?, &stored)
+    else {
+        return Err(attempt.failed().await);
+    };
+    attempt.succeeded().await?;
+    let response = sign_in(parts, &app, stored.account_id, stored.epoch, client).await?;
+    if let Some(replacement) = replacement {
+        parts.upgrades.store(&parts.accounts, name, &stored.secret, &replacement).await;
     }
+    Ok(response)
 }
 
 async fn with_device(
@@ -68,9 +86,10 @@ async fn with_device(
     client: Client,
 ) -> Result<LoginResponse, AccountError> {
     let device_id = DeviceId::parse(&proof.device_id)?;
+    let client = Client { device_id: Some(device_id.clone()), ..client };
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Device)?;
-    let client = Client { device_id: Some(device_id.clone()), ..client };
     let name = CredentialName::Device(app.app_id, &device_id);
     // The secret that a client made before its first sign-in is the secret from then on: a repeat of that sign-in, whose
     // answer was lost, presents it again.
@@ -79,20 +98,22 @@ async fn with_device(
         _ => None,
     };
     let presented = offered.as_ref().map(DeviceSecret::reveal).or(proof.device_secret.map(Into::into));
-    if let Some(stored) = parts.accounts.credential(name).await? {
-        return known_device(parts, &app, &stored, presented.as_deref(), client).await;
+    if let Some(stored) = parts.accounts.credential(name, None).await? {
+        return known_device(parts, &app, &stored, presented.as_deref(), &device_id, client).await;
     }
     if presented.is_some() && offered.is_none() {
         // A secret for a device that is not known can't be right.
-        return Err(AccountError::WrongCredentials);
+        return Err(parts.guard().wrong_device_secret(app.app_id, &device_id, &client).await);
     }
+    sign_in::allow_new_account(&app)?;
+    parts.guard().charge_registration(&client).await?;
     let secret = offered.unwrap_or_else(|| DeviceSecret::generate(&*parts.random));
     if let Some(created) = create_guest(parts, &app, name, &secret, client.clone()).await? {
         return Ok(created);
     }
     // Of two at once, one made the account; from that moment the other one is a sign-in of a known device.
-    let stored = parts.accounts.credential(name).await?.ok_or(AccountError::Damaged("account_credentials"))?;
-    known_device(parts, &app, &stored, presented.as_deref(), client).await
+    let stored = parts.accounts.credential(name, None).await?.ok_or(AccountError::Damaged("account_credentials"))?;
+    known_device(parts, &app, &stored, presented.as_deref(), &device_id, client).await
 }
 
 /// A device that is known needs its secret.
@@ -101,13 +122,14 @@ async fn known_device(
     app: &App,
     stored: &StoredCredential,
     presented: Option<&str>,
+    device_id: &DeviceId,
     client: Client,
 ) -> Result<LoginResponse, AccountError> {
     match presented {
         Some(presented) if DeviceSecret::matches(presented, &stored.secret) => {
             sign_in(parts, app, stored.account_id, stored.epoch, client).await
         }
-        _ => Err(AccountError::WrongCredentials),
+        _ => Err(parts.guard().wrong_device_secret(app.app_id, device_id, &client).await),
     }
 }
 
@@ -119,7 +141,6 @@ async fn create_guest(
     secret: &DeviceSecret,
     client: Client,
 ) -> Result<Option<LoginResponse>, AccountError> {
-    sign_in::allow_new_account(app)?;
     let beginning = sign_in::begin(parts, app, new_account_id(parts).await?, FIRST_EPOCH, client);
     Ok(match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
         Creation::NameTaken => None,
@@ -139,14 +160,16 @@ async fn with_phone(
     client: Client,
 ) -> Result<LoginResponse, AccountError> {
     let phone = PhoneNumber::parse(&proof.phone)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Phone)?;
     let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
     let name = CredentialName::Phone(&index);
-    if let Some(stored) = parts.accounts.credential(name).await? {
+    if let Some(stored) = parts.accounts.credential(name, None).await? {
         return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
     }
     sign_in::allow_new_account(&app)?;
+    parts.guard().charge_registration(&client).await?;
     let account_id = new_account_id(parts).await?;
     let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
     let sealed = parts.personal_data.seal(&phone, account_id, &*parts.random);
@@ -155,7 +178,7 @@ async fn with_phone(
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
         // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
-        Creation::NameTaken => match parts.accounts.credential(name).await? {
+        Creation::NameTaken => match parts.accounts.credential(name, None).await? {
             Some(stored) => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
@@ -169,14 +192,16 @@ async fn with_channel(
     proof: &ChannelProof,
     client: Client,
 ) -> Result<LoginResponse, AccountError> {
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Channel)?;
     let identity = prove(parts, app.app_id, proof).await?;
     let name = CredentialName::Channel(app.app_id, &identity);
-    if let Some(stored) = parts.accounts.credential(name).await? {
+    if let Some(stored) = parts.accounts.credential(name, None).await? {
         return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
     }
     sign_in::allow_new_account(&app)?;
+    parts.guard().charge_registration(&client).await?;
     let account_id = new_account_id(parts).await?;
     let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
     match parts.accounts.create(name, NO_SECRET, &beginning.session).await? {
@@ -184,7 +209,7 @@ async fn with_channel(
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
         // The same player, at the same time.
-        Creation::NameTaken => match parts.accounts.credential(name).await? {
+        Creation::NameTaken => match parts.accounts.credential(name, None).await? {
             Some(stored) => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
@@ -214,9 +239,10 @@ async fn sign_in(
 #[cfg(test)]
 mod tests {
     use common::error_code::ErrorCode;
-    use idl::account::{DeviceLogin, LoginProof, TokenStatus};
+    use idl::account::{AccountService, ClientInfo, DeviceLogin, LoginProof, RegisterRequest, TokenStatus};
 
-    use crate::testing::{PASSWORD, PHONE, Phones, Service, code, device_proof, field};
+    use super::{CredentialName, DeviceId, Standing, Username};
+    use crate::testing::{PASSWORD, PHONE, Phones, Service, code, device_proof, field, public};
 
     common::on_each_database! {
         async fn the_right_password_signs_in_to_the_same_account_in_a_new_session(database: TestDatabase) {
@@ -240,8 +266,65 @@ mod tests {
 
         async fn an_over_long_password_is_refused_by_name(database: TestDatabase) {
             let service = Service::start(database).await;
-            let refused = field(service.login("ann", &"x".repeat(257)).await);
+            let refused = field(service.login("ann", &"x".repeat(1025)).await);
             assert_eq!(refused, (ErrorCode::INVALID_ARGUMENT, "password".to_owned()));
+        }
+
+        async fn rules_for_new_passwords_do_not_hold_for_old_ones(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            // md5("short")
+            service.set_password_hash("$md5$f=pass$$4f09daa9d95bcb166a302407a0e0babe").await;
+            service.login("ann", "short").await.expect("signed in");
+        }
+
+        async fn a_hash_of_another_platform_is_replaced_by_argon2id_at_the_first_sign_in(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            for (stored, password) in [
+                ("$2a$05$LhayLxezLhK1LhWvKxCyLOj0j1u.Kj0jZ0pEmm134uzrQlFvQJLF6", "hashcat"),
+                ("$P$984478476IagS59wHZvyQMArzfx58u.", "hashcat"),
+                ("$md5$f=md5pass-salt$568$16780ba78d2d5f02f3202901c1b6d975", "hashcat"),
+                ("pbkdf2_sha256$30000$seasalt$VrX+V8drCGo68wlvy6rfu8i1d1pfkdeXA4LJkRGJodY=", "l\u{e8}tmein"),
+            ] {
+                service.set_password_hash(stored).await;
+                assert_eq!(code(service.login("ann", "wrong").await), ErrorCode::WRONG_CREDENTIALS);
+                assert_eq!(service.password_hash().await, stored, "a wrong password changes nothing");
+                service.login("ann", password).await.expect("signed in");
+                let replaced = service.password_hash().await;
+                assert!(replaced.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{replaced}");
+                service.login("ann", password).await.expect("signed in again");
+                assert_eq!(service.password_hash().await, replaced, "it is replaced once");
+            }
+        }
+
+        async fn a_device_that_has_signed_in_before_is_known_to_that_account_only(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            let bob = service.register_request("bob", PASSWORD);
+            let elsewhere = ClientInfo { device_id: Some("bob's".into()), ..ClientInfo::default() };
+            public(service.account.register(RegisterRequest { client: elsewhere, ..bob }).await).expect("registered");
+            for (username, device, known) in
+                [("ann", "device-1", true), ("ann", "bob's", false), ("bob", "bob's", true), ("bob", "device-1", false)]
+            {
+                let username = Username::parse(username).expect("valid");
+                let device = DeviceId::parse(device).expect("valid");
+                let name = CredentialName::Password(&username);
+                let stored = service.account.parts().accounts.credential(name, Some(&device)).await;
+                assert_eq!(stored.expect("read").expect("there").device_is_known, known, "{username:?} {device:?}");
+            }
+        }
+
+        async fn only_a_known_device_goes_first(database: TestDatabase) {
+            let service = Service::start(database).await;
+            service.register("ann").await.expect("registered");
+            let pool = &service.account.parts().hash_pool;
+            let served = || (pool.served(Standing::KnownDevice), pool.served(Standing::Stranger));
+            assert_eq!(served(), (0, 1), "a registration");
+            assert_eq!(code(service.login("ann", "wrong").await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(served(), (1, 1), "whatever the password");
+            assert_eq!(code(service.login("bob", PASSWORD).await), ErrorCode::WRONG_CREDENTIALS);
+            assert_eq!(served(), (1, 2), "nobody's device");
         }
 
         async fn a_device_gets_an_account_once_and_needs_its_secret_from_then_on(database: TestDatabase) {

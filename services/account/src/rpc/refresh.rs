@@ -103,8 +103,8 @@ fn respond(
         app_id: session.state.app_id,
         session_id: refresh_token.session_id(),
         epoch: session.state.epoch,
-        device_class: session.device_class,
         signed_in_at: session.created_at,
+        device_class: session.device_class,
         channel: session.channel.as_deref(),
         device_id: session.device_id.as_deref(),
     };

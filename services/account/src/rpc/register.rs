@@ -4,8 +4,14 @@ use idl::account::{LoginResponse, RegisterRequest};
 
 use super::client;
 use crate::{
-    domain::{ids::AccountId, password::Password, policy::LoginKind, username::Username},
+    domain::{
+        ids::AccountId,
+        password::{Password, Surroundings},
+        policy::LoginKind,
+        username::Username,
+    },
     error::AccountError,
+    hash_pool::Standing,
     service::Parts,
     sign_in,
     store::accounts::{Creation, CredentialName},
@@ -16,17 +22,20 @@ pub(super) const FIRST_EPOCH: u32 = 0;
 
 pub(crate) async fn register(parts: &Parts, request: RegisterRequest) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&request.username)?;
-    let password = Password::choose(&request.password)?;
     let client = client::parse(&request.client)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(request.app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Password)?;
     sign_in::allow_new_account(&app)?;
+    let surroundings = Surroundings { username: username.folded(), app_name: &app.name };
+    let password = Password::choose(&request.password, surroundings)?;
+    parts.guard().charge_registration(&client).await?;
     let name = CredentialName::Password(&username);
     // A taken name is refused before it costs a hash. The insert below decides for those that come at once.
-    if parts.accounts.credential(name).await?.is_some() {
+    if parts.accounts.credential(name, None).await?.is_some() {
         return Err(AccountError::UsernameTaken);
     }
-    let hash = parts.hash_pool.hash(password).await?;
+    let hash = parts.hash_pool.hash(password, Standing::Stranger).await?;
     let beginning = sign_in::begin(parts, &app, new_account_id(parts).await?, FIRST_EPOCH, client);
     match parts.accounts.create(name, &hash, &beginning.session).await? {
         Creation::NameTaken => Err(AccountError::UsernameTaken),
@@ -88,7 +97,9 @@ mod tests {
             let invalid = |name: &str| (ErrorCode::INVALID_ARGUMENT, name.to_owned());
             assert_eq!(field(service.register("a b").await), invalid("username"));
             assert_eq!(field(service.register_with("ann", "short").await), invalid("password"));
-            assert_eq!(field(service.register_with("ann", &"x".repeat(257)).await), invalid("password"));
+            for password in [&*"to be or not ".repeat(10), "Password1!", "12345678", "ann-2026", "test game 7"] {
+                assert_eq!(field(service.register_with("ann", password).await), invalid("password"), "{password}");
+            }
             let long_device = ClientInfo { device_id: Some("d".repeat(129).into()), ..ClientInfo::default() };
             let request = RegisterRequest { client: long_device, ..service.register_request("ann", PASSWORD) };
             assert_eq!(field(public(service.account.register(request).await)), invalid("device_id"));

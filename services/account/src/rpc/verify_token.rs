@@ -3,19 +3,11 @@
 //! Answers from memory: opens the token, looks at the revocations, answers. There is nothing to wait for, so this is not
 //! even an async function.
 
+use common::token::{access_token::Buffer, ids::AppId, verdict, wire};
 use idl::account::{TokenStatus, TokenVerdict, VerifyTokenRequest};
-use pilota::FastStr;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::{
-    domain::{
-        access_token::{Buffer, Claims},
-        ids::AppId,
-        verdict::{self, Verdict},
-    },
-    error::AccountError,
-    service::Parts,
-};
+use crate::{error::AccountError, service::Parts};
 
 pub(crate) fn verify_token(parts: &Parts, request: &VerifyTokenRequest) -> Result<TokenVerdict, AccountError> {
     judge(parts, AppId::parse(request.app_id)?, &request.token)
@@ -25,32 +17,10 @@ pub(crate) fn verify_token(parts: &Parts, request: &VerifyTokenRequest) -> Resul
 pub(super) fn judge(parts: &Parts, app_id: AppId, token: &str) -> Result<TokenVerdict, AccountError> {
     let (mut buffer, now) = (Buffer::default(), parts.clock.now());
     let Some(claims) = parts.keys.open(token, &mut buffer, now)? else {
-        return Ok(parts.verdicts.count(invalid()));
+        return Ok(parts.verdicts.count(wire::invalid()));
     };
-    let verdict = match verdict::judge(&claims, app_id, parts.revocations.index(), now) {
-        Verdict::Valid => describe(TokenStatus::VALID, &claims),
-        Verdict::Expired => describe(TokenStatus::EXPIRED, &claims),
-        Verdict::Revoked => describe(TokenStatus::REVOKED, &claims),
-        Verdict::Foreign => invalid(),
-    };
-    Ok(parts.verdicts.count(verdict))
-}
-
-fn invalid() -> TokenVerdict {
-    TokenVerdict { status: TokenStatus::INVALID, ..TokenVerdict::default() }
-}
-
-fn describe(status: TokenStatus, claims: &Claims<'_>) -> TokenVerdict {
-    TokenVerdict {
-        status,
-        account_id: Some(claims.account_id.get()),
-        session_id: Some(FastStr::new(claims.session_id.encode(&mut [0; 36]))),
-        app_id: Some(claims.app_id.get()),
-        issued_at: Some(claims.issued_at.as_millis()),
-        expires_at: Some(claims.expires_at().as_millis()),
-        channel: claims.channel.map(FastStr::new),
-        device_id: claims.device_id.map(FastStr::new),
-    }
+    let verdict = verdict::judge(&claims, app_id, parts.revocations.index(), now);
+    Ok(parts.verdicts.count(wire::describe(verdict, &claims)))
 }
 
 /// Verdicts by status; the handles are looked up once.

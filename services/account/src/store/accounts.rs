@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The usernames of all apps are one space, and so are the phones.
-const EVERY_APP: i64 = 0;
+pub(super) const EVERY_APP: i64 = 0;
 
 /// A profile lists at most this many credentials. Protects the answer's size.
 const MOST_LISTED: i64 = 100;
@@ -46,10 +46,12 @@ pub(crate) enum CredentialName<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCredential {
     pub(crate) account_id: AccountId,
-    /// PHC string, device secret hash or sealed phone.
+    /// Password hash, device secret hash or sealed phone.
     pub(crate) secret: String,
     /// The account's epoch now.
     pub(crate) epoch: u32,
+    /// The account has signed in from the device before, as far as sessions are kept.
+    pub(crate) device_is_known: bool,
 }
 
 /// A credential as its owner and operators see it.
@@ -58,11 +60,11 @@ pub(crate) struct ListedCredential {
     pub(crate) kind: String,
     /// Empty for a phone: nothing about it is stored in the clear.
     pub(crate) shown_name: String,
-    /// With a phone.
-    pub(crate) phone: Option<StoredPhone>,
     /// The app that knows it; `None`: every app does.
     pub(crate) app_id: Option<AppId>,
     pub(crate) created_at: Timestamp,
+    /// With a phone.
+    pub(crate) phone: Option<StoredPhone>,
 }
 
 /// A phone as it is stored.
@@ -140,41 +142,60 @@ impl CredentialName<'_> {
     }
 }
 
-/// The columns of [`ListedRow`]; binds the kind of phones twice.
-macro_rules! listed_columns {
-    () => {
-        "kind, shown_name, scope, created_at, CASE WHEN kind = ? THEN name END AS phone_index, \
-         CASE WHEN kind = ? THEN secret END AS phone_sealed"
-    };
-}
-
 impl Accounts {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// The credential of that name, with its account's epoch.
-    pub(crate) async fn credential(&self, name: CredentialName<'_>) -> Result<Option<StoredCredential>, AccountError> {
-        let row: Option<(i64, Text, i64)> = self
+    /// The credential of that name, with its account's epoch, and whether the account knows `device`.
+    pub(crate) async fn credential(
+        &self,
+        name: CredentialName<'_>,
+        device: Option<&DeviceId>,
+    ) -> Result<Option<StoredCredential>, AccountError> {
+        let row: Option<(i64, Text, i64, i64)> = self
             .database
             .read(
-                "SELECT c.account_id, c.secret, a.token_epoch FROM account_credentials AS c \
+                "SELECT c.account_id, c.secret, a.token_epoch, EXISTS (SELECT 1 FROM account_sessions AS s \
+                 WHERE s.account_id = c.account_id AND s.device_id = ?) FROM account_credentials AS c \
                  JOIN account_accounts AS a ON a.account_id = c.account_id \
                  WHERE c.kind = ? AND c.scope = ? AND c.name = ?",
             )
+            .bind(device.map(DeviceId::as_str))
             .bind(name.kind().as_str())
             .bind(name.scope())
             .bind(name.compared())
             .optional()
             .await?;
-        row.map(|(id, secret, epoch)| {
+        row.map(|(id, secret, epoch, device_is_known)| {
             Ok(StoredCredential {
                 account_id: account_id(id)?,
                 secret: secret.into(),
                 epoch: counter(epoch, "token_epoch")?,
+                device_is_known: device_is_known != 0,
             })
         })
         .transpose()
+    }
+
+    /// Puts `new` in place of the secret that was `read`. `false`: it has changed since, and stays as it is.
+    pub(crate) async fn replace_secret(
+        &self,
+        name: CredentialName<'_>,
+        read: &str,
+        new: &str,
+    ) -> Result<bool, AccountError> {
+        let changed = self
+            .database
+            .write("UPDATE account_credentials SET secret = ? WHERE kind = ? AND scope = ? AND name = ? AND secret = ?")
+            .bind(new)
+            .bind(name.kind().as_str())
+            .bind(name.scope())
+            .bind(name.compared())
+            .bind(read)
+            .execute()
+            .await?;
+        Ok(changed == 1)
     }
 
     /// Makes an account with its first credential and its first session, all or nothing. Of two callers that ask for one
@@ -233,11 +254,11 @@ impl Accounts {
     ) -> Result<Vec<ListedCredential>, AccountError> {
         let rows: Vec<ListedRow> = self
             .database
-            .read(concat!(
-                "SELECT ",
-                listed_columns!(),
-                " FROM account_credentials WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?"
-            ))
+            .read(
+                "SELECT kind, shown_name, scope, created_at, CASE WHEN kind = ? THEN name END AS phone_index, \
+                 CASE WHEN kind = ? THEN secret END AS sealed_phone FROM account_credentials \
+                 WHERE account_id = ? AND scope IN (?, ?) ORDER BY created_at, kind LIMIT ?",
+            )
             .bind(CredentialKind::Phone.as_str())
             .bind(CredentialKind::Phone.as_str())
             .bind(account_id.get())
@@ -256,11 +277,11 @@ impl Accounts {
     ) -> Result<Vec<ListedCredential>, AccountError> {
         let rows: Vec<ListedRow> = self
             .database
-            .read(concat!(
-                "SELECT ",
-                listed_columns!(),
-                " FROM account_credentials WHERE account_id = ? ORDER BY created_at, kind LIMIT ?"
-            ))
+            .read(
+                "SELECT kind, shown_name, scope, created_at, CASE WHEN kind = ? THEN name END AS phone_index, \
+                 CASE WHEN kind = ? THEN secret END AS sealed_phone FROM account_credentials \
+                 WHERE account_id = ? ORDER BY created_at, kind LIMIT ?",
+            )
             .bind(CredentialKind::Phone.as_str())
             .bind(CredentialKind::Phone.as_str())
             .bind(account_id.get())
@@ -277,24 +298,25 @@ struct ListedRow {
     shown_name: Text,
     scope: i64,
     created_at: i64,
+    /// With a phone, as is the next one.
     phone_index: Option<Text>,
-    phone_sealed: Option<Text>,
+    sealed_phone: Option<Text>,
 }
 
 impl TryFrom<ListedRow> for ListedCredential {
     type Error = AccountError;
 
     fn try_from(row: ListedRow) -> Result<Self, AccountError> {
-        let phone = row
-            .phone_index
-            .zip(row.phone_sealed)
-            .map(|(index, sealed)| StoredPhone { index: PhoneIndex::from_stored(index.into()), sealed: sealed.into() });
+        let scope = (row.scope != EVERY_APP).then(|| app_id(row.scope)).transpose()?;
         Ok(Self {
             kind: row.kind.into(),
             shown_name: row.shown_name.into(),
-            phone,
-            app_id: (row.scope != EVERY_APP).then(|| app_id(row.scope)).transpose()?,
+            app_id: scope,
             created_at: at(row.created_at),
+            phone: row.phone_index.zip(row.sealed_phone).map(|(index, sealed)| StoredPhone {
+                index: PhoneIndex::from_stored(index.into()),
+                sealed: sealed.into(),
+            }),
         })
     }
 }

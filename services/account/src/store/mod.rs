@@ -8,6 +8,7 @@
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
+//! - [`imports`]: accounts of another platform, many at once.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
@@ -15,6 +16,7 @@ pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod channels;
 pub(crate) mod cleanup;
+pub(crate) mod imports;
 pub(crate) mod links;
 pub(crate) mod passwords;
 pub(crate) mod phone_codes;

@@ -25,21 +25,28 @@ pub(crate) struct Passwords {
     database: Database,
 }
 
+/// A password as it is stored, under its username.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPassword {
+    pub(crate) username: String,
+    pub(crate) hash: String,
+}
+
 impl Passwords {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// The stored hash; `None` when the account has no username.
-    pub(crate) async fn of(&self, account: AccountId) -> Result<Option<String>, AccountError> {
-        let row: Option<(Text,)> = self
+    /// The username as it is compared, and its hash; `None` when the account has no username.
+    pub(crate) async fn of(&self, account: AccountId) -> Result<Option<StoredPassword>, AccountError> {
+        let row: Option<(Text, Text)> = self
             .database
-            .read("SELECT secret FROM account_credentials WHERE account_id = ? AND kind = ?")
+            .read("SELECT name, secret FROM account_credentials WHERE account_id = ? AND kind = ?")
             .bind(account.get())
             .bind(CredentialKind::Password.as_str())
             .optional()
             .await?;
-        Ok(row.map(|(secret,)| secret.into()))
+        Ok(row.map(|(username, hash)| StoredPassword { username: username.into(), hash: hash.into() }))
     }
 
     /// Since when the phone belongs to the account; `None` when it does not.

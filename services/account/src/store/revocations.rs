@@ -3,6 +3,7 @@
 use common::{
     clock::Timestamp,
     sql::{Database, SqlError, Tx},
+    token::feed,
 };
 
 use super::{account_id, at, counter, session_id, sessions::Ending};
@@ -21,15 +22,6 @@ const PAGE: usize = 2000;
 #[derive(Clone, Debug)]
 pub(crate) struct Revocations {
     database: Database,
-}
-
-/// One row of the feed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FeedEntry {
-    pub(crate) sequence: i64,
-    pub(crate) revocation: Revocation,
-    pub(crate) created_at: Timestamp,
-    pub(crate) expires_at: Timestamp,
 }
 
 /// Adds a revocation. The last statement before the commit: the shorter from here to there, the less the feed is seen
@@ -123,7 +115,7 @@ impl Revocations {
         &self,
         mut sequence: i64,
         now: Timestamp,
-        mut take: impl FnMut(FeedEntry),
+        mut take: impl FnMut(i64, feed::Row),
     ) -> Result<(), AccountError> {
         loop {
             let rows: Vec<Row> = self
@@ -139,9 +131,8 @@ impl Revocations {
                 .await?;
             let last_page = rows.len() < PAGE;
             for row in rows {
-                let entry = FeedEntry::try_from(row)?;
-                sequence = entry.sequence;
-                take(entry);
+                sequence = row.sequence;
+                take(sequence, row.try_into()?);
             }
             if last_page {
                 return Ok(());
@@ -160,7 +151,7 @@ struct Row {
     expires_at: i64,
 }
 
-impl TryFrom<Row> for FeedEntry {
+impl TryFrom<Row> for feed::Row {
     type Error = AccountError;
 
     fn try_from(row: Row) -> Result<Self, AccountError> {
@@ -171,6 +162,6 @@ impl TryFrom<Row> for FeedEntry {
             }
             _ => return Err(AccountError::Damaged("account_revocations")),
         };
-        Ok(Self { sequence: row.sequence, revocation, created_at: at(row.created_at), expires_at: at(row.expires_at) })
+        Ok(Self { revocation, created_at: at(row.created_at), expires_at: at(row.expires_at) })
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         audit::AuditRecord,
         client::Client,
+        device::DeviceId,
         device_class::DeviceClass,
         device_limit::{DeviceLimit, LiveSession, Room},
         ids::{AccountId, AppId, SessionId},
@@ -51,9 +52,9 @@ pub(crate) struct StoredSession {
     pub(crate) device_id: Option<String>,
     pub(crate) device_class: DeviceClass,
     pub(crate) channel: Option<String>,
+    pub(crate) created_at: Timestamp,
     /// Why it was ended before its time.
     pub(crate) revoke_reason: Option<String>,
-    pub(crate) created_at: Timestamp,
     pub(crate) state: SessionState,
 }
 
@@ -217,8 +218,8 @@ impl Sessions {
             .read(
                 "SELECT s.account_id, s.app_id, s.token_epoch, a.token_epoch AS account_epoch, s.generation, \
                  s.refresh_digest, s.predecessor_digest, s.sealed_successor, s.rotated_at, s.refresh_expires_at, \
-                 s.absolute_expires_at, s.revoked_at, s.revoke_reason, s.device_id, s.device_class, s.channel, \
-                 s.created_at FROM account_sessions AS s \
+                 s.absolute_expires_at, s.revoked_at, s.revoke_reason, s.device_id, s.device_class, s.channel, s.created_at \
+                 FROM account_sessions AS s \
                  JOIN account_accounts AS a ON a.account_id = s.account_id WHERE s.session_id = ?",
             )
             .bind(id.as_bytes().as_slice())
@@ -253,6 +254,23 @@ impl Sessions {
             .execute()
             .await?;
         Ok(changed == 1)
+    }
+
+    /// Whether the device has signed in to the account before, as far back as sessions are kept. Without an account the
+    /// same question is asked, in vain, so that the time taken does not tell which usernames exist.
+    pub(crate) async fn knows_device(
+        &self,
+        account_id: Option<AccountId>,
+        device_id: &DeviceId,
+    ) -> Result<bool, AccountError> {
+        let row: Option<(i64,)> = self
+            .database
+            .read("SELECT account_id FROM account_sessions WHERE account_id = ? AND device_id = ? LIMIT 1")
+            .bind(account_id.map_or(0, AccountId::get))
+            .bind(device_id.as_str())
+            .optional()
+            .await?;
+        Ok(row.is_some())
     }
 
     /// The live sessions of an account in an app, the latest first, at most `limit`.
@@ -495,8 +513,8 @@ impl TryFrom<SessionRow> for StoredSession {
             device_id: row.device_id.map(String::from),
             device_class: device_class(row.device_class),
             channel: row.channel.map(String::from),
-            revoke_reason: row.revoke_reason.map(String::from),
             created_at: at(row.created_at),
+            revoke_reason: row.revoke_reason.map(String::from),
             state: SessionState {
                 app_id: app_id(row.app_id)?,
                 epoch: counter(row.token_epoch, "token_epoch")?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Redis, command::await_reply};
+use super::{super::Certificates, Redis, command::await_reply};
 use crate::ports::Port;
 
 /// Masters that gossip agree within a second or two.
@@ -27,10 +27,22 @@ impl RedisCluster {
     /// # Errors
     /// When Redis is not installed, or the cluster does not come together.
     pub fn start() -> Result<Self> {
+        Self::start_for(None)
+    }
+
+    /// Starts masters that speak TLS, to clients (at [`tls_addresses`](Self::tls_addresses)) and among themselves.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_with_tls(certificates: &Certificates) -> Result<Self> {
+        Self::start_for(Some(certificates))
+    }
+
+    fn start_for(tls: Option<&Certificates>) -> Result<Self> {
         let (mut masters, mut gossip_ports) = (Vec::new(), Vec::new());
         for (first, last) in SLOTS {
             let gossip = Port::reserve()?;
-            let master = start_master(&gossip)?;
+            let master = start_master(&gossip, tls)?;
             master.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
             masters.push(master);
             gossip_ports.push(gossip);
@@ -40,7 +52,8 @@ impl RedisCluster {
             master.ask(&format!("CLUSTER SET-CONFIG-EPOCH {epoch}"))?;
         }
         for (master, gossip) in masters.iter().zip(&gossip_ports).skip(1) {
-            masters[0].ask(&format!("CLUSTER MEET 127.0.0.1 {} {}", master.port(), gossip.number()))?;
+            let port = if tls.is_some() { master.tls_port() } else { master.port() };
+            masters[0].ask(&format!("CLUSTER MEET 127.0.0.1 {port} {}", gossip.number()))?;
         }
         for master in &masters {
             let complete = |info: &str| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
@@ -54,14 +67,19 @@ impl RedisCluster {
         self.masters.iter().map(Redis::address).collect::<Vec<_>>().join(",")
     }
 
+    /// The same for clients that speak TLS.
+    pub fn tls_addresses(&self) -> String {
+        self.masters.iter().map(|master| format!("127.0.0.1:{}", master.tls_port())).collect::<Vec<_>>().join(",")
+    }
+
     /// The masters, in the order of their slots.
     pub fn masters(&mut self) -> &mut [Redis] {
         &mut self.masters
     }
 }
 
-fn start_master(gossip: &Port) -> Result<Redis> {
-    let settings = [
+fn start_master(gossip: &Port, tls: Option<&Certificates>) -> Result<Redis> {
+    let mut settings = vec![
         "--cluster-enabled".to_owned(),
         "yes".to_owned(),
         "--cluster-port".to_owned(),
@@ -72,7 +90,11 @@ fn start_master(gossip: &Port) -> Result<Redis> {
         "--cluster-require-full-coverage".to_owned(),
         "no".to_owned(),
     ];
-    Redis::start_and(&settings)
+    if tls.is_some() {
+        // Otherwise they name each other's plain ports to clients that speak TLS.
+        settings.extend(["--tls-cluster".to_owned(), "yes".to_owned()]);
+    }
+    Redis::start_and(&settings, tls)
 }
 
 #[cfg(test)]

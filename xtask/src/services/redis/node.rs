@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use super::command;
+use super::{super::Certificates, command};
 use crate::{
     ports::Port,
     process::{OwnedProcess, Signal},
@@ -45,6 +45,8 @@ pub struct Redis {
     // Dropped before the directory it works in.
     process: Option<OwnedProcess>,
     port: Port,
+    /// Where it speaks TLS; beside `port`, on which it is set up and looked at.
+    tls: Option<Port>,
     /// What makes it more than a plain server.
     arguments: Vec<String>,
     directory: TempDir,
@@ -57,22 +59,35 @@ impl Redis {
     /// When Redis is not installed (`cargo xtask setup` installs it) or the server does not come up; the error ends
     /// with the last lines of the server's log.
     pub fn start() -> Result<Self> {
-        Self::start_with(|_| Ok(SETTINGS.iter().map(|&setting| setting.to_owned()).collect()))
+        Self::start_and(&[], None)
     }
 
-    /// Starts a plain server with further settings.
-    pub(super) fn start_and(further: &[String]) -> Result<Self> {
-        Self::start_with(|_| {
-            let common = SETTINGS.iter().map(|&setting| setting.to_owned());
-            Ok(common.chain(further.iter().cloned()).collect())
-        })
+    /// Starts a server that speaks TLS as well, at [`tls_url`](Self::tls_url).
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_with_tls(certificates: &Certificates) -> Result<Self> {
+        Self::start_and(&[], Some(certificates))
+    }
+
+    /// Starts a server with further settings.
+    pub(super) fn start_and(further: &[String], tls: Option<&Certificates>) -> Result<Self> {
+        let common = SETTINGS.iter().map(|&setting| setting.to_owned());
+        Self::start_with(tls, |_| Ok(common.chain(further.iter().cloned()).collect()))
     }
 
     /// Starts a server with the arguments that are made for its directory.
-    pub(super) fn start_with(arguments: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
+    pub(super) fn start_with(
+        tls: Option<&Certificates>,
+        arguments: impl FnOnce(&Path) -> Result<Vec<String>>,
+    ) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("playgate-redis-").tempdir()?;
-        let arguments = arguments(directory.path())?;
-        let mut server = Self { process: None, port: Port::reserve()?, arguments, directory };
+        let mut arguments = arguments(directory.path())?;
+        let tls_port = tls.map(|_| Port::reserve()).transpose()?;
+        if let (Some(certificates), Some(port)) = (tls, &tls_port) {
+            arguments.extend(tls_settings(certificates, port));
+        }
+        let mut server = Self { process: None, port: Port::reserve()?, tls: tls_port, arguments, directory };
         server.restart()?;
         Ok(server)
     }
@@ -80,6 +95,16 @@ impl Redis {
     /// `redis://127.0.0.1:PORT/`.
     pub fn url(&self) -> String {
         format!("redis://{}/", self.address())
+    }
+
+    /// `rediss://127.0.0.1:PORT/`, of a server that was started [with TLS](Self::start_with_tls).
+    pub fn tls_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}/", self.tls_port())
+    }
+
+    /// The port on which it speaks TLS; 0 if it does not.
+    pub fn tls_port(&self) -> u16 {
+        self.tls.as_ref().map_or(0, Port::number)
     }
 
     /// `127.0.0.1:PORT`.
@@ -182,6 +207,19 @@ impl Redis {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
+}
+
+/// Whoever trusts the authority may come: clients have no certificates of their own.
+fn tls_settings(certificates: &Certificates, port: &Port) -> Vec<String> {
+    let file = |path: PathBuf| path.display().to_string();
+    let settings = [
+        ("--tls-port", port.number().to_string()),
+        ("--tls-cert-file", file(certificates.certificate())),
+        ("--tls-key-file", file(certificates.key())),
+        ("--tls-ca-cert-file", file(certificates.authority())),
+        ("--tls-auth-clients", "no".to_owned()),
+    ];
+    settings.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
 }
 
 /// The server is one program with several names. Debian's package `redis-server` adds the name of the server, and with

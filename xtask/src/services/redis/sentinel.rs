@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{Redis, command::await_reply};
+use super::{super::Certificates, Redis, command::await_reply};
 
 /// What the sentinels call the pair.
 const SERVICE: &str = "playgate";
@@ -28,10 +28,25 @@ impl RedisSentinels {
     /// # Errors
     /// When Redis is not installed, or the sentinels do not find each other.
     pub fn start() -> Result<Self> {
-        let master = Redis::start()?;
-        let replica_of = ["--replicaof".to_owned(), "127.0.0.1".to_owned(), master.port().to_string()];
-        let replica = Redis::start_and(&replica_of)?;
-        let sentinels: Result<Vec<_>> = (0..SENTINELS).map(|_| start_sentinel(&master)).collect();
+        Self::start_for(None)
+    }
+
+    /// Starts everything so that it speaks TLS, to clients (at [`tls_addresses`](Self::tls_addresses)) and among
+    /// themselves.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_with_tls(certificates: &Certificates) -> Result<Self> {
+        Self::start_for(Some(certificates))
+    }
+
+    fn start_for(tls: Option<&Certificates>) -> Result<Self> {
+        let among_themselves = ["--tls-replication".to_owned(), "yes".to_owned()];
+        let among_themselves = if tls.is_some() { &among_themselves[..] } else { &[] };
+        let master = Redis::start_and(among_themselves, tls)?;
+        let replica_of = ["--replicaof".to_owned(), "127.0.0.1".to_owned(), port(&master, tls).to_string()];
+        let replica = Redis::start_and(&[among_themselves, &replica_of].concat(), tls)?;
+        let sentinels: Result<Vec<_>> = (0..SENTINELS).map(|_| start_sentinel(&master, tls)).collect();
         let servers = Self { sentinels: sentinels?, replica, master };
         servers.await_agreement()?;
         Ok(servers)
@@ -40,6 +55,13 @@ impl RedisSentinels {
     /// `127.0.0.1:PORT,127.0.0.1:PORT,127.0.0.1:PORT/SERVICE`: the sentinels, and what they call the pair.
     pub fn addresses(&self) -> String {
         let sentinels: Vec<_> = self.sentinels.iter().map(Redis::address).collect();
+        format!("{}/{SERVICE}", sentinels.join(","))
+    }
+
+    /// The same for clients that speak TLS.
+    pub fn tls_addresses(&self) -> String {
+        let sentinels: Vec<_> =
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.tls_port())).collect();
         format!("{}/{SERVICE}", sentinels.join(","))
     }
 
@@ -68,13 +90,20 @@ impl RedisSentinels {
     }
 }
 
-fn start_sentinel(master: &Redis) -> Result<Redis> {
-    Redis::start_with(|directory| {
+/// The port on which the others find it.
+fn port(server: &Redis, tls: Option<&Certificates>) -> u16 {
+    if tls.is_some() { server.tls_port() } else { server.port() }
+}
+
+fn start_sentinel(master: &Redis, tls: Option<&Certificates>) -> Result<Redis> {
+    Redis::start_with(tls, |directory| {
         // Sentinels write what they learn into their configuration, so it has to be a file.
         let file = directory.join("sentinel.conf");
-        let (port, quorum) = (master.port(), SENTINELS / 2 + 1);
+        let (port, quorum) = (port(master, tls), SENTINELS / 2 + 1);
+        let among_themselves = if tls.is_some() { "tls-replication yes\n" } else { "" };
         let settings = format!(
             "bind 127.0.0.1\n\
+             {among_themselves}\
              sentinel monitor {SERVICE} 127.0.0.1 {port} {quorum}\n\
              sentinel down-after-milliseconds {SERVICE} 500\n\
              sentinel failover-timeout {SERVICE} 3000\n"

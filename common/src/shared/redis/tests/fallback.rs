@@ -10,7 +10,8 @@ use super::{super::testing, answered, whole_rate, with_fallback};
 use crate::{
     clock::testing::ManualClock,
     shared::{
-        Decision, FallbackState, OnceOnlyFallback, Rate, Redis, RedisConfig, SharedConfig, SharedError, SharedState,
+        Climb, Decision, FallbackState, Ladder, OnceOnlyFallback, Rate, Redis, RedisConfig, Rung, SharedConfig,
+        SharedError, SharedState, Standing,
         conformance::{self, Subject},
     },
 };
@@ -81,6 +82,33 @@ async fn alone_a_replica_allows_only_its_part() {
         allowed += 1;
     }
     assert_eq!(allowed, 2, "a quarter of eight");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alone_a_replica_goes_on_up_a_ladder_and_locks_after_a_part_of_the_failures() {
+    let (mut server, redis, state) =
+        started(|config| RedisConfig { fallback_rate_divisor: NonZeroU32::MIN.saturating_add(1), ..config }).await;
+    let ladder = Ladder { rungs: vec![Rung { failures: 7, wait: LIFETIME }], window: LIFETIME };
+    for failures in 1..=3 {
+        let free = Standing { failures, locked_for: Duration::ZERO };
+        assert_eq!(state.climb("player", &ladder).await, Ok(Climb::Climbed(free)));
+    }
+    kill(&mut server, &redis).await;
+    let locked = Standing { failures: 4, locked_for: LIFETIME };
+    assert_eq!(state.climb("player", &ladder).await, Ok(Climb::Climbed(locked)), "half of seven");
+    let kept = state.forgive("player").await.unwrap();
+    assert!(kept.is_some(), "a lock is not forgiven");
+    assert_eq!(state.forgive("somebody else").await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_locked_when_redis_goes_away_stays_locked() {
+    let (mut server, redis, state) = started(whole_rate).await;
+    let ladder = Ladder { rungs: vec![Rung { failures: 1, wait: LIFETIME }], window: LIFETIME };
+    state.climb("player", &ladder).await.unwrap();
+    kill(&mut server, &redis).await;
+    let standing = state.standing("player").await.unwrap();
+    assert!(!standing.locked_for.is_zero() && standing.locked_for <= LIFETIME, "{standing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,9 +8,11 @@ mod cluster;
 mod conformance;
 mod fallback;
 mod feed;
+mod ladder;
 mod outage;
 mod rate;
 mod sentinel;
+mod tls;
 mod traces;
 
 use std::{future::Future, sync::Arc, time::Duration};

@@ -5,7 +5,7 @@ use idl::account_admin::{AccountSelector, CredentialDetails, FindAccountRequest,
 use crate::{
     domain::{ids::AccountId, username::Username},
     error::AccountError,
-    rpc::credentials::masked_name,
+    rpc::credentials,
     service::Parts,
     store::{
         accounts::{CredentialName, ListedCredential},
@@ -39,13 +39,13 @@ pub(crate) async fn find_account(
 }
 
 async fn account_of(parts: &Parts, username: &Username) -> Result<AccountId, AccountError> {
-    let credential = parts.accounts.credential(CredentialName::Password(username)).await?;
+    let credential = parts.accounts.credential(CredentialName::Password(username), None).await?;
     Ok(credential.ok_or(AccountError::NoSuchAccount)?.account_id)
 }
 
-fn credential_details(parts: &Parts, owner: AccountId, credential: ListedCredential) -> CredentialDetails {
+fn credential_details(parts: &Parts, account_id: AccountId, credential: ListedCredential) -> CredentialDetails {
     CredentialDetails {
-        masked_name: masked_name(parts, owner, &credential).into(),
+        masked_name: credentials::masked_name(parts, account_id, &credential).into(),
         kind: credential.kind.into(),
         app_id: credential.app_id.map(|app_id| app_id.get()),
         created_at: credential.created_at.as_millis(),

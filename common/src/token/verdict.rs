@@ -1,14 +1,16 @@
 //! What an opened token is worth to the app that asks.
 
-use common::clock::Timestamp;
-
 use super::{access_token::Claims, ids::AppId, revocation::RevocationIndex};
+use crate::clock::Timestamp;
 
 /// The authoritative answers about a token that opened. There is no value for "could not tell".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// The player is who they say.
     Valid,
+    /// It was good.
     Expired,
+    /// Its session was ended, or every session of its account.
     Revoked,
     /// Another app's token: the asking app learns nothing else about it.
     Foreign,
@@ -18,7 +20,7 @@ pub(crate) enum Verdict {
 ///
 /// Expiry comes before revocation: a revocation is forgotten once every token it concerns has expired, and an answer
 /// must not change from one to the other then.
-pub(crate) fn judge(claims: &Claims<'_>, app_id: AppId, revocations: &RevocationIndex, now: Timestamp) -> Verdict {
+pub fn judge(claims: &Claims<'_>, app_id: AppId, revocations: &RevocationIndex, now: Timestamp) -> Verdict {
     if claims.app_id != app_id {
         return Verdict::Foreign;
     }
@@ -36,7 +38,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{access_token::tests::claims, revocation::Revocation};
+    use crate::token::{access_token::tests::claims, revocation::Revocation};
 
     #[test]
     fn a_token_is_good_until_the_moment_it_expires_and_only_for_its_app() {

@@ -4,21 +4,23 @@ use std::fmt;
 
 use uuid::{Uuid, fmt::Hyphenated};
 
-use super::field::FieldError;
+use crate::field::FieldError;
 
 /// Identifiers stay below 2^53, so that they survive JavaScript and Lua.
 const FIRST_TOO_LARGE: i64 = 1 << 53;
 
 /// Names an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct AccountId(i64);
+pub struct AccountId(i64);
 
 impl AccountId {
-    pub(crate) fn parse(raw: i64) -> Result<Self, FieldError> {
+    /// An id in range, or the refusal of the field.
+    pub fn parse(raw: i64) -> Result<Self, FieldError> {
         in_range(raw).map(Self).ok_or(FieldError::new("account_id", "no such account"))
     }
 
-    pub(crate) fn get(self) -> i64 {
+    /// As a number.
+    pub fn get(self) -> i64 {
         self.0
     }
 }
@@ -31,14 +33,16 @@ impl fmt::Display for AccountId {
 
 /// Names an app: a game that signs players in through the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct AppId(i64);
+pub struct AppId(i64);
 
 impl AppId {
-    pub(crate) fn parse(raw: i64) -> Result<Self, FieldError> {
+    /// An id in range, or the refusal of the field.
+    pub fn parse(raw: i64) -> Result<Self, FieldError> {
         in_range(raw).map(Self).ok_or(FieldError::new("app_id", "no such app"))
     }
 
-    pub(crate) fn get(self) -> i64 {
+    /// As a number.
+    pub fn get(self) -> i64 {
         self.0
     }
 }
@@ -51,24 +55,27 @@ impl fmt::Display for AppId {
 
 /// Names a session: one sign-in of one account to one app. A UUIDv7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SessionId([u8; 16]);
+pub struct SessionId([u8; 16]);
 
 impl SessionId {
-    pub(crate) fn parse(raw: &str) -> Result<Self, FieldError> {
+    /// Reads the form in which it is answered.
+    pub fn parse(raw: &str) -> Result<Self, FieldError> {
         let id = Uuid::try_parse(raw).map_err(|_| FieldError::new("session_id", "not a session id"))?;
         Ok(Self(id.into_bytes()))
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+    /// From its bytes, which may be any.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+    /// As it is stored.
+    pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
     /// As it is answered, written into `buffer`.
-    pub(crate) fn encode(self, buffer: &mut [u8; Hyphenated::LENGTH]) -> &str {
+    pub fn encode(self, buffer: &mut [u8; Hyphenated::LENGTH]) -> &str {
         Uuid::from_bytes(self.0).hyphenated().encode_lower(buffer)
     }
 }

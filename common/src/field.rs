@@ -11,7 +11,8 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    pub(crate) const fn new(field: &'static str, reason: &'static str) -> Self {
+    /// A refusal of `field`.
+    pub const fn new(field: &'static str, reason: &'static str) -> Self {
         Self { field, reason }
     }
 }

@@ -7,30 +7,34 @@
 //! The plaintext is, all big endian: account id (8) | app id (8) | session id (16) | issued at, Unix ms (8) |
 //! lifetime, ms (4) | epoch (4) | device class (1) | channel (1 length byte + text) | device id (1 + text).
 //!
-//! A new layout is a new prefix; the prefix also lets a leaked token be recognised for what it is.
+//! A new layout is a new prefix, which a release has to read before any makes it; the prefix also lets a leaked token be
+//! recognised for what it is.
 
 use std::{fmt, time::Duration};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::clock::Timestamp;
-
 use super::{
     cipher::{NONCE_LENGTH, TAG_LENGTH},
-    client::Client,
-    device::DeviceId,
     ids::{AccountId, AppId, SessionId},
     key_ring::{KeyId, KeyRing, TokenKey},
 };
+use crate::clock::Timestamp;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+/// The longest channel a token holds.
+pub const LONGEST_CHANNEL_BYTES: usize = 32;
+
+/// The longest device id a token holds.
+pub const LONGEST_DEVICE_ID_BYTES: usize = 128;
 
 const PREFIX: &str = "pg1.";
 const KEY_ID_LENGTH: usize = 4;
 const ASSOCIATED_LENGTH: usize = PREFIX.len() + KEY_ID_LENGTH;
 const FIXED_CLAIMS_LENGTH: usize = 8 + 8 + 16 + 8 + 4 + 4 + 1;
-const LONGEST_CLAIMS: usize = FIXED_CLAIMS_LENGTH + 1 + Client::LONGEST_CHANNEL_BYTES + 1 + DeviceId::LONGEST_BYTES;
+const LONGEST_CLAIMS: usize = FIXED_CLAIMS_LENGTH + 1 + LONGEST_CHANNEL_BYTES + 1 + LONGEST_DEVICE_ID_BYTES;
 const LONGEST_SEALED: usize = KEY_ID_LENGTH + NONCE_LENGTH + LONGEST_CLAIMS + TAG_LENGTH;
 
 /// No token of ours is longer; a longer text is refused before anything else is done with it.
-pub(crate) const LONGEST_TOKEN: usize = PREFIX.len() + (LONGEST_SEALED * 4).div_ceil(3);
+pub const LONGEST_TOKEN: usize = PREFIX.len() + (LONGEST_SEALED * 4).div_ceil(3);
 
 /// A new token lives up to this share shorter than its app says, so that the tokens of a patch day do not all expire
 /// at one moment.
@@ -38,42 +42,52 @@ const LIFETIME_JITTER_SHARE: f64 = 0.05;
 
 /// What a token says. Text is borrowed from the buffer the token was opened in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Claims<'b> {
-    pub(crate) account_id: AccountId,
-    pub(crate) app_id: AppId,
-    pub(crate) session_id: SessionId,
-    pub(crate) issued_at: Timestamp,
+pub struct Claims<'b> {
+    /// The player.
+    pub account_id: AccountId,
+    /// The app it was issued for.
+    pub app_id: AppId,
+    /// The session it belongs to.
+    pub session_id: SessionId,
+    /// When it was made.
+    pub issued_at: Timestamp,
     /// Whole milliseconds below 2^32: at most 49 days.
-    pub(crate) lifetime: Duration,
+    pub lifetime: Duration,
     /// The account's epoch when the token was issued: the token is revoked once the account's epoch is higher.
-    pub(crate) epoch: u32,
-    pub(crate) device_class: DeviceClass,
+    pub epoch: u32,
+    /// What kind of device the session is on.
+    pub device_class: DeviceClass,
     /// At most 32 bytes; `None` is the official channel.
-    pub(crate) channel: Option<&'b str>,
+    pub channel: Option<&'b str>,
     /// At most 128 bytes.
-    pub(crate) device_id: Option<&'b str>,
+    pub device_id: Option<&'b str>,
 }
 
 /// What kind of device a session belongs to, for limits that count per kind. Its byte is part of the layout, so that
 /// naming more kinds needs no new token version. 0: the client did not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DeviceClass(pub(crate) u8);
+pub struct DeviceClass(
+    /// As it stands in the token.
+    pub u8,
+);
 
 /// Where a token is opened: on the caller's stack, so that opening allocates nothing.
-pub(crate) struct Buffer([u8; LONGEST_SEALED]);
+pub struct Buffer([u8; LONGEST_SEALED]);
 
 /// Why a token did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unopened {
+pub enum Unopened {
     /// Not made by any key of the ring: forged, damaged or not a token at all.
     Forged,
     /// Well formed, but its key is not in the ring.
     UnknownKey(KeyId),
+    /// Made by a key of the ring, so certainly one of ours, but its claims can't be read: a later version made it.
+    Unreadable,
 }
 
 impl Claims<'_> {
     /// The first moment the token is no longer good.
-    pub(crate) fn expires_at(&self) -> Timestamp {
+    pub fn expires_at(&self) -> Timestamp {
         self.issued_at + self.lifetime
     }
 }
@@ -91,13 +105,13 @@ impl fmt::Debug for Buffer {
 }
 
 /// The lifetime of one new token: `ttl` less up to 5 %, by a `fraction` in `0.0..1.0`.
-pub(crate) fn jittered_lifetime(ttl: Duration, fraction: f64) -> Duration {
+pub fn jittered_lifetime(ttl: Duration, fraction: f64) -> Duration {
     let lifetime = ttl.mul_f64(1.0 - LIFETIME_JITTER_SHARE * fraction.clamp(0.0, 1.0));
     Duration::from_millis(u64::from(whole_millis(lifetime)))
 }
 
 /// Makes the token. Text beyond its limit would not open again, so it is left out; parsing rules that out beforehand.
-pub(crate) fn seal(key: &TokenKey, claims: &Claims<'_>, nonce: [u8; NONCE_LENGTH]) -> String {
+pub fn seal(key: &TokenKey, claims: &Claims<'_>, nonce: [u8; NONCE_LENGTH]) -> String {
     let key_id = key.id().get().to_be_bytes();
     let mut message = encode(claims);
     key.cipher().seal(nonce, &associated_data(key_id), &mut message);
@@ -109,7 +123,7 @@ pub(crate) fn seal(key: &TokenKey, claims: &Claims<'_>, nonce: [u8; NONCE_LENGTH
 }
 
 /// Opens a token with exactly the key it names. Does no I/O and allocates nothing.
-pub(crate) fn open<'b>(ring: &KeyRing, token: &str, buffer: &'b mut Buffer) -> Result<Claims<'b>, Unopened> {
+pub fn open<'b>(ring: &KeyRing, token: &str, buffer: &'b mut Buffer) -> Result<Claims<'b>, Unopened> {
     if token.len() > LONGEST_TOKEN {
         return Err(Unopened::Forged);
     }
@@ -124,7 +138,7 @@ pub(crate) fn open<'b>(ring: &KeyRing, token: &str, buffer: &'b mut Buffer) -> R
     let id = KeyId::new(u32::from_be_bytes(*key_id));
     let key = ring.key(id).ok_or(Unopened::UnknownKey(id))?;
     let claims = key.cipher().open(*nonce, &associated_data(*key_id), message).ok_or(Unopened::Forged)?;
-    decode(claims).ok_or(Unopened::Forged)
+    decode(claims).ok_or(Unopened::Unreadable)
 }
 
 fn associated_data(key_id: [u8; KEY_ID_LENGTH]) -> [u8; ASSOCIATED_LENGTH] {
@@ -143,8 +157,8 @@ fn encode(claims: &Claims<'_>) -> Vec<u8> {
     plaintext.extend_from_slice(&whole_millis(claims.lifetime).to_be_bytes());
     plaintext.extend_from_slice(&claims.epoch.to_be_bytes());
     plaintext.push(claims.device_class.0);
-    push_text(&mut plaintext, claims.channel, Client::LONGEST_CHANNEL_BYTES);
-    push_text(&mut plaintext, claims.device_id, DeviceId::LONGEST_BYTES);
+    push_text(&mut plaintext, claims.channel, LONGEST_CHANNEL_BYTES);
+    push_text(&mut plaintext, claims.device_id, LONGEST_DEVICE_ID_BYTES);
     plaintext
 }
 
@@ -194,9 +208,9 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::cipher::KEY_LENGTH;
+    use crate::token::cipher::KEY_LENGTH;
 
-    pub(in crate::domain) fn claims() -> Claims<'static> {
+    pub(in crate::token) fn claims() -> Claims<'static> {
         Claims {
             account_id: AccountId::parse(10_001).expect("in range"),
             app_id: AppId::parse(7).expect("in range"),
@@ -260,6 +274,16 @@ pub(super) mod tests {
         sealed[3] = 3;
         let unknown = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&sealed));
         assert_eq!(open(&ring(), &unknown, &mut Buffer::default()), Err(Unopened::UnknownKey(KeyId::new(3))));
+    }
+
+    #[test]
+    fn claims_that_only_a_later_version_can_read_are_no_forgery() {
+        let id = KeyId::new(1).get().to_be_bytes();
+        let mut message = vec![0; FIXED_CLAIMS_LENGTH + 7];
+        key(1, 1).cipher().seal([5; NONCE_LENGTH], &associated_data(id), &mut message);
+        let sealed = [id.as_slice(), &[5; NONCE_LENGTH], &message].concat();
+        let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&sealed));
+        assert_eq!(open(&ring(), &token, &mut Buffer::default()), Err(Unopened::Unreadable));
     }
 
     #[test]

@@ -1,28 +1,30 @@
 //! The keys that seal access tokens: one of them signs, all of them open.
 
-use common::clock::Timestamp;
-
 use super::cipher::{Cipher, KEY_LENGTH};
+use crate::clock::Timestamp;
 
 /// Names a key inside a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct KeyId(u32);
+pub struct KeyId(u32);
 
 impl KeyId {
-    pub(crate) const FIRST: KeyId = KeyId(1);
+    /// The first key ever made.
+    pub const FIRST: KeyId = KeyId(1);
 
-    pub(crate) const fn new(id: u32) -> Self {
+    /// From its number.
+    pub const fn new(id: u32) -> Self {
         Self(id)
     }
 
-    pub(crate) const fn get(self) -> u32 {
+    /// As a number.
+    pub const fn get(self) -> u32 {
         self.0
     }
 }
 
 /// One key of the ring.
 #[derive(Debug)]
-pub(crate) struct TokenKey {
+pub struct TokenKey {
     id: KeyId,
     signs_from: Timestamp,
     cipher: Cipher,
@@ -30,14 +32,16 @@ pub(crate) struct TokenKey {
 
 /// Every key whose tokens may still be alive, oldest first; never empty.
 #[derive(Debug)]
-pub(crate) struct KeyRing(Vec<TokenKey>);
+pub struct KeyRing(Vec<TokenKey>);
 
 impl TokenKey {
-    pub(crate) fn new(id: KeyId, signs_from: Timestamp, key: &[u8; KEY_LENGTH]) -> Self {
+    /// A key that seals new tokens from `signs_from` on, and opens its own at any time.
+    pub fn new(id: KeyId, signs_from: Timestamp, key: &[u8; KEY_LENGTH]) -> Self {
         Self { id, signs_from, cipher: Cipher::new(key) }
     }
 
-    pub(crate) fn id(&self) -> KeyId {
+    /// Its name.
+    pub fn id(&self) -> KeyId {
         self.id
     }
 
@@ -48,24 +52,24 @@ impl TokenKey {
 
 impl KeyRing {
     /// `None` for no keys at all.
-    pub(crate) fn new(mut keys: Vec<TokenKey>) -> Option<Self> {
+    pub fn new(mut keys: Vec<TokenKey>) -> Option<Self> {
         keys.sort_by_key(TokenKey::id);
         (!keys.is_empty()).then_some(Self(keys))
     }
 
     /// The one key a token names. A ring holds two or three keys: looking at each is faster than a map.
-    pub(crate) fn key(&self, id: KeyId) -> Option<&TokenKey> {
+    pub fn key(&self, id: KeyId) -> Option<&TokenKey> {
         self.0.iter().find(|key| key.id == id)
     }
 
     /// The key that seals new tokens: the newest whose time has come. A key is announced some time before it signs, so
     /// that every replica can open its first token.
-    pub(crate) fn signing(&self, now: Timestamp) -> &TokenKey {
+    pub fn signing(&self, now: Timestamp) -> &TokenKey {
         self.0.iter().rev().find(|key| key.signs_from <= now).unwrap_or(&self.0[0])
     }
 
     /// The newest key, which may not sign yet.
-    pub(crate) fn newest(&self) -> KeyId {
+    pub fn newest(&self) -> KeyId {
         self.0[self.0.len() - 1].id
     }
 }

@@ -6,26 +6,30 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use crate::clock::{Random, random_bytes};
 
 /// Bytes of a key.
-pub(crate) const KEY_LENGTH: usize = 32;
+pub const KEY_LENGTH: usize = 32;
 /// Bytes of a nonce.
-pub(crate) const NONCE_LENGTH: usize = 12;
+pub const NONCE_LENGTH: usize = 12;
 /// Bytes that sealing adds.
-pub(crate) const TAG_LENGTH: usize = 16;
+pub const TAG_LENGTH: usize = 16;
 
 /// A key, ready to use.
-pub(crate) struct Cipher(LessSafeKey);
+pub struct Cipher(LessSafeKey);
 
 impl Cipher {
+    /// The cipher under this key.
     #[expect(clippy::expect_used, reason = "fails only for a key of another length, which the type rules out")]
-    pub(crate) fn new(key: &[u8; KEY_LENGTH]) -> Self {
+    pub fn new(key: &[u8; KEY_LENGTH]) -> Self {
         Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, key).expect("the key has 32 bytes")))
     }
 
     /// Replaces the plaintext in `message` by ciphertext and tag.
     #[expect(clippy::expect_used, reason = "fails only beyond 2^36 bytes; the callers seal a few hundred")]
-    pub(crate) fn seal(&self, nonce: [u8; NONCE_LENGTH], associated: &[u8], message: &mut Vec<u8>) {
+    pub fn seal(&self, nonce: [u8; NONCE_LENGTH], associated: &[u8], message: &mut Vec<u8>) {
         self.0
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), message)
             .expect("the message is short");
@@ -33,14 +37,25 @@ impl Cipher {
 
     /// Opens `message` (ciphertext and tag) in place and gives the plaintext; `None` when it was not sealed by this
     /// key with this nonce and associated data.
-    pub(crate) fn open<'m>(
-        &self,
-        nonce: [u8; NONCE_LENGTH],
-        associated: &[u8],
-        message: &'m mut [u8],
-    ) -> Option<&'m [u8]> {
+    pub fn open<'m>(&self, nonce: [u8; NONCE_LENGTH], associated: &[u8], message: &'m mut [u8]) -> Option<&'m [u8]> {
         let nonce = Nonce::assume_unique_for_key(nonce);
         self.0.open_in_place(nonce, Aad::from(associated), message).ok().map(|plaintext| &*plaintext)
+    }
+
+    /// Seals for storage, under a nonce of its own: nonce | ciphertext | tag.
+    pub fn seal_for_storage(&self, associated: &[u8], plaintext: &[u8], random: &dyn Random) -> Vec<u8> {
+        let nonce: [u8; NONCE_LENGTH] = random_bytes(random);
+        let mut message = plaintext.to_vec();
+        self.seal(nonce, associated, &mut message);
+        [nonce.as_slice(), &message].concat()
+    }
+
+    /// Opens what [`seal_for_storage`](Self::seal_for_storage) made; `None` when it is anything else.
+    pub fn open_stored(&self, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, message) = sealed.split_first_chunk::<NONCE_LENGTH>()?;
+        let mut message = Zeroizing::new(message.to_vec());
+        let plaintext = self.open(*nonce, associated, &mut message)?;
+        Some(Zeroizing::new(plaintext.to_vec()))
     }
 }
 

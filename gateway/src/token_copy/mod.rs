@@ -1,0 +1,25 @@
+//! The gateway's own copy of what decides about a token, for when account can't answer.
+//!
+//! The copy is of the key ring and of the feed of revocations, and it is judged by the rules that account judges by
+//! ([`common::token`]). It answers only what it certainly knows: what it can't tell stays an open question, and so does
+//! everything once the copy is too old.
+//!
+//! In reading order:
+//! - [`config`]: the section `gateway.fallback`.
+//! - [`held`]: what is held, and the verdict on a token.
+//! - [`unclear`]: whom a revocation concerns that this version does not understand.
+//! - [`source`], [`follow`]: how the copy is kept up to date.
+//! - [`reach`]: whether account is known to be away.
+//! - [`metrics`]: what is counted.
+//! - [`tokens`]: asks account, and falls back on the copy.
+
+pub(crate) mod config;
+mod follow;
+mod held;
+mod metrics;
+mod reach;
+mod source;
+#[cfg(test)]
+mod testing;
+pub(crate) mod tokens;
+mod unclear;

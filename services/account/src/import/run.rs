@@ -1,0 +1,304 @@
+//! Lines into batches into the database.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use common::{
+    clock::SharedClock,
+    sql::{Database, Segments, SqlError},
+};
+use serde::Serialize;
+use tokio::{io::AsyncBufRead, time::sleep};
+
+use super::{
+    input::{ImportId, OpenInput},
+    lines::{LONGEST_LINE, Line, Lines},
+    record::{Record, Refusal},
+    rejects::Rejects,
+};
+use crate::{
+    domain::field::FieldError,
+    start::ACCOUNT_IDS,
+    store::imports::{Checkpoint, Imports, NewAccount, Taken},
+};
+
+/// Lines that are written together. Protects players from waiting behind a long transaction.
+const BATCH: usize = 512;
+
+/// How often a batch is tried while the database is away or somebody takes its names meanwhile, and the pause between.
+const ATTEMPTS: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Imports accounts into an open, migrated database. The platform may run meanwhile.
+#[derive(Debug)]
+pub struct Import {
+    imports: Imports,
+    account_ids: Segments,
+    clock: SharedClock,
+    source: String,
+}
+
+/// How far an import has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Lines that were looked at, those of earlier runs of the same import included. So are all counts.
+    pub lines: u64,
+    /// Accounts made.
+    pub imported: u64,
+    /// Accounts that were there.
+    pub skipped: u64,
+    /// Lines that are no account, or one whose name another account has.
+    pub rejected: u64,
+    /// Bytes behind us.
+    pub bytes: u64,
+    /// Bytes in all, where that is known.
+    pub total_bytes: Option<u64>,
+}
+
+/// What came of an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Lines that were looked at, those of earlier runs of the same import included. So are all counts.
+    pub lines: u64,
+    /// Accounts made.
+    pub imported: u64,
+    /// Accounts that were there.
+    pub skipped: u64,
+    /// Lines that are no account, or one whose name another account has.
+    pub rejected: u64,
+    /// Lines that an earlier run had done.
+    pub resumed_after_line: u64,
+    /// Where the rejected lines are named, if there are any.
+    pub rejects: Option<PathBuf>,
+}
+
+/// Why an import stopped. What it had done stays done.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// An argument is not allowed.
+    #[error(transparent)]
+    Argument(#[from] FieldError),
+    /// The accounts can't be read.
+    #[error("the accounts can't be read")]
+    Input(#[source] io::Error),
+    /// Rejected lines can't be written down.
+    #[error("the file of rejects can't be written")]
+    Rejects(#[source] io::Error),
+    /// The database did not answer, or not as expected.
+    #[error("the account store can't be changed")]
+    Store(#[from] SqlError),
+}
+
+/// Some lines on their way into the database.
+#[derive(Debug, Default)]
+struct Batch {
+    records: Vec<(u64, Record)>,
+    refused: Vec<(u64, Refusal)>,
+    /// Lines, those included that hold nothing.
+    lines: u64,
+    /// Where the next one begins.
+    end: u64,
+}
+
+/// What becomes of the records of a batch, given what is there.
+#[derive(Debug, Default)]
+struct Sorted<'b> {
+    new: Vec<&'b Record>,
+    skipped: u64,
+    refused: Vec<(u64, Refusal)>,
+}
+
+impl Import {
+    /// Prepares an import of what the platform `source` calls its accounts.
+    ///
+    /// # Errors
+    /// [`ImportError::Argument`] when `source` is not 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
+    pub async fn open(database: Database, clock: SharedClock, source: &str) -> Result<Self, ImportError> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        if !(1..=64).contains(&source.len()) || !source.bytes().all(allowed) {
+            return Err(FieldError::new("source", "must be 1 to 64 of a-z, 0-9, '.', '_' and '-'").into());
+        }
+        let account_ids = Segments::open(&database, ACCOUNT_IDS).await?;
+        Ok(Self { imports: Imports::new(database), account_ids, clock, source: source.to_owned() })
+    }
+
+    /// Imports what `file` holds, from where an earlier run stopped, and names refused lines in the file `rejects`.
+    /// Calls `progress` after each batch. A pipe is read as well, but begins anew each time.
+    pub async fn run(
+        &self,
+        file: &Path,
+        rejects: &Path,
+        mut progress: impl FnMut(&Progress),
+    ) -> Result<Summary, ImportError> {
+        let input = OpenInput::open(file, &self.source).await.map_err(ImportError::Input)?;
+        let id = input.resumable.map(|file| file.id);
+        let total_bytes = input.resumable.map(|file| file.length);
+        let began = match id {
+            Some(id) => self.imports.checkpoint(id).await?.unwrap_or_default(),
+            None => Checkpoint::default(),
+        };
+        let stream = input.read_from(began.offset).await.map_err(ImportError::Input)?;
+        let mut lines = Lines::new(stream, began.lines, began.offset);
+        let mut written = Rejects::open(rejects, began.rejects_bytes).await.map_err(ImportError::Rejects)?;
+        let mut done = began;
+        loop {
+            let batch = self.read(&mut lines).await.map_err(ImportError::Input)?;
+            if batch.lines == 0 {
+                break;
+            }
+            done = self.write(&batch, done, &mut written, id).await?;
+            progress(&Progress::of(&done, total_bytes));
+        }
+        if let Some(id) = id {
+            self.imports.forget(id).await?;
+        }
+        Ok(Summary {
+            lines: done.lines,
+            imported: done.imported,
+            skipped: done.skipped,
+            rejected: done.rejected,
+            resumed_after_line: began.lines,
+            rejects: (done.rejected > 0).then(|| rejects.to_owned()),
+        })
+    }
+
+    async fn read(&self, lines: &mut Lines<impl AsyncBufRead + Unpin>) -> io::Result<Batch> {
+        let (mut batch, before, now) = (Batch::default(), lines.number, self.clock.now());
+        while batch.records.len() + batch.refused.len() < BATCH {
+            let number = lines.number + 1;
+            let parsed = match lines.next().await? {
+                None => break,
+                Some(Line::TooLong) => Err(Refusal::TooLong { most: LONGEST_LINE }),
+                Some(Line::Text(text)) if text.trim_ascii().is_empty() => continue,
+                Some(Line::Text(text)) => Record::parse(text, now),
+            };
+            match parsed {
+                Ok(record) => batch.records.push((number, record)),
+                Err(refusal) => batch.refused.push((number, refusal)),
+            }
+        }
+        Ok(Batch { lines: lines.number - before, end: lines.offset, ..batch })
+    }
+
+    /// Writes a batch, whatever it takes: a database that restarts, players who take a name at this very moment. Answers
+    /// how far we are then.
+    async fn write(
+        &self,
+        batch: &Batch,
+        before: Checkpoint,
+        rejects: &mut Rejects,
+        id: Option<ImportId>,
+    ) -> Result<Checkpoint, ImportError> {
+        let mut attempt = 1;
+        loop {
+            match self.try_write(batch, before, rejects, id).await {
+                // A commit whose outcome is unknown is found out about by looking again: what is there is skipped.
+                Err(ImportError::Store(error)) if attempt < ATTEMPTS && error.is_temporary() => sleep(PAUSE).await,
+                Err(ImportError::Store(SqlError::UniqueViolation { .. })) if attempt < ATTEMPTS => {}
+                outcome => return outcome,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn try_write(
+        &self,
+        batch: &Batch,
+        before: Checkpoint,
+        rejects: &mut Rejects,
+        id: Option<ImportId>,
+    ) -> Result<Checkpoint, ImportError> {
+        let records: Vec<&Record> = batch.records.iter().map(|(_, record)| record).collect();
+        let sorted = sort(batch, self.imports.taken(&self.source, &records).await?);
+        let mut accounts = Vec::with_capacity(sorted.new.len());
+        let now = self.clock.now();
+        for record in sorted.new {
+            let created_at = record.created_at.unwrap_or(now);
+            accounts.push(NewAccount { account_id: self.account_ids.next().await?, created_at, record });
+        }
+        let refused = [&batch.refused[..], &sorted.refused].concat();
+        let rejects_bytes = rejects.write(before.rejects_bytes, &refused).await.map_err(ImportError::Rejects)?;
+        let after = Checkpoint {
+            offset: batch.end,
+            lines: before.lines + batch.lines,
+            imported: before.imported + accounts.len() as u64,
+            skipped: before.skipped + sorted.skipped,
+            rejected: before.rejected + refused.len() as u64,
+            rejects_bytes,
+        };
+        self.imports.write(&self.source, &accounts, id.map(|id| (id, after)), now).await?;
+        Ok(after)
+    }
+}
+
+impl Progress {
+    fn of(done: &Checkpoint, total_bytes: Option<u64>) -> Self {
+        Self {
+            lines: done.lines,
+            imported: done.imported,
+            skipped: done.skipped,
+            rejected: done.rejected,
+            bytes: done.offset,
+            total_bytes,
+        }
+    }
+}
+
+/// Who is new, who is there already, and whose name is somebody else's. What comes first in the file comes first.
+fn sort(batch: &Batch, mut taken: Taken) -> Sorted<'_> {
+    let mut sorted = Sorted::default();
+    for (line, record) in &batch.records {
+        if record.external_id.as_ref().is_some_and(|id| taken.external_ids.contains(id)) {
+            sorted.skipped += 1;
+            continue;
+        }
+        match conflict(record, &taken) {
+            Conflict::None => {
+                taken.add(record);
+                sorted.new.push(record);
+            }
+            // Without a name that is only theirs, the username or the device is what tells accounts apart.
+            Conflict::Everything if record.external_id.is_none() => sorted.skipped += 1,
+            Conflict::Everything => sorted.refused.push((*line, taken_by_another("username or device"))),
+            Conflict::With(field) => sorted.refused.push((*line, taken_by_another(field))),
+            Conflict::NoSuchApp => {
+                sorted.refused.push((*line, FieldError::new("device.app_id", "no such app").into()));
+            }
+        }
+    }
+    sorted
+}
+
+/// What a record shares with accounts that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Conflict {
+    None,
+    /// All it can be signed in to with.
+    Everything,
+    With(&'static str),
+    NoSuchApp,
+}
+
+fn conflict(record: &Record, taken: &Taken) -> Conflict {
+    if record.device.as_ref().is_some_and(|device| !taken.apps.contains(&device.app_id)) {
+        return Conflict::NoSuchApp;
+    }
+    let username = record.password.as_ref().map(|password| taken.usernames.contains(password.username.folded()));
+    let device = record.device.as_ref().map(|device| taken.devices.contains(&device.key()));
+    match (username, device) {
+        (Some(true) | None, Some(true) | None) => Conflict::Everything,
+        (Some(true), Some(false)) => Conflict::With("username"),
+        (Some(false), Some(true)) => Conflict::With("device"),
+        (Some(false), _) | (_, Some(false)) => Conflict::None,
+    }
+}
+
+fn taken_by_another(field: &'static str) -> Refusal {
+    FieldError::new(field, "belongs to another account already").into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! Accounts of another platform, many at once, and how far an import has come.
+
+use std::{collections::HashSet, ops::Range};
+
+use common::{
+    clock::Timestamp,
+    sql::{Database, Sql, SqlError, Text, Tx},
+};
+
+use crate::{
+    domain::{credential::CredentialKind, ids::AppId},
+    import::{ImportId, Record},
+    store::accounts::EVERY_APP,
+};
+
+/// Rows in one statement. Statements have a power of two of them, so that there are few texts.
+const MOST_ROWS: usize = 512;
+
+/// Accounts of another platform.
+#[derive(Clone, Debug)]
+pub(crate) struct Imports {
+    database: Database,
+}
+
+/// An account that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewAccount<'r> {
+    pub(crate) account_id: i64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) record: &'r Record,
+}
+
+/// Which names of some records exist.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) external_ids: HashSet<String>,
+    /// Folded.
+    pub(crate) usernames: HashSet<String>,
+    pub(crate) devices: HashSet<(AppId, String)>,
+    /// Every app there is, of those that devices are named for.
+    pub(crate) apps: HashSet<AppId>,
+}
+
+/// How far an import has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// The first byte that has not been looked at.
+    pub(crate) offset: u64,
+    pub(crate) lines: u64,
+    pub(crate) imported: u64,
+    pub(crate) skipped: u64,
+    pub(crate) rejected: u64,
+    /// Length of the file of rejects.
+    pub(crate) rejects_bytes: u64,
+}
+
+impl Taken {
+    /// From now on this record's names are taken, too.
+    pub(crate) fn add(&mut self, record: &Record) {
+        self.external_ids.extend(record.external_id.clone());
+        self.usernames.extend(record.password.as_ref().map(|password| password.username.folded().to_owned()));
+        self.devices.extend(record.device.as_ref().map(|device| device.key()));
+    }
+}
+
+impl Imports {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Which names of `records` exist.
+    pub(crate) async fn taken(&self, source: &str, records: &[&Record]) -> Result<Taken, SqlError> {
+        let external_ids: Vec<&str> = records.iter().filter_map(|record| record.external_id.as_deref()).collect();
+        let usernames: Vec<&str> = records
+            .iter()
+            .filter_map(|record| record.password.as_ref().map(|password| password.username.folded()))
+            .collect();
+        let mut taken = Taken {
+            external_ids: self.external_ids(source, &external_ids).await?,
+            usernames: self.credentials(CredentialKind::Password, EVERY_APP, &usernames).await?,
+            ..Taken::default()
+        };
+        let devices = || records.iter().filter_map(|record| record.device.as_ref());
+        let apps: HashSet<AppId> = devices().map(|device| device.app_id).collect();
+        for app_id in apps {
+            if !self.is_app(app_id).await? {
+                continue;
+            }
+            taken.apps.insert(app_id);
+            let names: Vec<&str> =
+                devices().filter(|device| device.app_id == app_id).map(|device| device.device_id.as_str()).collect();
+            let found = self.credentials(CredentialKind::Device, app_id.get(), &names).await?;
+            taken.devices.extend(found.into_iter().map(|name| (app_id, name)));
+        }
+        Ok(taken)
+    }
+
+    /// Makes the accounts with all that belongs to them, and notes how far the import is then: all or nothing.
+    pub(crate) async fn write(
+        &self,
+        source: &str,
+        accounts: &[NewAccount<'_>],
+        reached: Option<(ImportId, Checkpoint)>,
+        now: Timestamp,
+    ) -> Result<(), SqlError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                for rows in few_sizes(accounts.len()) {
+                    insert_accounts(&mut tx, &accounts[rows]).await?;
+                }
+                insert_credentials(&mut tx, accounts).await?;
+                insert_external_ids(&mut tx, source, accounts).await?;
+                if let Some((id, checkpoint)) = reached {
+                    note(&mut tx, id, checkpoint, now).await?;
+                }
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// How far an import had come that did not end.
+    pub(crate) async fn checkpoint(&self, id: ImportId) -> Result<Option<Checkpoint>, SqlError> {
+        let row: Option<(i64, i64, i64, i64, i64, i64)> = self
+            .database
+            .read(
+                "SELECT byte_offset, line_count, imported, skipped, rejected, rejects_bytes FROM account_imports \
+                 WHERE import_id = ?",
+            )
+            .bind(id.0.as_slice())
+            .optional()
+            .await?;
+        Ok(row.map(|(offset, lines, imported, skipped, rejected, rejects_bytes)| Checkpoint {
+            offset: offset.unsigned_abs(),
+            lines: lines.unsigned_abs(),
+            imported: imported.unsigned_abs(),
+            skipped: skipped.unsigned_abs(),
+            rejected: rejected.unsigned_abs(),
+            rejects_bytes: rejects_bytes.unsigned_abs(),
+        }))
+    }
+
+    /// The import is through.
+    pub(crate) async fn forget(&self, id: ImportId) -> Result<(), SqlError> {
+        let delete = self.database.write("DELETE FROM account_imports WHERE import_id = ?");
+        delete.bind(id.0.as_slice()).execute().await.map(drop)
+    }
+
+    async fn external_ids(&self, source: &str, names: &[&str]) -> Result<HashSet<String>, SqlError> {
+        let mut found = HashSet::new();
+        for rows in few_sizes(names.len()) {
+            let names = &names[rows];
+            let before = "SELECT external_id FROM account_external_ids WHERE source = ? AND external_id IN (";
+            let mut query = self.database.read(Sql::repeated(before, "?", names.len(), ")")).bind(source);
+            for name in names {
+                query = query.bind(*name);
+            }
+            let rows: Vec<(Text,)> = query.all().await?;
+            found.extend(rows.into_iter().map(|(name,)| String::from(name)));
+        }
+        Ok(found)
+    }
+
+    async fn credentials(&self, kind: CredentialKind, scope: i64, names: &[&str]) -> Result<HashSet<String>, SqlError> {
+        let mut found = HashSet::new();
+        for rows in few_sizes(names.len()) {
+            let names = &names[rows];
+            let before = "SELECT name FROM account_credentials WHERE kind = ? AND scope = ? AND name IN (";
+            let query = self.database.read(Sql::repeated(before, "?", names.len(), ")"));
+            let mut query = query.bind(kind.as_str()).bind(scope);
+            for name in names {
+                query = query.bind(*name);
+            }
+            let rows: Vec<(Text,)> = query.all().await?;
+            found.extend(rows.into_iter().map(|(name,)| String::from(name)));
+        }
+        Ok(found)
+    }
+
+    async fn is_app(&self, app_id: AppId) -> Result<bool, SqlError> {
+        let select = self.database.read("SELECT app_id FROM account_apps WHERE app_id = ?").bind(app_id.get());
+        Ok(select.optional::<(i64,)>().await?.is_some())
+    }
+}
+
+async fn insert_accounts(tx: &mut Tx, accounts: &[NewAccount<'_>]) -> Result<(), SqlError> {
+    let before = "INSERT INTO account_accounts (account_id, token_epoch, created_at) VALUES ";
+    let mut query = tx.sql(Sql::repeated(before, "(?, 0, ?)", accounts.len(), ""));
+    for account in accounts {
+        query = query.bind(account.account_id).bind(account.created_at.as_millis());
+    }
+    query.execute().await.map(drop)
+}
+
+async fn insert_credentials(tx: &mut Tx, accounts: &[NewAccount<'_>]) -> Result<(), SqlError> {
+    struct Row<'r>(CredentialKind, i64, &'r str, &'r str, &'r str, &'r NewAccount<'r>);
+    let rows: Vec<Row<'_>> = accounts
+        .iter()
+        .flat_map(|account| {
+            let password = account.record.password.as_ref().map(|password| {
+                let (name, shown) = (password.username.folded(), password.username.shown());
+                Row(CredentialKind::Password, EVERY_APP, name, shown, &password.hash, account)
+            });
+            let device = account.record.device.as_ref().map(|device| {
+                let name = device.device_id.as_str();
+                Row(CredentialKind::Device, device.app_id.get(), name, name, &device.secret_sha256, account)
+            });
+            password.into_iter().chain(device)
+        })
+        .collect();
+    for range in few_sizes(rows.len()) {
+        let rows = &rows[range];
+        let before = "INSERT INTO account_credentials (kind, scope, name, shown_name, secret, account_id, created_at) \
+                      VALUES ";
+        let mut query = tx.sql(Sql::repeated(before, "(?, ?, ?, ?, ?, ?, ?)", rows.len(), ""));
+        for Row(kind, scope, name, shown, secret, account) in rows {
+            query = query.bind(kind.as_str()).bind(*scope).bind(*name).bind(*shown).bind(*secret);
+            query = query.bind(account.account_id).bind(account.created_at.as_millis());
+        }
+        query.execute().await?;
+    }
+    Ok(())
+}
+
+async fn insert_external_ids(tx: &mut Tx, source: &str, accounts: &[NewAccount<'_>]) -> Result<(), SqlError> {
+    let rows: Vec<(&str, i64)> = accounts
+        .iter()
+        .filter_map(|account| account.record.external_id.as_deref().map(|id| (id, account.account_id)))
+        .collect();
+    for range in few_sizes(rows.len()) {
+        let rows = &rows[range];
+        let before = "INSERT INTO account_external_ids (source, external_id, account_id) VALUES ";
+        let mut query = tx.sql(Sql::repeated(before, "(?, ?, ?)", rows.len(), ""));
+        for (external_id, account_id) in rows {
+            query = query.bind(source).bind(*external_id).bind(*account_id);
+        }
+        query.execute().await?;
+    }
+    Ok(())
+}
+
+async fn note(tx: &mut Tx, id: ImportId, reached: Checkpoint, now: Timestamp) -> Result<(), SqlError> {
+    let insert = "REPLACE INTO account_imports (import_id, byte_offset, line_count, imported, skipped, rejected, \
+                  rejects_bytes, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let Checkpoint { offset, lines, imported, skipped, rejected, rejects_bytes } = reached;
+    let mut query = tx.sql(insert).bind(id.0.as_slice());
+    for number in [offset, lines, imported, skipped, rejected, rejects_bytes] {
+        query = query.bind(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+    query.bind(now.as_millis()).execute().await.map(drop)
+}
+
+/// `0..length` in pieces of a power of two each, at most [`MOST_ROWS`].
+fn few_sizes(length: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let left = (length - from).min(MOST_ROWS);
+        let size = 1 << left.checked_ilog2()?;
+        from += size;
+        Some(from - size..from)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_of_rows_is_written_in_pieces_of_few_sizes() {
+        for length in [0, 1, 2, 3, 511, 512, 513, 1500] {
+            let pieces: Vec<Range<usize>> = few_sizes(length).collect();
+            let rows: Vec<usize> = pieces.iter().cloned().flatten().collect();
+            assert_eq!(rows, (0..length).collect::<Vec<_>>());
+            assert!(pieces.iter().all(|piece| piece.len().is_power_of_two() && piece.len() <= MOST_ROWS));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `playgate account`: accounts of another platform, straight into the database. The platform may run meanwhile.
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use account::import::{Import, Progress};
+use clap::Subcommand;
+use common::{clock::SystemClock, lifecycle::ExitStatus};
+
+use crate::{
+    cli::{failure::Failure, globals::Globals, output::print},
+    platform::open_database,
+};
+
+/// By its name it is a file like any other.
+const STDIN: &str = "/dev/stdin";
+
+/// Where rejected lines are named when the accounts come from standard input.
+const REJECTS_OF_STDIN: &str = "import.rejects.ndjson";
+
+/// How often the line on a terminal changes.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Import accounts, one JSON object per line; prints a summary as JSON. Stopped, it goes on where it was; repeated, it
+    /// makes nothing twice. Exit status 65: some lines were rejected.
+    Import {
+        /// The accounts, `-` for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The platform they come from: external ids are unique within it
+        #[arg(long, default_value = "import")]
+        source: String,
+        /// Where rejected lines are named, by number and reason [default: FILE.rejects.ndjson]
+        #[arg(long, value_name = "FILE")]
+        rejects: Option<PathBuf>,
+    },
+}
+
+pub(super) async fn run(command: AccountCommand, globals: &Globals) -> Result<ExitStatus, Failure> {
+    let AccountCommand::Import { file, source, rejects } = command;
+    let configuration = globals.load().await?.value;
+    let database = open_database(&configuration.sql, &configuration.data_dir).await?;
+    let from_stdin = file.as_os_str() == "-";
+    let usual_rejects = if from_stdin {
+        PathBuf::from(REJECTS_OF_STDIN)
+    } else {
+        let mut name = file.clone().into_os_string();
+        name.push(".rejects.ndjson");
+        PathBuf::from(name)
+    };
+    let file = if from_stdin { PathBuf::from(STDIN) } else { file };
+    let mut line = ProgressLine::new();
+    let import = Import::open(database.clone(), Arc::new(SystemClock), &source).await.map_err(anyhow::Error::from)?;
+    let rejects = rejects.unwrap_or(usual_rejects);
+    let imported = import.run(&file, &rejects, |progress| line.show(progress)).await;
+    line.clear();
+    database.close().await;
+    let summary = imported.map_err(anyhow::Error::from)?;
+    print(&format!("{}\n", serde_json::to_string(&summary).map_err(anyhow::Error::from)?))?;
+    Ok(if summary.rejected == 0 { ExitStatus::Clean } else { ExitStatus::Data })
+}
+
+/// One line on standard error that is written over, where that is a terminal.
+struct ProgressLine {
+    began: Instant,
+    first: Option<Progress>,
+    shown_at: Option<Instant>,
+    on_terminal: bool,
+}
+
+impl ProgressLine {
+    fn new() -> Self {
+        Self { began: Instant::now(), first: None, shown_at: None, on_terminal: stderr().is_terminal() }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        let first = *self.first.get_or_insert(*progress);
+        // In the first second nothing can be told about speed.
+        if !self.on_terminal
+            || self.began.elapsed() < Duration::from_secs(1)
+            || self.shown_at.is_some_and(|at| at.elapsed() < SHOW_EVERY)
+        {
+            return;
+        }
+        self.shown_at = Some(Instant::now());
+        // A terminal that can't be written to is no reason to stop.
+        let _ = write!(stderr().lock(), "\r\x1b[2K{}", describe(progress, &first, self.began.elapsed()));
+    }
+
+    fn clear(&self) {
+        if self.shown_at.is_some() {
+            let _ = write!(stderr().lock(), "\r\x1b[2K");
+        }
+    }
+}
+
+/// `first` is what an earlier run had done: it says nothing about the speed of this one.
+fn describe(progress: &Progress, first: &Progress, elapsed: Duration) -> String {
+    let Progress { lines, imported, skipped, rejected, bytes, total_bytes } = *progress;
+    let seconds = elapsed.as_secs().max(1);
+    let share = total_bytes.map_or_else(String::new, |total| {
+        let speed = ((bytes - first.bytes) / seconds).max(1);
+        let left = total.saturating_sub(bytes) / speed;
+        format!(", {} %, {}:{:02} left", bytes.saturating_mul(100) / total.max(1), left / 60, left % 60)
+    });
+    let rate = (lines - first.lines) / seconds;
+    format!("{lines} lines ({imported} imported, {skipped} there already, {rejected} rejected), {rate}/s{share}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_and_time_left_are_those_of_this_run() {
+        let at =
+            |lines, bytes| Progress { lines, imported: lines, bytes, total_bytes: Some(1000), ..Progress::default() };
+        let line = describe(&at(600, 600), &at(500, 500), Duration::from_secs(2));
+        assert_eq!(line, "600 lines (600 imported, 0 there already, 0 rejected), 50/s, 60 %, 0:08 left");
+    }
+
+    #[test]
+    fn a_stream_has_no_end_that_is_known() {
+        let progress = Progress { lines: 10, rejected: 10, bytes: 99, ..Progress::default() };
+        let line = describe(&progress, &Progress::default(), Duration::ZERO);
+        assert_eq!(line, "10 lines (0 imported, 0 there already, 10 rejected), 10/s");
+    }
+}

@@ -1,0 +1,16 @@
+//! A steady load on a platform while something breaks, and what its players and game servers saw of that.
+//!
+//! In reading order:
+//! - `generator`: [`Load`], who asks what, how often.
+//! - `record`: [`Outcome`], what one answer means for whoever asked.
+//! - `report`: [`Report`], the windows in which questions failed, and what may be promised about them.
+
+mod generator;
+mod record;
+mod report;
+
+pub(crate) use self::{
+    generator::Load,
+    record::{Kind, Outcome},
+    report::Report,
+};

@@ -1,0 +1,200 @@
+//! What was seen of an outage: the windows in which questions failed.
+
+use std::{fmt, time::Duration};
+
+use super::{Kind, Outcome, record::Record};
+
+/// Failures with less than this between them belong together, however many good answers came in between: somebody who
+/// heeds a hint and meets the next failure has not been helped.
+const CALM: Duration = Duration::from_secs(1);
+
+/// A process that takes this long to say that it is alive gets no time from its machine: what fails then says nothing
+/// about the platform.
+const STARVED: Duration = Duration::from_millis(250);
+
+/// Everything that became of a load.
+pub(crate) struct Report {
+    /// In the order of their answers.
+    records: Vec<Record>,
+}
+
+/// A window in which requests of one kind failed.
+#[derive(Clone, Debug)]
+struct Window {
+    /// When the first failed, since the load began.
+    began: Duration,
+    last_failure: Duration,
+    /// The first good answer after the last failure; absent, there was none.
+    ended: Option<Duration>,
+    failures: usize,
+    /// The longest time after which anybody was told to ask again.
+    hint: Duration,
+    /// The longest that a gateway took meanwhile to say that it is alive.
+    pulse: Duration,
+}
+
+impl Report {
+    pub(super) fn new(mut records: Vec<Record>) -> Self {
+        records.sort_by_key(|record| record.answered);
+        Self { records }
+    }
+
+    /// No token, password or refresh token that is good was called bad.
+    pub(crate) fn nothing_good_was_called_bad(&self) -> &Self {
+        let wrong = self.records.iter().find(|record| matches!(record.outcome, Outcome::Wrong(_)));
+        assert!(wrong.is_none(), "{wrong:?}");
+        self
+    }
+
+    /// Whoever was refused was told when to come back; nobody got a fault, or no answer.
+    pub(crate) fn every_refusal_said_when_to_come_back(&self) -> &Self {
+        let bare = |record: &&Record| !matches!(record.outcome, Outcome::Good { .. } | Outcome::NotNow { .. });
+        let bare: Vec<_> = self.records.iter().filter(bare).collect();
+        assert!(bare.is_empty(), "{} refusals said nothing, the first: {:?}", bare.len(), bare[0]);
+        self
+    }
+
+    /// Verifies failed no longer than those who asked had been told to wait: asking again as told, they were answered.
+    pub(crate) fn verifies_failed_no_longer_than_their_hint(&self) -> &Self {
+        for window in self.windows(Kind::Verify) {
+            let is_short = window.ended.is_some_and(|ended| ended - window.began <= window.hint);
+            assert!(is_short || window.pulse >= STARVED, "{window}\n{self}");
+        }
+        self
+    }
+
+    /// Every kind of request is asked again until it is answered: there is a good answer to one sent after `since`.
+    pub(super) fn is_well(records: &[Record], since: Duration) -> bool {
+        let is_well =
+            |kind| records.iter().any(|record| record.kind == kind && record.sent >= since && record.outcome.is_good());
+        Kind::ALL.into_iter().all(is_well)
+    }
+
+    fn windows(&self, kind: Kind) -> Vec<Window> {
+        let mut windows: Vec<Window> = Vec::new();
+        for record in self.records.iter().filter(|record| record.kind == kind) {
+            let (at, last) = (record.answered, windows.last_mut());
+            match (record.outcome.hint(), last) {
+                (None, None) => {}
+                (None, Some(last)) => last.ended = last.ended.or(Some(at)),
+                (Some(hint), Some(last)) if last.ended.is_none() || at - last.last_failure < CALM => {
+                    last.failures += 1;
+                    last.hint = last.hint.max(hint);
+                    (last.last_failure, last.ended) = (at, None);
+                }
+                (Some(hint), _) => {
+                    let pulse = Duration::ZERO;
+                    windows.push(Window { began: at, last_failure: at, ended: None, failures: 1, hint, pulse });
+                }
+            }
+        }
+        for window in &mut windows {
+            window.pulse = self.slowest(|record| {
+                let overlaps = record.answered + CALM >= window.began && record.sent <= window.last_failure;
+                record.kind == Kind::Pulse && overlaps
+            });
+        }
+        windows
+    }
+
+    fn slowest(&self, which: impl Fn(&Record) -> bool) -> Duration {
+        let meant = self.records.iter().filter(|record| which(record));
+        meant.map(|record| record.answered - record.sent).max().unwrap_or_default()
+    }
+}
+
+/// One line per kind, and one per window in which it failed.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for kind in Kind::ALL {
+            let outcomes = || self.records.iter().filter(|record| record.kind == kind).map(|record| &record.outcome);
+            let (all, good) = (outcomes().count(), outcomes().filter(|outcome| outcome.is_good()).count());
+            let degraded = outcomes().filter(|outcome| matches!(outcome, Outcome::Good { degraded: true })).count();
+            let slowest = self.slowest(|record| record.kind == kind);
+            writeln!(f, "  {kind:?}: {all} answers, {good} good, {degraded} of them degraded, slowest {slowest:.0?}")?;
+            for window in self.windows(kind) {
+                writeln!(f, "    {window}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { began, last_failure: _, ended, failures, hint, pulse } = self;
+        let length = ended.map_or_else(|| "for good".to_owned(), |ended| format!("for {:.0?}", ended - *began));
+        write!(f, "failing at {began:.1?} {length}: {failures} answers, longest hint {hint:.0?}, pulse {pulse:.0?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn report(outcomes: &[(u64, Outcome)]) -> Report {
+        let record = |(at, outcome): &(u64, Outcome)| {
+            let at = millis(*at);
+            Record { kind: Kind::Verify, sent: at, answered: at, outcome: outcome.clone() }
+        };
+        Report::new(outcomes.iter().map(record).collect())
+    }
+
+    fn good() -> Outcome {
+        Outcome::Good { degraded: false }
+    }
+
+    fn not_now(seconds: u64) -> Outcome {
+        Outcome::NotNow { retry_after: Duration::from_secs(seconds) }
+    }
+
+    #[test]
+    fn a_window_lasts_from_the_first_failure_to_the_first_good_answer_after_the_last() {
+        let report = report(&[
+            (0, good()),
+            (100, not_now(1)),
+            (200, good()),
+            (900, not_now(2)),
+            (950, good()),
+            (1000, good()),
+            (3000, Outcome::TimedOut),
+            (4500, not_now(1)),
+            (5000, good()),
+        ]);
+        let windows = report.windows(Kind::Verify);
+        let spans: Vec<_> = windows.iter().map(|window| (window.began, window.ended)).collect();
+        assert_eq!(spans, [(millis(100), Some(millis(950))), (millis(3000), Some(millis(5000)))], "{report}");
+        assert_eq!((windows[0].failures, windows[0].hint), (2, Duration::from_secs(2)));
+        assert!(report.windows(Kind::Login).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "failing at 0.0ns for 3s")]
+    fn failing_for_longer_than_the_hint_breaks_the_promise() {
+        report(&[(0, not_now(2)), (900, not_now(2)), (1800, good()), (1850, not_now(2)), (3000, good())])
+            .verifies_failed_no_longer_than_their_hint();
+    }
+
+    #[test]
+    #[should_panic(expected = "for good")]
+    fn failing_to_the_end_breaks_the_promise() {
+        report(&[(0, good()), (10, not_now(2))]).verifies_failed_no_longer_than_their_hint();
+    }
+
+    #[test]
+    #[should_panic(expected = "1 refusals said nothing")]
+    fn a_refusal_without_a_hint_breaks_the_promise() {
+        report(&[(0, good()), (10, Outcome::Failed { status: 503 })]).every_refusal_said_when_to_come_back();
+    }
+
+    #[test]
+    fn a_machine_that_is_too_busy_proves_nothing() {
+        let mut records = report(&[(0, not_now(1)), (900, not_now(1)), (3000, good())]).records;
+        records.push(Record { kind: Kind::Pulse, sent: millis(500), answered: millis(900), outcome: good() });
+        Report::new(records).verifies_failed_no_longer_than_their_hint();
+    }
+}
