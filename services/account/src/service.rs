@@ -20,8 +20,9 @@ use idl::{
     account_admin::{
         CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
         FindAccountResponse, ListAppsRequest, ListAppsResponse, ListAuditRequest, ListAuditResponse,
-        RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse,
-        RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
+        ListChannelsRequest, ListChannelsResponse, PutChannelRequest, PutChannelResponse, RecordChangeRequest,
+        RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse, RotateAppSecretRequest,
+        RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
     },
 };
 use volo_thrift::ServerError;
@@ -30,6 +31,7 @@ use crate::{
     announcements::Announcements,
     app_editor::AppEditor,
     apps::Apps,
+    channels::Channels,
     config::Config,
     domain::{master_key::Vault, personal_data::PersonalData},
     hash_pool::HashPool,
@@ -70,6 +72,7 @@ pub(crate) struct Parts {
     /// False in production as long as nobody has chosen the issuer.
     pub(crate) may_issue_id_tokens: bool,
     pub(crate) apps: Apps,
+    pub(crate) channels: Channels,
     pub(crate) app_editor: AppEditor,
     pub(crate) audit: Audit,
     pub(crate) revocations: Revocations,
@@ -218,6 +221,14 @@ impl AccountService for Account {
 
     async fn admin_list_apps(&self, req: ListAppsRequest) -> Result<ListAppsResponse, ServerError> {
         answer(Box::pin(rpc::admin::list_apps::list_apps(&self.parts, req)).await)
+    }
+
+    async fn admin_put_channel(&self, req: PutChannelRequest) -> Result<PutChannelResponse, ServerError> {
+        answer(rpc::admin::put_channel::put_channel(&self.parts, req).await)
+    }
+
+    async fn admin_list_channels(&self, req: ListChannelsRequest) -> Result<ListChannelsResponse, ServerError> {
+        answer(rpc::admin::list_channels::list_channels(&self.parts, req).await)
     }
 
     async fn admin_find_account(&self, req: FindAccountRequest) -> Result<FindAccountResponse, ServerError> {

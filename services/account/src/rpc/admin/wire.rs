@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use idl::account_admin as wire;
 
 use crate::{
+    channels::ShownChannel,
     domain::{
         app_details::AppDetails,
         device_class::DeviceClass,
@@ -28,6 +29,16 @@ pub(super) fn app_details(app: AppDetails) -> wire::AppDetails {
         delivery_url: app.delivery_url.map(Into::into),
         policy: policy(&app.policy),
         created_at: app.created_at.as_millis(),
+    }
+}
+
+/// A channel as it is answered.
+pub(super) fn channel_details(shown: ShownChannel) -> wire::ChannelDetails {
+    wire::ChannelDetails {
+        channel: shown.channel.as_str().to_owned().into(),
+        version: shown.version,
+        document_json: shown.document.into(),
+        updated_at: shown.updated_at.as_millis(),
     }
 }
 
