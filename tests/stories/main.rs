@@ -49,6 +49,7 @@ mod key_rotation;
 mod nacos_gone;
 mod optional_parts_gone;
 mod outage_windows;
+mod patch_day;
 mod redis_gone;
 mod replicas_come_and_go;
 mod restart;

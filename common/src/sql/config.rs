@@ -23,6 +23,9 @@ pub struct SqlConfig {
     /// MySQL connections of this process. Protects the server, whose own limit is shared by all replicas; beyond it
     /// statements wait up to `acquire_timeout`.
     pub max_connections: NonZeroU32,
+    /// MySQL statements that may wait for a connection. Protects memory and the callers' patience while the server hangs;
+    /// beyond it a caller is told at once to come back later.
+    pub max_waiting: NonZeroU32,
     /// SQLite connections that read. Writes always have exactly one connection; each reader costs a thread and about
     /// 2 MiB of page cache.
     pub sqlite_readers: NonZeroU32,
@@ -72,6 +75,7 @@ impl Default for SqlConfig {
         Self {
             url: None,
             max_connections: NonZeroU32::MIN.saturating_add(31),
+            max_waiting: NonZeroU32::MIN.saturating_add(255),
             sqlite_readers: NonZeroU32::MIN.saturating_add(3),
             acquire_timeout: Duration::from_secs(1),
             statement_timeout: Duration::from_secs(3),

@@ -6,6 +6,7 @@ use sqlx::{
     ConnectOptions, Connection, Executor, MySql, MySqlConnection, MySqlPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
+use tokio::sync::Semaphore;
 
 use super::{
     SqlConfig, SqlError,
@@ -27,6 +28,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct MySqlBackend {
     pub(super) pool: MySqlPool,
+    /// Places for those who wait for a connection.
+    waiting: Arc<Semaphore>,
     options: MySqlConnectOptions,
 }
 
@@ -56,10 +59,14 @@ impl MySqlBackend {
             Ok(Err(reason)) => return Err(refused(reason)),
             Err(_elapsed) => return Err(refused(SqlError::unavailable("no answer within 5s"))),
         };
-        Ok(Self { pool: pool(&options, config, settings), options })
+        // Saturating: a limit beyond what can be counted is none.
+        let waiting = usize::try_from(config.max_waiting.get()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Ok(Self { pool: pool(&options, config, settings), waiting: Arc::new(Semaphore::new(waiting)), options })
     }
 
     pub(super) async fn lease(&self) -> Result<Lease<MySql>, SqlError> {
+        // Given back as soon as there is a connection, or none.
+        let _place = self.waiting.try_acquire().map_err(|_full| SqlError::QueueFull)?;
         Ok(Lease::new(self.pool.acquire().await?, None, None))
     }
 

@@ -1,8 +1,11 @@
-//! What a session is told, and that an encrypted one is.
+//! What a session is told, that an encrypted one is, and who may wait for one.
+
+use std::num::NonZeroU32;
 
 use xtask::services::{Certificates, MariaDb};
 
 use super::*;
+use crate::sql::testing::TestDatabase;
 
 #[test]
 fn each_flavour_is_limited_with_the_variable_it_knows() {
@@ -49,4 +52,18 @@ async fn mariadb_is_not_believed_with_the_certificate_of_another_host() {
         let parameters = format!("ssl-mode={mode}&ssl-ca={}", certificates.authority().display());
         assert!(cipher(&server, &parameters).await.is_err(), "{mode}");
     }
+}
+
+#[tokio::test]
+async fn who_would_wait_on_mariadb_beyond_the_limit_is_refused_at_once() {
+    let config = SqlConfig { max_connections: NonZeroU32::MIN, max_waiting: NonZeroU32::MIN, ..SqlConfig::default() };
+    let database = TestDatabase::mariadb_with(config).await;
+    let ask = || database.read("SELECT 1").one::<(i64,)>();
+    let the_only_connection = database.begin().await.unwrap();
+    let mut waits = Box::pin(ask());
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    assert_eq!(ask().await, Err(SqlError::QueueFull));
+    drop(the_only_connection);
+    assert_eq!(waits.await, Ok((1,)));
+    assert_eq!(ask().await, Ok((1,)), "the place is free again");
 }

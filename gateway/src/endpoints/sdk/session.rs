@@ -123,7 +123,7 @@ pub(super) async fn sign_in(
         }),
     );
     let (signed_in, settings) = tokio::join!(sign_in, settings);
-    let LoginResponse { tokens, is_new_account, device_secret, .. } = signed_in.map_err(CallError::from)?;
+    let LoginResponse { tokens, is_new_account, device_secret, .. } = signed_in.map_err(come_back)?;
     let account_id = tokens.account_id;
     let wallet = within(optional_part_timeout, upstream.pay.get_wallet(GetWalletRequest { app_id, account_id })).await;
 
@@ -140,6 +140,15 @@ pub(super) async fn sign_in(
         }
     };
     Ok(SignedIn { tokens: tokens.into(), is_new_account, device_secret, settings, wallet, notices: [], degraded })
+}
+
+/// What a failed sign-in is told. Time that ran out is answered like any other trouble behind the gateway:
+/// come back. Doing it again does no harm, whether or not the first attempt was carried out in the end.
+fn come_back(error: ClientError) -> CallError {
+    match CallError::from(error) {
+        CallError::DeadlineExceeded => CallError::LostAfterSend { cause: "account did not answer in time".to_owned() },
+        other => other,
+    }
 }
 
 /// The settings document as it came, not parsed again. `None` if it is not JSON, which its service rules out.
