@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a story is a failed story")]
 
 #[path = "../support/mod.rs"]
+mod deletion;
+mod sessions;
 mod support;
 
 // The main job.

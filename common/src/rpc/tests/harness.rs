@@ -3,12 +3,14 @@
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
-    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, FollowRevocationsRequest,
-    FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
-    GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest,
-    LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
-    RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
-    TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    AccountService, AccountServiceClient, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse,
+    DeletionInfo, EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
+    FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
+    GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse,
+    LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
+    RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest, RevokeSessionsResponse,
+    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
+    VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -283,6 +285,10 @@ impl AccountService for Script {
     }
 
     unscripted! {
+        end_session: EndSessionRequest -> EndSessionResponse;
+        end_other_sessions: EndOtherSessionsRequest -> EndOtherSessionsResponse;
+        request_deletion: RequestDeletionRequest -> DeletionInfo;
+        cancel_deletion: CancelDeletionRequest -> DeletionInfo;
         admin_create_app: CreateAppRequest -> CreateAppResponse;
         admin_update_app: UpdateAppRequest -> UpdateAppResponse;
         admin_rotate_app_secret: RotateAppSecretRequest -> RotateAppSecretResponse;

@@ -9,13 +9,17 @@
 //! - [`apps`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`imports`]: accounts of another platform, many at once.
+//! - [`jobs`]: who runs a job, and when it is due again.
+//! - [`deletions`]: accounts that come to their end.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod cleanup;
+pub(crate) mod deletions;
 pub(crate) mod imports;
+pub(crate) mod jobs;
 pub(crate) mod links;
 pub(crate) mod passwords;
 pub(crate) mod phone_codes;
