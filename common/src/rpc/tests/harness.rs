@@ -284,11 +284,23 @@ impl AccountService for Script {
         Err(unscripted())
     }
 
+    async fn end_session(&self, _: EndSessionRequest) -> Result<EndSessionResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn end_other_sessions(&self, _: EndOtherSessionsRequest) -> Result<EndOtherSessionsResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn request_deletion(&self, _: RequestDeletionRequest) -> Result<DeletionInfo, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn cancel_deletion(&self, _: CancelDeletionRequest) -> Result<DeletionInfo, ServerError> {
+        Err(unscripted())
+    }
+
     unscripted! {
-        end_session: EndSessionRequest -> EndSessionResponse;
-        end_other_sessions: EndOtherSessionsRequest -> EndOtherSessionsResponse;
-        request_deletion: RequestDeletionRequest -> DeletionInfo;
-        cancel_deletion: CancelDeletionRequest -> DeletionInfo;
         admin_create_app: CreateAppRequest -> CreateAppResponse;
         admin_update_app: UpdateAppRequest -> UpdateAppResponse;
         admin_rotate_app_secret: RotateAppSecretRequest -> RotateAppSecretResponse;

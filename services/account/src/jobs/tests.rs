@@ -27,7 +27,7 @@ async fn take(account: &crate::Account) -> Option<Turn> {
 common::on_each_database! {
     async fn an_account_is_deleted_after_its_cooling_off_and_nothing_is_left_of_its_player(database: TestDatabase) {
         let mut lasting = config();
-        lasting.tokens.access_ttl = config().deletion.cooling_off + Duration::from_secs(3600);
+        lasting.tokens.access_ttl = config().deletion.cooling_off * 2;
         lasting.tokens.access_ttl_max = lasting.tokens.access_ttl;
         let service = Service::start_with(database, lasting).await;
         let ann = leaving(&service, "ann").await;
