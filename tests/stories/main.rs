@@ -7,11 +7,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a story is a failed story")]
 
 #[path = "../support/mod.rs"]
-mod deletion;
-mod sessions;
 mod support;
 
 // The main job.
+mod channel_login;
 mod device_login;
 mod id_tokens;
 mod import;
@@ -22,6 +21,7 @@ mod password;
 mod phone_login;
 mod refresh;
 mod register_login_verify;
+mod sessions;
 mod settings;
 mod verify_batch;
 
@@ -58,6 +58,7 @@ mod revoke_sessions;
 mod risk;
 
 // Its first minutes, and what it keeps to itself.
+mod deletion;
 mod demo;
 mod first_run;
 mod no_secrets_in_logs;

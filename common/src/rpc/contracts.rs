@@ -29,6 +29,8 @@ thrift_contract! {
     write AdminRotateAppSecret;
     read AdminDescribeApp;
     read AdminListApps;
+    write AdminPutChannel;
+    read AdminListChannels;
     read AdminFindAccount;
     write AdminRevokeSessions;
     write AdminRecordChange;

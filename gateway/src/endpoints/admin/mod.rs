@@ -3,18 +3,21 @@
 //! Every endpoint takes an [`operator::Operator`] first: without it nothing of the request is looked at. Whatever changes
 //! something is written down by whoever changes it, under the operator's name and the request's id.
 //!
-//! [`app`] and [`page`] have what several endpoints take and answer.
+//! [`app`], [`channel`] and [`page`] have what several endpoints take and answer.
 
 mod app;
 pub(crate) mod audit;
+mod channel;
 pub(crate) mod create_app;
 pub(crate) mod find_account;
 pub(crate) mod get_app;
 pub(crate) mod list_apps;
+pub(crate) mod list_channels;
 pub(crate) mod log_level;
 pub(crate) mod openapi_json;
 mod operator;
 mod page;
+pub(crate) mod put_channel;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;
 pub(crate) mod update_app;

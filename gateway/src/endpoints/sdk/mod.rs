@@ -1,6 +1,7 @@
 //! What game clients call.
 
 pub(crate) mod cancel_deletion;
+mod channel_credential;
 mod deletion;
 mod device_class;
 pub(crate) mod end_other_sessions;

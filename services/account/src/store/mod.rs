@@ -6,7 +6,7 @@
 //! - [`links`], [`passwords`]: further credentials of an account, and its password.
 //! - [`phone_codes`]: codes that were sent to phones.
 //! - [`revocations`]: the feed that other instances follow.
-//! - [`apps`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
+//! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`imports`]: accounts of another platform, many at once.
 //! - [`jobs`]: who runs a job, and when it is due again.
@@ -16,6 +16,7 @@
 pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod channels;
 pub(crate) mod cleanup;
 pub(crate) mod deletions;
 pub(crate) mod imports;
