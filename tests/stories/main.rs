@@ -11,6 +11,7 @@ mod support;
 
 // The main job.
 mod channel_login;
+mod deletion;
 mod device_login;
 mod id_tokens;
 mod import;
@@ -58,7 +59,6 @@ mod revoke_sessions;
 mod risk;
 
 // Its first minutes, and what it keeps to itself.
-mod deletion;
 mod demo;
 mod first_run;
 mod no_secrets_in_logs;
