@@ -216,8 +216,11 @@ async fn when_account_comes_back_it_is_asked_again(shape: Shape) {
     .await;
     ann.logout().await.ok();
     platform.is_revoked(&ann.tokens.access_token).await;
-    let begun = platform.logs().matches("the gateway answers from its copy").count();
-    assert_eq!(begun, platform.operators(platform.front()).len(), "a line for the whole of it, not one per answer");
+    let gateways = platform.operators(platform.front()).len();
+    let begun = || platform.logs().matches("the gateway answers from its copy").count();
+    // Log lines are written a moment later.
+    eventually("it was said", || async { (begun() >= gateways).then_some(()) }).await;
+    assert_eq!(begun(), gateways, "a line for the whole of it, not one per answer");
 }
 
 async fn a_gateway_that_starts_while_account_is_gone_calls_no_token_bad(shape: Shape) {

@@ -36,9 +36,21 @@ pub(super) fn end<T>(span: Span<impl FnOnce() -> Description>, outcome: &Result<
     span.end_with(Instant::now(), fault, |statement| statement.with("error.type", error.kind()));
 }
 
-/// The operation and, where the statement names one, its first table: `SELECT account_sessions`.
+/// The operation and, where the statement names one, its first table: `SELECT account_sessions`. What stands in
+/// parentheses is not looked at: a subquery is not what the statement is about.
 fn summary(text: &str) -> String {
-    let mut words = text.split(|letter: char| letter.is_whitespace() || "(),;".contains(letter));
+    let mut depth = 0_usize;
+    let outside = text.split_inclusive(['(', ')']).map(|piece| {
+        let shown = if depth == 0 { piece } else { "" };
+        match piece.as_bytes().last() {
+            Some(b'(') => depth += 1,
+            Some(b')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        shown
+    });
+    let outside: String = outside.collect();
+    let mut words = outside.split(|letter: char| letter.is_whitespace() || "(),;".contains(letter));
     let mut words = words.by_ref().filter(|word| !word.is_empty());
     let mut summary = words.next().unwrap_or_default().to_ascii_uppercase();
     let before_table = |word: &str| ["FROM", "INTO", "TABLE"].iter().any(|known| word.eq_ignore_ascii_case(known));
@@ -102,6 +114,7 @@ mod tests {
         for (text, expected) in [
             ("SELECT a, b FROM account_sessions WHERE id = ? AND kind = 'x'", "SELECT account_sessions"),
             ("select count(*)\n  from things", "SELECT things"),
+            ("SELECT a, EXISTS (SELECT 1 FROM sub WHERE (x)) FROM things", "SELECT things"),
             ("INSERT INTO visits(id, guest) VALUES (?, ?),(?, ?)", "INSERT visits"),
             ("INSERT OR IGNORE INTO visits (id) VALUES (?)", "INSERT visits"),
             ("UPDATE counters SET n = ?", "UPDATE counters"),
