@@ -85,6 +85,8 @@ struct LoginRequest {
     1: required i64 app_id,
     2: required LoginProof proof,
     3: required ClientInfo client,
+    /// The player has been told that the account is pending deletion, and wants to keep it.
+    4: optional bool cancel_deletion,
 }
 
 struct LoginResponse {
@@ -201,6 +203,42 @@ struct GetProfileResponse {
     2: required i64 created_at,
     3: required list<CredentialInfo> credentials,
     4: required list<SessionInfo> sessions,
+    /// Set while a deletion is pending.
+    5: optional DeletionInfo deletion,
+}
+
+/// Whether an account is to be deleted.
+struct DeletionInfo {
+    /// "requested" or "cancelled".
+    1: required string state,
+    /// Unix milliseconds; set while the state is "requested". Not before, and soon after it, the account is deleted.
+    2: optional i64 executes_at,
+}
+
+struct RequestDeletionRequest {
+    1: required string access_token,
+}
+
+struct CancelDeletionRequest {
+    1: required string access_token,
+}
+
+struct EndSessionRequest {
+    1: required string access_token,
+    2: required string session_id,
+}
+
+struct EndSessionResponse {
+    /// 1, or 0 for a session that has ended already, never was, or is not the player's own.
+    1: required i64 revoked,
+}
+
+struct EndOtherSessionsRequest {
+    1: required string access_token,
+}
+
+struct EndOtherSessionsResponse {
+    1: required i64 revoked,
 }
 
 /// The authoritative answers. There is deliberately no value for "could not tell": that is an error, never a status.
@@ -395,6 +433,19 @@ service AccountService {
 
     /// The player's own view: credentials and live sessions, as far as the token's app goes. Read only.
     GetProfileResponse GetProfile(1: GetProfileRequest req),
+
+    /// Ends one session of the player in the token's app. Idempotent.
+    EndSessionResponse EndSession(1: EndSessionRequest req),
+
+    /// Ends every session of the player but the token's own, in every app. Idempotent.
+    EndOtherSessionsResponse EndOtherSessions(1: EndOtherSessionsRequest req),
+
+    /// Asks for the account to be deleted after the cooling-off, and ends every session but the token's own. Idempotent:
+    /// a repeat does not put the deletion off.
+    DeletionInfo RequestDeletion(1: RequestDeletionRequest req),
+
+    /// Keeps the account. Idempotent.
+    DeletionInfo CancelDeletion(1: CancelDeletionRequest req),
 
     /// Is this token still good? Answers from memory: no database, no network. Read only.
     TokenVerdict VerifyToken(1: VerifyTokenRequest req),

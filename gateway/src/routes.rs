@@ -77,6 +77,10 @@ fn routes(groups: &[RouteGroup]) -> Routes {
                 .post("/v1/sdk/phone-codes", sdk::phone_codes::phone_codes)
                 .post("/v1/sdk/link", sdk::link::link)
                 .post("/v1/sdk/password", sdk::password::password)
+                .post("/v1/sdk/deletion", sdk::request_deletion::request_deletion)
+                .delete("/v1/sdk/deletion", sdk::cancel_deletion::cancel_deletion)
+                .delete("/v1/sdk/sessions", sdk::end_other_sessions::end_other_sessions)
+                .delete("/v1/sdk/sessions/{session_id}", sdk::end_session::end_session)
                 .get("/v1/sdk/settings", sdk::settings::settings),
             RouteGroup::Server => routes
                 .post("/v1/server/tokens/verify", server::verify_token::verify_token)

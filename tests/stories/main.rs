@@ -11,6 +11,7 @@ mod support;
 
 // The main job.
 mod channel_login;
+mod deletion;
 mod device_login;
 mod id_tokens;
 mod import;
@@ -21,6 +22,7 @@ mod password;
 mod phone_login;
 mod refresh;
 mod register_login_verify;
+mod sessions;
 mod settings;
 mod verify_batch;
 

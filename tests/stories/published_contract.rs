@@ -25,6 +25,8 @@ const CONTRACT: &[(&str, &str)] = &[
     ("post", "/v1/sdk/password"),
     ("post", "/v1/sdk/deletion"),
     ("delete", "/v1/sdk/deletion"),
+    ("delete", "/v1/sdk/sessions"),
+    ("delete", "/v1/sdk/sessions/{session_id}"),
     ("get", "/v1/sdk/settings"),
     ("post", "/v1/sdk/orders"),
     ("get", "/v1/sdk/orders/{order_id}"),

@@ -119,6 +119,26 @@ impl Player {
         self.send(Method::POST, "/v1/sdk/password", body).await
     }
 
+    /// Asks to be deleted.
+    pub(crate) async fn request_deletion(&self) -> Answer {
+        self.send(Method::POST, "/v1/sdk/deletion", json!({})).await
+    }
+
+    /// Asks not to be deleted after all.
+    pub(crate) async fn cancel_deletion(&self) -> Answer {
+        self.send(Method::DELETE, "/v1/sdk/deletion", json!({})).await
+    }
+
+    /// Signs one device out.
+    pub(crate) async fn end_session(&self, session_id: &str) -> Answer {
+        self.send(Method::DELETE, &format!("/v1/sdk/sessions/{session_id}"), json!({})).await
+    }
+
+    /// Signs every other device out.
+    pub(crate) async fn end_other_sessions(&self) -> Answer {
+        self.send(Method::DELETE, "/v1/sdk/sessions", json!({})).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
         let request = self.client.request(method, path).bearer_auth(&self.tokens.access_token).json(&body);
         self.client.send(request).await

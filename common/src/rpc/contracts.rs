@@ -13,6 +13,10 @@ thrift_contract! {
     write Link;
     write ChangePassword;
     read GetProfile;
+    write EndSession;
+    write EndOtherSessions;
+    write RequestDeletion;
+    write CancelDeletion;
     read VerifyToken;
     read VerifyTokens;
     write RevokeSessions;

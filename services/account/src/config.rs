@@ -1,6 +1,8 @@
 //! The section `account`.
 
+mod deletion;
 mod id_token;
+mod jobs;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,7 +12,7 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-pub use self::id_token::IdTokenConfig;
+pub use self::{deletion::DeletionConfig, id_token::IdTokenConfig, jobs::JobConfig};
 use crate::{
     channels::ChannelsConfig,
     domain::{key_rotation::Pace, policy::LifetimeCaps},
@@ -47,6 +49,10 @@ pub struct Config {
     pub follow: FollowConfig,
     /// Clearing away rows that no longer matter.
     pub cleanup: CleanupConfig,
+    /// Deleting accounts whose players asked for it.
+    pub deletion: DeletionConfig,
+    /// What one replica at a time does for all of them.
+    pub jobs: JobConfig,
     /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
     pub profile_sessions: u32,
     /// Devices that one account may have in one app. Protects the table.
@@ -102,7 +108,7 @@ pub struct FollowConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CleanupConfig {
-    /// How often one batch of rows is deleted.
+    /// How often one batch of rows is deleted, by whichever replica comes first.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
     /// Rows per batch. Protects other writers from waiting behind a long deletion.
@@ -125,6 +131,8 @@ impl Default for Config {
             channels: ChannelsConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
+            deletion: DeletionConfig::default(),
+            jobs: JobConfig::default(),
             profile_sessions: 50,
             linked_devices: 10,
         }
@@ -178,6 +186,8 @@ impl Section for Config {
         self.follow.validate(&self.tokens)?;
         self.id_token.validate(&self.follow)?;
         self.cleanup.validate()?;
+        self.deletion.validate()?;
+        self.jobs.validate()?;
         if self.profile_sessions == 0 {
             return Err(Invalid::new("profile_sessions", "must be at least 1"));
         }
@@ -289,6 +299,10 @@ mod tests {
         check(|config| config.id_token.keys_max_age = Duration::ZERO, "id_token.keys_max_age");
         check(|config| config.id_token.keys_max_age = config.id_token.key_announce, "id_token.key_announce");
         check(|config| config.cleanup.batch = 0, "cleanup.batch");
+        check(|config| config.deletion.cooling_off = Duration::from_secs(6 * 24 * 3600), "deletion.cooling_off");
+        check(|config| config.deletion.cooling_off = Duration::from_secs(31 * 24 * 3600), "deletion.cooling_off");
+        check(|config| config.deletion.batch = 0, "deletion.batch");
+        check(|config| config.jobs.lease = Duration::from_secs(1), "jobs.lease");
         check(|config| config.profile_sessions = 0, "profile_sessions");
     }
 

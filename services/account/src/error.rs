@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::{
+    clock::Timestamp,
     error_code::{ErrorCode, PublicError},
     rpc::Refusal,
     shared::SharedError,
@@ -76,6 +77,9 @@ pub(crate) enum AccountError {
     },
     #[error("the refresh token was used before")]
     RefreshTokenReused,
+    /// Whoever asks has proved to be the player.
+    #[error("the account is pending deletion")]
+    PendingDeletion { executes_at: Timestamp },
     #[error("there is no such account")]
     NoSuchAccount,
     #[error("there is no such app")]
@@ -127,6 +131,10 @@ impl Refusal for AccountError {
             }
             Self::TokenRevoked { reason: Some(reason) } => {
                 return PublicError::new(ErrorCode::TOKEN_REVOKED).detail("reason", *reason);
+            }
+            Self::PendingDeletion { executes_at } => {
+                return PublicError::new(ErrorCode::ACCOUNT_PENDING_DELETION)
+                    .detail("executes_at", executes_at.as_millis().to_string());
             }
             Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
             Self::Shared(error) => return error.public(),

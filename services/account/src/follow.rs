@@ -5,11 +5,12 @@
 
 use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
 
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
     Account,
     announcements::{listen, publish},
+    jobs::{self, Job},
 };
 
 /// A task that runs as long as the service does. It never ends by itself.
@@ -36,7 +37,8 @@ impl Account {
             self.repeat("account-channels", config.follow.apps_every, follow_channels),
             self.repeat("account-keys", config.follow.keys_every, follow_keys),
             self.repeat("account-signing-keys", config.follow.keys_every, follow_signing_keys),
-            self.repeat("account-cleanup", config.cleanup.every, clean_up),
+            self.repeat_job("account-cleanup", Job::CleanUp, clean_up),
+            self.repeat_job("account-deletions", Job::Deletions, delete_accounts),
         ];
         if self.parts().announcements.is_some() {
             let (publish, listen) = (publish(self.clone()), listen(self.clone()));
@@ -50,9 +52,31 @@ impl Account {
     where
         F: Future<Output = StepOutcome> + Send + 'static,
     {
+        self.repeat_after(Duration::ZERO, name, every, step)
+    }
+
+    /// The first time after a random part of the interval: replicas that start together don't ask together.
+    fn repeat_job<F>(&self, name: &'static str, job: Job, step: fn(Account) -> F) -> Background
+    where
+        F: Future<Output = StepOutcome> + Send + 'static,
+    {
+        let every = job.every(self.parts());
+        self.repeat_after(every.mul_f64(self.parts().random.fraction()), name, every, step)
+    }
+
+    fn repeat_after<F>(
+        &self,
+        first: Duration,
+        name: &'static str,
+        every: Duration,
+        step: fn(Account) -> F,
+    ) -> Background
+    where
+        F: Future<Output = StepOutcome> + Send + 'static,
+    {
         let account = self.clone();
         let run = async move {
-            let mut ticks = tokio::time::interval(every);
+            let mut ticks = tokio::time::interval_at(Instant::now() + first, every);
             // After a stall the next run is a whole interval away: catching up on missed ticks would only hammer a
             // database that has just come back.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -98,12 +122,11 @@ async fn follow_signing_keys(account: Account) -> StepOutcome {
 }
 
 async fn clean_up(account: Account) -> StepOutcome {
-    let parts = account.parts();
-    let (now, limits) = (parts.clock.now(), &parts.config.cleanup);
-    parts.cleanup.revocations(now, limits.batch).await?;
-    parts.cleanup.sessions(now.minus(limits.keep_ended_sessions), limits.batch).await?;
-    parts.cleanup.phone_codes(now, limits.batch).await?;
-    Ok(())
+    Ok(jobs::run(account.parts(), Job::CleanUp).await?)
+}
+
+async fn delete_accounts(account: Account) -> StepOutcome {
+    Ok(jobs::run(account.parts(), Job::Deletions).await?)
 }
 
 #[cfg(test)]
@@ -168,6 +191,7 @@ mod tests {
             for left in [3, 1, 0, 0] {
                 clean_up(service.account.clone()).await.expect("cleared");
                 assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, left);
+                service.clock.advance(config.cleanup.every);
             }
         }
 

@@ -19,6 +19,7 @@
 //! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
 //! - `announcements`: how other instances hear of a revocation at once.
+//! - `jobs`: what one instance at a time does for all.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
 //! - `app_editor`: how apps are changed.
 //! - [`admin`], [`import`], [`master_key`]: for the command line.
@@ -34,6 +35,7 @@ mod error;
 mod follow;
 mod hash_pool;
 pub mod import;
+mod jobs;
 mod keys;
 pub mod master_key;
 mod password_upgrades;
@@ -51,7 +53,7 @@ mod testing;
 
 pub use self::{
     channels::ChannelsConfig,
-    config::{CleanupConfig, Config, FollowConfig, IdTokenConfig, TokenConfig},
+    config::{CleanupConfig, Config, DeletionConfig, FollowConfig, IdTokenConfig, JobConfig, TokenConfig},
     domain::{
         field::FieldError,
         risk::block_list::{RISK_DOCUMENT, RiskDocument},

@@ -10,12 +10,14 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, ChangePasswordRequest, ChangePasswordResponse, FollowRevocationsRequest,
-        FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
-        GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest,
-        LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
-        RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
-        TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+        AccountService, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse, DeletionInfo,
+        EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
+        FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
+        GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse,
+        LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
+        RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest, RevokeSessionsResponse,
+        SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
+        VerifyTokensResponse,
     },
     account_admin::{
         CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
@@ -35,6 +37,7 @@ use crate::{
     config::Config,
     domain::{master_key::Vault, personal_data::PersonalData},
     hash_pool::HashPool,
+    jobs::JobMetrics,
     keys::Keys,
     password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery},
@@ -46,7 +49,8 @@ use crate::{
     store::{
         accounts::Accounts,
         audit::Audit,
-        cleanup::Cleanup,
+        deletions::Deletions,
+        jobs::Jobs,
         links::Links,
         passwords::Passwords,
         phone_codes::PhoneCodes,
@@ -92,7 +96,9 @@ pub(crate) struct Parts {
     pub(crate) phone_budget: Budget,
     /// None where nobody sends codes: then nobody signs in with a phone.
     pub(crate) phone_codes: Option<Delivery>,
-    pub(crate) cleanup: Cleanup,
+    pub(crate) deletions: Deletions,
+    pub(crate) jobs: Jobs,
+    pub(crate) job_metrics: JobMetrics,
     pub(crate) verdicts: VerdictMetrics,
 }
 
@@ -165,6 +171,22 @@ impl AccountService for Account {
 
     async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
         answer(Box::pin(rpc::get_profile::get_profile(&self.parts, req)).await)
+    }
+
+    async fn end_session(&self, req: EndSessionRequest) -> Result<EndSessionResponse, ServerError> {
+        answer(Box::pin(rpc::end_session::end_session(&self.parts, req)).await)
+    }
+
+    async fn end_other_sessions(&self, req: EndOtherSessionsRequest) -> Result<EndOtherSessionsResponse, ServerError> {
+        answer(Box::pin(rpc::end_other_sessions::end_other_sessions(&self.parts, req)).await)
+    }
+
+    async fn request_deletion(&self, req: RequestDeletionRequest) -> Result<DeletionInfo, ServerError> {
+        answer(Box::pin(rpc::request_deletion::request_deletion(&self.parts, req)).await)
+    }
+
+    async fn cancel_deletion(&self, req: CancelDeletionRequest) -> Result<DeletionInfo, ServerError> {
+        answer(Box::pin(rpc::cancel_deletion::cancel_deletion(&self.parts, req)).await)
     }
 
     async fn verify_token(&self, req: VerifyTokenRequest) -> Result<TokenVerdict, ServerError> {

@@ -24,6 +24,7 @@ use crate::{
     },
     error::AccountError,
     hash_pool::{HashPool, HashPoolStartError},
+    jobs::JobMetrics,
     keys::{self, Keys},
     password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery, DeliveryStartError},
@@ -33,7 +34,7 @@ use crate::{
     service::Parts,
     signing_keys::SigningKeyRing,
     store::{
-        accounts::Accounts, audit::Audit, cleanup::Cleanup, links::Links, passwords::Passwords,
+        accounts::Accounts, audit::Audit, deletions::Deletions, jobs::Jobs, links::Links, passwords::Passwords,
         phone_codes::PhoneCodes, sessions::Sessions,
     },
 };
@@ -150,7 +151,9 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),
         phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), &registry)?,
         personal_data: PersonalData::new(master_key),
-        cleanup: Cleanup::new(database),
+        deletions: Deletions::new(database.clone()),
+        jobs: Jobs::new(database),
+        job_metrics: JobMetrics::register(&registry)?,
         risk: Risk::new(&config.risk, risk)?,
         verdicts: VerdictMetrics::register(&registry)?,
         config,

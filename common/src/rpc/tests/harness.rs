@@ -3,12 +3,14 @@
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use idl::account::{
-    AccountService, AccountServiceClient, ChangePasswordRequest, ChangePasswordResponse, FollowRevocationsRequest,
-    FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest, GetProfileResponse,
-    GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest,
-    LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
-    RegisterRequest, RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse,
-    TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
+    AccountService, AccountServiceClient, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse,
+    DeletionInfo, EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
+    FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
+    GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse,
+    LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
+    RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest, RevokeSessionsResponse,
+    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
+    VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -279,6 +281,22 @@ impl AccountService for Script {
     }
 
     async fn follow_revocations(&self, _: FollowRevocationsRequest) -> Result<FollowRevocationsResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn end_session(&self, _: EndSessionRequest) -> Result<EndSessionResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn end_other_sessions(&self, _: EndOtherSessionsRequest) -> Result<EndOtherSessionsResponse, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn request_deletion(&self, _: RequestDeletionRequest) -> Result<DeletionInfo, ServerError> {
+        Err(unscripted())
+    }
+
+    async fn cancel_deletion(&self, _: CancelDeletionRequest) -> Result<DeletionInfo, ServerError> {
         Err(unscripted())
     }
 

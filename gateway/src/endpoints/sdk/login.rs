@@ -85,12 +85,15 @@ pub(crate) struct Request {
     /// Version of the SDK, at most 32 bytes.
     #[schema(value_type = Option<String>, max_length = 32)]
     sdk_version: Option<FastStr>,
+    /// After 4030102, if the player wants to keep the account: calls its deletion off and signs in.
+    cancel_deletion: Option<bool>,
 }
 
 /// Signs a player in.
 ///
 /// A device, a phone or a player of a channel that was never seen gets an account of its own; the `device_secret` is
 /// answered once. A channel that is slow, broken or away is 5030002 with a time to come back, and never a wrong credential.
+/// 4030102 while the account is pending deletion; `details.executes_at` says when.
 #[utoipa::path(post, path = "/v1/sdk/login", tag = "Players", request_body = Request, responses((status = 200, body = SignedIn)))]
 pub(crate) async fn login(
     Extension(gateway): Extension<Arc<Gateway>>,
@@ -128,7 +131,7 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Log
         Kind::Channel => LoginProof::Channel(channel_proof(client.channel.clone(), request.credential)?),
     };
     let scope = LoginScope::of(app_id, &client);
-    Ok((scope, LoginRequest { app_id, proof, client }))
+    Ok((scope, LoginRequest { app_id, proof, client, cancel_deletion: request.cancel_deletion }))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
+use super::deletion::Deletion;
 use crate::{endpoints::channel_or_official, state::Gateway, upstream::could_not_tell};
 
 /// The player's own view. Times are Unix milliseconds.
@@ -21,6 +22,9 @@ pub(crate) struct Profile {
     credentials: Vec<Credential>,
     /// Where the player is signed in.
     sessions: Vec<Session>,
+    /// While the account is to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion: Option<Deletion>,
 }
 
 /// A way to sign in.
@@ -76,6 +80,7 @@ impl From<GetProfileResponse> for Profile {
             created_at: profile.created_at,
             credentials: profile.credentials.into_iter().map(Credential::from).collect(),
             sessions: profile.sessions.into_iter().map(Session::from).collect(),
+            deletion: profile.deletion.map(Deletion::from),
         }
     }
 }

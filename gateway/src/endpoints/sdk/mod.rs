@@ -1,7 +1,11 @@
 //! What game clients call.
 
+pub(crate) mod cancel_deletion;
 mod channel_credential;
+mod deletion;
 mod device_class;
+pub(crate) mod end_other_sessions;
+pub(crate) mod end_session;
 mod fields;
 pub(crate) mod link;
 pub(crate) mod login;
@@ -11,5 +15,6 @@ pub(crate) mod password;
 pub(crate) mod phone_codes;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod request_deletion;
 mod session;
 pub(crate) mod settings;

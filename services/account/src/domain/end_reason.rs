@@ -16,14 +16,25 @@ pub(crate) enum EndReason {
     DeviceLimit,
     /// An operator signed the account out. Why, is in the audit.
     Operator,
+    /// The player ended this session from another one.
+    SignedOutElsewhere,
+    /// The player asked for the account to be deleted, or it was.
+    AccountDeletion,
 }
 
 /// What the owner of a session is told whose reason is the game server's own text.
 const GAME_SERVER: &str = "game_server";
 
 impl EndReason {
-    const ALL: [EndReason; 5] =
-        [Self::Logout, Self::LogoutEverywhere, Self::RefreshTokenReused, Self::DeviceLimit, Self::Operator];
+    const ALL: [EndReason; 7] = [
+        Self::Logout,
+        Self::LogoutEverywhere,
+        Self::RefreshTokenReused,
+        Self::DeviceLimit,
+        Self::Operator,
+        Self::SignedOutElsewhere,
+        Self::AccountDeletion,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +43,8 @@ impl EndReason {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::DeviceLimit => "device_limit",
             Self::Operator => "operator",
+            Self::SignedOutElsewhere => "signed_out_elsewhere",
+            Self::AccountDeletion => "account_deletion",
         }
     }
 

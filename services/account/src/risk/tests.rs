@@ -62,7 +62,7 @@ impl Service {
         secret: Option<&str>,
     ) -> Result<Option<String>, PublicError> {
         let (app_id, proof, client) = (self.app_id(), device_proof(device, secret), client.clone());
-        let answer = public(self.account.login(LoginRequest { app_id, proof, client }).await)?;
+        let answer = public(self.account.login(LoginRequest { app_id, proof, client, cancel_deletion: None }).await)?;
         Ok(answer.device_secret.map(|secret| secret.to_string()))
     }
 }

@@ -2,23 +2,25 @@
 
 use idl::account::{GetProfileRequest, GetProfileResponse, SessionInfo};
 
-use super::{bearer::Bearer, credentials};
+use super::{bearer::Bearer, credentials, request_deletion};
 use crate::{domain::ids::SessionId, error::AccountError, service::Parts, store::sessions::ListedSession};
 
 pub(crate) async fn get_profile(parts: &Parts, request: GetProfileRequest) -> Result<GetProfileResponse, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?;
     let Bearer { account_id, app_id, session_id, .. } = bearer.valid_or_why(parts).await?;
     let limit = parts.config.profile_sessions;
-    let (created_at, credentials, sessions) = tokio::try_join!(
+    let (created_at, credentials, sessions, executes_at) = tokio::try_join!(
         parts.accounts.created_at(account_id),
         credentials::listed(parts, account_id, app_id),
         parts.sessions.live(account_id, app_id, parts.clock.now(), limit),
+        parts.deletions.executes_at(account_id),
     )?;
     Ok(GetProfileResponse {
         account_id: account_id.get(),
         created_at: created_at.ok_or(AccountError::NoSuchAccount)?.as_millis(),
         credentials,
         sessions: sessions.into_iter().map(|session| session_info(session, session_id)).collect(),
+        deletion: executes_at.map(request_deletion::requested),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::{
         },
         client::Client,
         device::{DeviceId, DeviceSecret},
-        ids::{AccountId, AppId},
+        ids::AppId,
         password::Password,
         phone::PhoneNumber,
         phone_code::Scene,
@@ -36,12 +36,22 @@ pub(super) const NO_SECRET: &str = "";
 
 pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginResponse, AccountError> {
     let client = client::parse(&request.client)?;
+    let wish = if request.cancel_deletion.unwrap_or_default() { Wish::KeepAccount } else { Wish::SignIn };
     match request.proof {
-        LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client).await,
-        LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client).await,
-        LoginProof::Phone(proof) => with_phone(parts, request.app_id, proof, client).await,
-        LoginProof::Channel(proof) => with_channel(parts, request.app_id, &proof, client).await,
+        LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client, wish).await,
+        LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client, wish).await,
+        LoginProof::Phone(proof) => with_phone(parts, request.app_id, proof, client, wish).await,
+        LoginProof::Channel(proof) => with_channel(parts, request.app_id, &proof, client, wish).await,
     }
+}
+
+/// What the player wants of an account that is pending deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// To be told so.
+    SignIn,
+    /// To keep it.
+    KeepAccount,
 }
 
 async fn with_password(
@@ -49,6 +59,7 @@ async fn with_password(
     app_id: i64,
     proof: PasswordLogin,
     client: Client,
+    wish: Wish,
 ) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&proof.username)?;
     let password = Password::present(&proof.password)?;
@@ -72,7 +83,7 @@ async fn with_password(
         return Err(attempt.failed().await);
     };
     attempt.succeeded().await?;
-    let response = sign_in(parts, &app, stored.account_id, stored.epoch, client).await?;
+    let response = sign_in(parts, &app, stored, client, wish).await?;
     if let Some(replacement) = replacement {
         parts.upgrades.store(&parts.accounts, name, &stored.secret, &replacement).await;
     }
@@ -84,6 +95,7 @@ async fn with_device(
     app_id: i64,
     proof: DeviceLogin,
     client: Client,
+    wish: Wish,
 ) -> Result<LoginResponse, AccountError> {
     let device_id = DeviceId::parse(&proof.device_id)?;
     let client = Client { device_id: Some(device_id.clone()), ..client };
@@ -99,7 +111,7 @@ async fn with_device(
     };
     let presented = offered.as_ref().map(DeviceSecret::reveal).or(proof.device_secret.map(Into::into));
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return known_device(parts, &app, &stored, presented.as_deref(), &device_id, client).await;
+        return known_device(parts, &app, &stored, presented.as_deref(), &device_id, client, wish).await;
     }
     if presented.is_some() && offered.is_none() {
         // A secret for a device that is not known can't be right.
@@ -113,7 +125,7 @@ async fn with_device(
     }
     // Of two at once, one made the account; from that moment the other one is a sign-in of a known device.
     let stored = parts.accounts.credential(name, None).await?.ok_or(AccountError::Damaged("account_credentials"))?;
-    known_device(parts, &app, &stored, presented.as_deref(), &device_id, client).await
+    known_device(parts, &app, &stored, presented.as_deref(), &device_id, client, wish).await
 }
 
 /// A device that is known needs its secret.
@@ -124,10 +136,11 @@ async fn known_device(
     presented: Option<&str>,
     device_id: &DeviceId,
     client: Client,
+    wish: Wish,
 ) -> Result<LoginResponse, AccountError> {
     match presented {
         Some(presented) if DeviceSecret::matches(presented, &stored.secret) => {
-            sign_in(parts, app, stored.account_id, stored.epoch, client).await
+            sign_in(parts, app, stored, client, wish).await
         }
         _ => Err(parts.guard().wrong_device_secret(app.app_id, device_id, &client).await),
     }
@@ -158,6 +171,7 @@ async fn with_phone(
     app_id: i64,
     proof: PhoneProof,
     client: Client,
+    wish: Wish,
 ) -> Result<LoginResponse, AccountError> {
     let phone = PhoneNumber::parse(&proof.phone)?;
     parts.guard().admit(&client)?;
@@ -166,7 +180,7 @@ async fn with_phone(
     let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
     let name = CredentialName::Phone(&index);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
+        return sign_in(parts, &app, &stored, client, wish).await;
     }
     sign_in::allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
@@ -179,7 +193,7 @@ async fn with_phone(
         }
         // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
+            Some(stored) => sign_in(parts, &app, &stored, client, wish).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -191,6 +205,7 @@ async fn with_channel(
     app_id: i64,
     proof: &ChannelProof,
     client: Client,
+    wish: Wish,
 ) -> Result<LoginResponse, AccountError> {
     parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
@@ -198,7 +213,7 @@ async fn with_channel(
     let identity = prove(parts, app.app_id, proof).await?;
     let name = CredentialName::Channel(app.app_id, &identity);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
+        return sign_in(parts, &app, &stored, client, wish).await;
     }
     sign_in::allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
@@ -210,7 +225,7 @@ async fn with_channel(
         }
         // The same player, at the same time.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
+            Some(stored) => sign_in(parts, &app, &stored, client, wish).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -227,11 +242,20 @@ pub(super) async fn prove(parts: &Parts, app_id: AppId, proof: &ChannelProof) ->
 async fn sign_in(
     parts: &Parts,
     app: &App,
-    account_id: AccountId,
-    epoch: u32,
+    stored: &StoredCredential,
     client: Client,
+    wish: Wish,
 ) -> Result<LoginResponse, AccountError> {
-    let beginning = sign_in::begin(parts, app, account_id, epoch, client);
+    if let Some(executes_at) = stored.deletion_executes_at {
+        if wish != Wish::KeepAccount {
+            return Err(AccountError::PendingDeletion { executes_at });
+        }
+        if !parts.deletions.cancel(stored.account_id).await? {
+            // It was deleted just now, and this credential with it.
+            return Err(AccountError::WrongCredentials);
+        }
+    }
+    let beginning = sign_in::begin(parts, app, stored.account_id, stored.epoch, client);
     sign_in::store(parts, app, &beginning.session).await?;
     Ok(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: false, device_secret: None })
 }

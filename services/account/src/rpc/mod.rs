@@ -4,9 +4,12 @@
 
 pub(crate) mod admin;
 pub(crate) mod bearer;
+pub(crate) mod cancel_deletion;
 pub(crate) mod change_password;
 pub(crate) mod client;
 mod credentials;
+pub(crate) mod end_other_sessions;
+pub(crate) mod end_session;
 pub(crate) mod follow_revocations;
 pub(crate) mod get_app;
 pub(crate) mod get_profile;
@@ -17,6 +20,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod request_deletion;
 pub(crate) mod revoke_sessions;
 pub(crate) mod send_phone_code;
 pub(crate) mod verify_token;

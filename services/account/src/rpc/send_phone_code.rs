@@ -46,6 +46,7 @@ mod tests {
 
     use crate::{
         PhoneSender,
+        store::cleanup,
         testing::{PHONE, Phones, Service, code, config, field},
     };
 
@@ -203,10 +204,12 @@ mod tests {
             let phones = Phones::start().await;
             let service = Service::start_with(database, phones.config()).await;
             service.send_code(PHONE, LOGIN).await.expect("sent");
-            let (cleanup, sent_at) = (&service.account.parts().cleanup, service.clock.now());
+            let sent_at = service.clock.now();
             let expires_at = sent_at + 5 * MINUTE;
             for (now, deleted) in [(Timestamp::from_millis(expires_at.as_millis() - 1), 0), (expires_at, 1)] {
-                assert_eq!(cleanup.phone_codes(now, 10).await.expect("cleared"), deleted);
+                let mut tx = service.database.begin().await.expect("begun");
+                assert_eq!(cleanup::phone_codes(&mut tx, now, 10).await.expect("cleared"), deleted);
+                tx.commit().await.expect("committed");
             }
         }
 

@@ -52,6 +52,8 @@ pub(crate) struct StoredCredential {
     pub(crate) epoch: u32,
     /// The account has signed in from the device before, as far as sessions are kept.
     pub(crate) device_is_known: bool,
+    /// When the account will be deleted; `None`: it will not.
+    pub(crate) deletion_executes_at: Option<Timestamp>,
 }
 
 /// A credential as its owner and operators see it.
@@ -153,11 +155,12 @@ impl Accounts {
         name: CredentialName<'_>,
         device: Option<&DeviceId>,
     ) -> Result<Option<StoredCredential>, AccountError> {
-        let row: Option<(i64, Text, i64, i64)> = self
+        let row: Option<(i64, Text, i64, i64, Option<i64>)> = self
             .database
             .read(
                 "SELECT c.account_id, c.secret, a.token_epoch, EXISTS (SELECT 1 FROM account_sessions AS s \
-                 WHERE s.account_id = c.account_id AND s.device_id = ?) FROM account_credentials AS c \
+                 WHERE s.account_id = c.account_id AND s.device_id = ?), a.deletion_executes_at \
+                 FROM account_credentials AS c \
                  JOIN account_accounts AS a ON a.account_id = c.account_id \
                  WHERE c.kind = ? AND c.scope = ? AND c.name = ?",
             )
@@ -167,12 +170,13 @@ impl Accounts {
             .bind(name.compared())
             .optional()
             .await?;
-        row.map(|(id, secret, epoch, device_is_known)| {
+        row.map(|(id, secret, epoch, device_is_known, deletion_executes_at)| {
             Ok(StoredCredential {
                 account_id: account_id(id)?,
                 secret: secret.into(),
                 epoch: counter(epoch, "token_epoch")?,
                 device_is_known: device_is_known != 0,
+                deletion_executes_at: deletion_executes_at.map(at),
             })
         })
         .transpose()

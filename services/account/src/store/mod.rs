@@ -9,6 +9,8 @@
 //! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`imports`]: accounts of another platform, many at once.
+//! - [`jobs`]: who runs a job, and when it is due again.
+//! - [`deletions`]: accounts that come to their end.
 //! - [`cleanup`]: deleting what no longer matters.
 
 pub(crate) mod accounts;
@@ -16,7 +18,9 @@ pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod channels;
 pub(crate) mod cleanup;
+pub(crate) mod deletions;
 pub(crate) mod imports;
+pub(crate) mod jobs;
 pub(crate) mod links;
 pub(crate) mod passwords;
 pub(crate) mod phone_codes;

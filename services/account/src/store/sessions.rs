@@ -159,6 +159,29 @@ pub(super) async fn end_others(
     Ok(Ended { count, revocations })
 }
 
+/// Ends every session of an account that is deleted and forgets what they tell of its player. Answers how many were live.
+pub(super) async fn anonymise(tx: &mut Tx, account: AccountId, ending: Ending<'_>) -> Result<u64, SqlError> {
+    let live = tx
+        .sql(
+            "UPDATE account_sessions SET revoked_at = ? \
+             WHERE account_id = ? AND revoked_at IS NULL AND refresh_expires_at > ?",
+        )
+        .bind(ending.now.as_millis())
+        .bind(account.get())
+        .bind(ending.now.as_millis())
+        .execute()
+        .await?;
+    tx.sql(
+        "UPDATE account_sessions SET revoke_reason = ?, device_id = NULL, channel = NULL, package_name = NULL, \
+         sdk_version = NULL, address = NULL, device_class = NULL WHERE account_id = ?",
+    )
+    .bind(ending.reason)
+    .bind(account.get())
+    .execute()
+    .await?;
+    Ok(live)
+}
+
 impl Sessions {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
@@ -334,6 +357,44 @@ impl Sessions {
                 revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
                 tx.commit().await?;
                 Ok(Ended { count, revocations: vec![revocation] })
+            })
+            .await
+    }
+
+    /// Ends one session of an account in an app. One that has ended already, never was or is another's counts as none.
+    pub(crate) async fn end_own(
+        &self,
+        id: SessionId,
+        account: AccountId,
+        app: AppId,
+        ending: Ending<'_>,
+    ) -> Result<Ended, AccountError> {
+        let row: Option<(i64,)> = self
+            .database
+            .read("SELECT account_id FROM account_sessions WHERE session_id = ?")
+            .bind(id.as_bytes().as_slice())
+            .optional()
+            .await?;
+        // A session never changes hands, so what is read here still holds below.
+        match row {
+            Some((owner,)) if owner == account.get() => self.end_one(id, app, ending).await,
+            _ => Ok(Ended::default()),
+        }
+    }
+
+    /// Ends every live session of an account but one, in all apps.
+    pub(crate) async fn end_others(
+        &self,
+        account: AccountId,
+        kept: SessionId,
+        ending: Ending<'_>,
+    ) -> Result<Ended, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                let ended = end_others(&mut tx, account, kept, ending).await?;
+                tx.commit().await?;
+                Ok(ended)
             })
             .await
     }

@@ -1,0 +1,135 @@
+//! Accounts that come to their end: asked for, called off, carried out.
+
+use common::{
+    clock::Timestamp,
+    sql::{Database, SqlError, Tx},
+};
+
+use super::{
+    account_id, at, counter, revocations,
+    sessions::{self, Ended, Ending},
+};
+use crate::{
+    domain::{
+        ids::{AccountId, SessionId},
+        revocation::Revocation,
+    },
+    error::AccountError,
+};
+
+/// Deletions of accounts.
+#[derive(Clone, Debug)]
+pub(crate) struct Deletions {
+    database: Database,
+}
+
+/// Deletes the account if that is still due: its credentials, its names on other platforms and what its sessions tell
+/// of devices. The row stays, in a new epoch, so that its tokens are revoked. `None`: it was called off, or done before.
+pub(crate) async fn execute(
+    tx: &mut Tx,
+    account: AccountId,
+    ending: Ending<'_>,
+) -> Result<Option<Ended>, AccountError> {
+    let due = tx
+        .sql(
+            "UPDATE account_accounts SET token_epoch = token_epoch + 1, deleted_at = ?, deletion_requested_at = NULL, \
+             deletion_executes_at = NULL WHERE account_id = ? AND deletion_executes_at <= ?",
+        )
+        .bind(ending.now.as_millis())
+        .bind(account.get())
+        .bind(ending.now.as_millis())
+        .execute()
+        .await?;
+    if due == 0 {
+        return Ok(None);
+    }
+    tx.sql("DELETE FROM account_credentials WHERE account_id = ?").bind(account.get()).execute().await?;
+    tx.sql("DELETE FROM account_external_ids WHERE account_id = ?").bind(account.get()).execute().await?;
+    let count = sessions::anonymise(tx, account, ending).await?;
+    let (epoch,): (i64,) =
+        tx.sql("SELECT token_epoch FROM account_accounts WHERE account_id = ?").bind(account.get()).one().await?;
+    let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
+    revocations::append(tx, revocation, ending.now, ending.remembered_until).await?;
+    Ok(Some(Ended { count, revocations: vec![revocation] }))
+}
+
+impl Deletions {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Asks for the account to be deleted at `executes_at` and ends every session of it but `kept`, in all apps. One
+    /// that was asked for before stays due when it was. Answers when that is.
+    pub(crate) async fn request(
+        &self,
+        account: AccountId,
+        kept: SessionId,
+        executes_at: Timestamp,
+        ending: Ending<'_>,
+    ) -> Result<(Timestamp, Ended), AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                tx.sql(
+                    "UPDATE account_accounts SET deletion_requested_at = ?, deletion_executes_at = ? \
+                     WHERE account_id = ? AND deletion_executes_at IS NULL AND deleted_at IS NULL",
+                )
+                .bind(ending.now.as_millis())
+                .bind(executes_at.as_millis())
+                .bind(account.get())
+                .execute()
+                .await?;
+                let row: Option<(Option<i64>,)> = tx
+                    .sql("SELECT deletion_executes_at FROM account_accounts WHERE account_id = ?")
+                    .bind(account.get())
+                    .optional()
+                    .await?;
+                let (due,) = row.ok_or(AccountError::NoSuchAccount)?;
+                let due = due.ok_or(AccountError::NoSuchAccount)?;
+                let ended = sessions::end_others(&mut tx, account, kept, ending).await?;
+                tx.commit().await?;
+                Ok((at(due), ended))
+            })
+            .await
+    }
+
+    /// Keeps the account, whether or not it was to be deleted. `false`: it has been deleted, or never was.
+    pub(crate) async fn cancel(&self, account: AccountId) -> Result<bool, AccountError> {
+        let kept = self
+            .database
+            .write(
+                "UPDATE account_accounts SET deletion_requested_at = NULL, deletion_executes_at = NULL \
+                 WHERE account_id = ? AND deleted_at IS NULL",
+            )
+            .bind(account.get())
+            .execute()
+            .await?;
+        Ok(kept == 1)
+    }
+
+    /// When the account will be deleted; `None`: it will not.
+    pub(crate) async fn executes_at(&self, account: AccountId) -> Result<Option<Timestamp>, AccountError> {
+        let row: Option<(Option<i64>,)> = self
+            .database
+            .read("SELECT deletion_executes_at FROM account_accounts WHERE account_id = ?")
+            .bind(account.get())
+            .optional()
+            .await?;
+        Ok(row.and_then(|(executes_at,)| executes_at).map(at))
+    }
+
+    /// The accounts whose deletion is due, the longest overdue first, at most `limit`.
+    pub(crate) async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<AccountId>, AccountError> {
+        let rows: Result<Vec<(i64,)>, SqlError> = self
+            .database
+            .read(
+                "SELECT account_id FROM account_accounts WHERE deletion_executes_at <= ? \
+                 ORDER BY deletion_executes_at LIMIT ?",
+            )
+            .bind(now.as_millis())
+            .bind(i64::from(limit))
+            .all()
+            .await;
+        rows?.into_iter().map(|(id,)| account_id(id)).collect()
+    }
+}
