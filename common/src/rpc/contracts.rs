@@ -27,6 +27,8 @@ thrift_contract! {
     read AdminListApps;
     read AdminFindAccount;
     write AdminRevokeSessions;
+    write AdminBanAccount;
+    write AdminLiftBan;
     write AdminRecordChange;
     read AdminListAudit;
 }

@@ -10,7 +10,11 @@ use common::{
     token::read_ring::Unsure,
 };
 
-use crate::{domain::field::FieldError, hash_pool::HashError, phone_codes::NoRoom};
+use crate::{
+    domain::{field::FieldError, revocation::Ban},
+    hash_pool::HashError,
+    phone_codes::NoRoom,
+};
 
 /// Why a call was refused or failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -60,6 +64,8 @@ pub(crate) enum AccountError {
         /// As its owner may know it; `None` when it could not be looked up.
         reason: Option<&'static str>,
     },
+    #[error("the account is banned")]
+    Banned(Ban),
     #[error("the refresh token was used before")]
     RefreshTokenReused,
     #[error("there is no such account")]
@@ -107,6 +113,7 @@ impl Refusal for AccountError {
             Self::TokenRevoked { reason: Some(reason) } => {
                 return PublicError::new(ErrorCode::TOKEN_REVOKED).detail("reason", *reason);
             }
+            Self::Banned(ban) => return banned(ban),
             Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
             Self::Shared(error) => return error.public(),
             Self::PhoneCodesFull(NoRoom { retry_after }) => {
@@ -137,6 +144,15 @@ impl Refusal for AccountError {
             Self::Hash(HashError::Failed) | Self::Damaged(_) => ErrorCode::INTERNAL,
         };
         PublicError::new(code)
+    }
+}
+
+/// The player may know why, and until when (Unix milliseconds; absent: for good).
+fn banned(Ban { reason, until }: &Ban) -> PublicError {
+    let public = PublicError::new(ErrorCode::ACCOUNT_BANNED).detail("reason", reason.clone());
+    match until {
+        Some(until) => public.detail("until", until.as_millis().to_string()),
+        None => public,
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     service::Parts,
     signing_keys::SigningKeyRing,
     store::{
-        accounts::Accounts, audit::Audit, cleanup::Cleanup, links::Links, passwords::Passwords,
+        accounts::Accounts, audit::Audit, bans::Bans, cleanup::Cleanup, links::Links, passwords::Passwords,
         phone_codes::PhoneCodes, sessions::Sessions,
     },
 };
@@ -130,6 +130,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         accounts: Accounts::new(database.clone()),
         links: Links::new(database.clone()),
         passwords: Passwords::new(database.clone()),
+        bans: Bans::new(database.clone()),
         sessions: Sessions::new(database.clone()),
         phone_code_store: PhoneCodes::new(database.clone()),
         phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),
