@@ -170,10 +170,11 @@ async fn every_account_and_every_gateway_knows_a_ban_and_its_lifting_within_a_se
         assert_eq!(server.verify(token).await.status, "valid");
     }
     for round in 0..3 {
-        for (expected, answer) in [
-            ("banned", admin.post(&path(&ann), &json!({ "reason": format!("round {round}") })).await),
-            ("valid", admin.delete(&path(&ann)).await),
-        ] {
+        for expected in ["banned", "valid"] {
+            let answer = match expected {
+                "banned" => admin.post(&path(&ann), &json!({ "reason": format!("round {round}") })).await,
+                _ => admin.delete(&path(&ann)).await,
+            };
             answer.ok();
             let began = Instant::now();
             join_all(servers.iter().map(|server| status_becomes(server, token, expected))).await;
