@@ -65,11 +65,20 @@ struct PhoneProof {
     2: required string code,
 }
 
+/// What a client has to prove who it is to a channel.
+struct ChannelProof {
+    /// As the app calls it: 1-32 of a-z, 0-9, _ and -.
+    1: required string channel,
+    /// A flat JSON object of at most 16384 bytes. What is in it is for the channel's document to say.
+    2: required string credential_json,
+}
+
 /// Exactly one kind is set.
 union LoginProof {
     1: PasswordLogin password,
     2: DeviceLogin device,
     3: PhoneProof phone,
+    4: ChannelProof channel,
 }
 
 struct LoginRequest {
@@ -141,6 +150,7 @@ union LinkProof {
     /// With a code of the scene LINK.
     2: PhoneProof phone,
     3: DeviceLink device,
+    4: ChannelProof channel,
 }
 
 struct LinkRequest {
@@ -170,7 +180,7 @@ struct ChangePasswordResponse {
 }
 
 struct CredentialInfo {
-    /// "password", "device" or "phone".
+    /// "password", "device", "phone" or "channel".
     1: required string kind,
     /// Enough to recognise it, never enough to use it.
     2: required string masked_name,
@@ -371,7 +381,8 @@ service AccountService {
     /// Effects: writes the account and the session; acknowledged only after commit. Not idempotent: a repeat is USERNAME_TAKEN.
     LoginResponse Register(1: RegisterRequest req),
 
-    /// Signs in. A device that was never seen gets an account of its own (a guest).
+    /// Signs in. A device, phone or player of a channel that was never seen gets an account of its own (a guest).
+    /// A channel that is slow, broken or away is DEPENDENCY_UNAVAILABLE, never WRONG_CREDENTIALS.
     /// Effects: writes a session; acknowledged only after commit. A repeat makes another session.
     LoginResponse Login(1: LoginRequest req),
 
@@ -437,6 +448,13 @@ service AccountService {
 
     /// Apps, from the database, in pages. Read only.
     account_admin.ListAppsResponse AdminListApps(1: account_admin.ListAppsRequest req),
+
+    /// Replaces the document of a channel; every instance follows within `account.follow.apps_every`. Idempotent, but for
+    /// its record and version.
+    account_admin.PutChannelResponse AdminPutChannel(1: account_admin.PutChannelRequest req),
+
+    /// The channels of an app, from the database, without their secrets. Read only.
+    account_admin.ListChannelsResponse AdminListChannels(1: account_admin.ListChannelsRequest req),
 
     /// An account with what it can be signed in to with, and its live sessions. Read only.
     account_admin.FindAccountResponse AdminFindAccount(1: account_admin.FindAccountRequest req),

@@ -124,6 +124,37 @@ struct ListAppsResponse {
     2: required bool more,
 }
 
+/// A channel of an app. Its document is JSON, with `***` in the place of each secret.
+struct ChannelDetails {
+    1: required string channel,
+    /// Counts up with every change.
+    2: required i64 version,
+    3: required string document_json,
+    4: required i64 updated_at,
+}
+
+struct PutChannelRequest {
+    1: required string actor,
+    2: required i64 app_id,
+    /// 1-32 of a-z, 0-9, _ and -.
+    3: required string channel,
+    /// A JSON object of at most 32768 bytes. A secret that is `***` stays as it is.
+    4: required string document_json,
+}
+
+struct PutChannelResponse {
+    1: required ChannelDetails channel,
+}
+
+struct ListChannelsRequest {
+    1: required i64 app_id,
+}
+
+struct ListChannelsResponse {
+    /// By name.
+    1: required list<ChannelDetails> channels,
+}
+
 /// Exactly one is set.
 union AccountSelector {
     1: i64 account_id,

@@ -82,6 +82,8 @@ fn routes() -> Routes {
         .get("/admin/v1/apps/{app_id}", admin::get_app::get_app)
         .patch("/admin/v1/apps/{app_id}", admin::update_app::update_app)
         .post("/admin/v1/apps/{app_id}/rotate-secret", admin::rotate_app_secret::rotate_app_secret)
+        .get("/admin/v1/apps/{app_id}/channels", admin::list_channels::list_channels)
+        .put("/admin/v1/apps/{app_id}/channels/{channel}", admin::put_channel::put_channel)
         .get("/admin/v1/accounts", admin::find_account::find_account)
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)
         .post("/admin/v1/accounts/{account_id}/ban", admin::ban_account::ban_account)

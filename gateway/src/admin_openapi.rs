@@ -25,6 +25,8 @@ use crate::{endpoints::admin, openapi};
         admin::get_app::get_app,
         admin::update_app::update_app,
         admin::rotate_app_secret::rotate_app_secret,
+        admin::list_channels::list_channels,
+        admin::put_channel::put_channel,
         admin::find_account::find_account,
         admin::revoke_sessions::revoke_sessions,
         admin::ban_account::ban_account,

@@ -10,6 +10,7 @@
 mod support;
 
 // The main job.
+mod channel_login;
 mod device_login;
 mod id_tokens;
 mod import;

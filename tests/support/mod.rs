@@ -7,6 +7,7 @@
 mod admin;
 mod answer;
 mod app;
+mod channel;
 mod client;
 mod collector;
 mod database;
@@ -24,6 +25,7 @@ mod role;
 pub(crate) use admin::Admin;
 pub(crate) use answer::Answer;
 pub(crate) use app::App;
+pub(crate) use channel::{Channel, IssuerKey};
 pub(crate) use client::Client;
 pub(crate) use collector::{Collector, Span};
 pub(crate) use eventually::{PATIENCE, eventually};

@@ -1,8 +1,10 @@
 //! A client for what the platform calls outside itself: webhooks, and whatever else an operator names.
 //!
 //! Every call has a time limit and a limit on its answer; redirects are answers like any other and are not followed,
-//! and no proxy is looked for. Only to targets that an operator has configured: a target that anybody else can choose
-//! needs a check of the addresses it resolves to first, and this client has none.
+//! and no proxy is looked for. Targets that come from elsewhere than the configuration of the process are called through
+//! an [`AddressGuard`], which refuses what they resolve to where it is none of their business.
+
+mod address_guard;
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -15,6 +17,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
+pub use self::address_guard::AddressGuard;
+use self::address_guard::GuardedResolver;
 use super::{SignedContent, SigningKey};
 use crate::{clock::Timestamp, context::RequestContext};
 
@@ -32,7 +36,8 @@ const LONGEST_URL: usize = 2048;
 /// Speaks HTTP/1.1 with and without TLS. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<GuardedResolver>>, Full<Bytes>>,
+    guard: AddressGuard,
     limits: HttpClientLimits,
 }
 
@@ -76,6 +81,9 @@ pub enum HttpCallError {
     /// What was to be sent is no HTTP request.
     #[error("the request can't be made: {0}")]
     Request(#[from] http::Error),
+    /// The target is an address that may not be called.
+    #[error("the address is not one that may be called")]
+    Forbidden,
     /// No connection, or one that broke. Whether the request arrived is not known.
     #[error("no answer: {0}")]
     Unreachable(String),
@@ -94,7 +102,15 @@ impl HttpClient {
     /// # Errors
     /// When the TLS library refuses its own defaults.
     pub fn new(limits: HttpClientLimits) -> Result<Self, rustls::Error> {
-        let mut connector = HttpConnector::new();
+        Self::guarded(limits, AddressGuard::everything())
+    }
+
+    /// A client that calls only what `guard` permits, whatever a target resolves to.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn guarded(limits: HttpClientLimits, guard: AddressGuard) -> Result<Self, rustls::Error> {
+        let mut connector = HttpConnector::new_with_resolver(GuardedResolver::new(guard.clone()));
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(limits.timeout));
@@ -108,7 +124,7 @@ impl HttpClient {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .build(connector);
-        Ok(Self { client, limits })
+        Ok(Self { client, guard, limits })
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -117,6 +133,10 @@ impl HttpClient {
     /// When there is no answer within the limits.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpCallError> {
         let HttpClientLimits { timeout, longest_answer } = self.limits;
+        // What is an address already is not resolved, so the resolver does not see it.
+        if request.uri().host().is_some_and(|host| !self.guard.permits_host(host)) {
+            return Err(HttpCallError::Forbidden);
+        }
         let left = RequestContext::current().and_then(|context| context.remaining());
         let timeout = left.map_or(timeout, |left| left.min(timeout));
         let exchange = async {

@@ -25,6 +25,8 @@ thrift_contract! {
     write AdminRotateAppSecret;
     read AdminDescribeApp;
     read AdminListApps;
+    write AdminPutChannel;
+    read AdminListChannels;
     read AdminFindAccount;
     write AdminRevokeSessions;
     write AdminBanAccount;

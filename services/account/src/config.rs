@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::id_token::IdTokenConfig;
 use crate::{
+    channels::ChannelsConfig,
     domain::{key_rotation::Pace, policy::LifetimeCaps},
     hash_pool::HashPoolConfig,
     phone_codes::PhoneConfig,
@@ -40,6 +41,8 @@ pub struct Config {
     pub risk: RiskConfig,
     /// Phones, and the codes that are sent to them.
     pub phone: PhoneConfig,
+    /// Channels, and what asking them may cost.
+    pub channels: ChannelsConfig,
     /// How this instance follows what other instances write.
     pub follow: FollowConfig,
     /// Clearing away rows that no longer matter.
@@ -86,7 +89,8 @@ pub struct FollowConfig {
     /// must be longer than `sql.statement_timeout`.
     #[serde(with = "humantime_serde")]
     pub revocations_overlap: Duration,
-    /// How often apps are read again: how long a change of an app takes to be seen here. A new app is seen at once.
+    /// How often apps and their channels are read again: how long a change of one takes to be seen here. A new one is seen
+    /// at once.
     #[serde(with = "humantime_serde")]
     pub apps_every: Duration,
     /// How often the keys of access and ID tokens are read again. Well below `tokens.key_announce`.
@@ -118,6 +122,7 @@ impl Default for Config {
             hash_pool: HashPoolConfig::default(),
             risk: RiskConfig::default(),
             phone: PhoneConfig::default(),
+            channels: ChannelsConfig::default(),
             follow: FollowConfig::default(),
             cleanup: CleanupConfig::default(),
             profile_sessions: 50,
@@ -169,6 +174,7 @@ impl Section for Config {
         self.hash_pool.validate()?;
         self.risk.validate()?;
         self.phone.validate()?;
+        self.channels.validate()?;
         self.follow.validate(&self.tokens)?;
         self.id_token.validate(&self.follow)?;
         self.cleanup.validate()?;

@@ -11,7 +11,11 @@ use common::{
 };
 
 use crate::{
-    domain::{field::FieldError, revocation::Ban},
+    domain::{
+        channel::{document::DocumentError, template::MissingField},
+        field::FieldError,
+        revocation::Ban,
+    },
     hash_pool::HashError,
     phone_codes::NoRoom,
 };
@@ -21,6 +25,13 @@ use crate::{
 pub(crate) enum AccountError {
     #[error(transparent)]
     Field(#[from] FieldError),
+    #[error(transparent)]
+    CredentialField(#[from] MissingField),
+    #[error(transparent)]
+    ChannelDocument(#[from] DocumentError),
+    /// Could not tell: the channel was slow, broken or away.
+    #[error("channel {channel} could not tell: {reason}")]
+    ChannelUnclear { channel: String, reason: String, retry_after: Duration },
     #[error("no such user, or the wrong password or device secret")]
     WrongCredentials,
     /// Locked until it was quiet for so long.
@@ -93,6 +104,13 @@ impl Refusal for AccountError {
     fn public(&self) -> PublicError {
         let code = match self {
             Self::Field(FieldError { field, reason }) => return PublicError::invalid(*field, *reason),
+            Self::CredentialField(MissingField(name)) => {
+                return PublicError::invalid(format!("credential.{name}"), "is required");
+            }
+            Self::ChannelDocument(DocumentError { path, reason }) => {
+                return PublicError::invalid(path.clone(), reason.clone());
+            }
+            Self::ChannelUnclear { retry_after, .. } => return PublicError::unavailable(*retry_after),
             Self::Hash(HashError::Full { retry_after }) => {
                 return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
             }
@@ -171,6 +189,11 @@ mod tests {
         for error in [
             AccountError::Unsure(Unsure::Unreadable),
             AccountError::Hash(HashError::Full { retry_after: Duration::from_secs(2) }),
+            AccountError::ChannelUnclear {
+                channel: "taptap of app 1001".to_owned(),
+                reason: "it answered 500".to_owned(),
+                retry_after: Duration::from_secs(2),
+            },
             AccountError::Hash(HashError::Expired),
             AccountError::Hash(HashError::Failed),
             AccountError::Damaged("x"),

@@ -33,6 +33,7 @@ impl Account {
         let mut tasks = vec![
             self.repeat("account-revocations", config.follow.revocations_every, follow_revocations),
             self.repeat("account-apps", config.follow.apps_every, follow_apps),
+            self.repeat("account-channels", config.follow.apps_every, follow_channels),
             self.repeat("account-keys", config.follow.keys_every, follow_keys),
             self.repeat("account-signing-keys", config.follow.keys_every, follow_signing_keys),
             self.repeat("account-cleanup", config.cleanup.every, clean_up),
@@ -80,6 +81,10 @@ async fn follow_revocations(account: Account) -> StepOutcome {
 
 async fn follow_apps(account: Account) -> StepOutcome {
     Ok(account.parts().apps.refresh().await?)
+}
+
+async fn follow_channels(account: Account) -> StepOutcome {
+    Ok(account.parts().channels.refresh().await?)
 }
 
 async fn follow_keys(account: Account) -> StepOutcome {

@@ -4,8 +4,8 @@
 //! - Only an authoritative answer costs a player a session. What can't be told is an error that says when to ask again,
 //!   never "invalid".
 //! - A token is judged from memory: no database, no network, nothing to wait for.
-//! - No token, password, device secret or code is stored: hashes and digests are. App secrets, keys of tokens and phones are
-//!   sealed under the master key.
+//! - No token, password, device secret or code is stored: hashes and digests are. App secrets, keys of tokens, channels'
+//!   documents and phones are sealed under the master key.
 //! - An effect is acknowledged after its commit, and a revocation counts in this instance before it is acknowledged.
 //! - `domain` imports nothing from tokio, volo, sqlx or prometheus.
 //!
@@ -14,7 +14,7 @@
 //! - `config`: the section `account`. `error`: what a call can end with.
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
 //! - `password_upgrades`: hashes of other platforms become ours.
-//! - `phone_codes`: codes that are sent to phones.
+//! - `phone_codes`: codes that are sent to phones. `channels`: stores and platforms that say who a player is.
 //! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
@@ -27,6 +27,7 @@ pub mod admin;
 mod announcements;
 mod app_editor;
 mod apps;
+mod channels;
 mod config;
 mod domain;
 mod error;
@@ -49,6 +50,7 @@ mod store;
 mod testing;
 
 pub use self::{
+    channels::ChannelsConfig,
     config::{CleanupConfig, Config, FollowConfig, IdTokenConfig, TokenConfig},
     domain::{
         field::FieldError,

@@ -20,9 +20,10 @@ use idl::{
     account_admin::{
         BanAccountRequest, BanAccountResponse, CreateAppRequest, CreateAppResponse, DescribeAppRequest,
         DescribeAppResponse, FindAccountRequest, FindAccountResponse, LiftBanRequest, LiftBanResponse, ListAppsRequest,
-        ListAppsResponse, ListAuditRequest, ListAuditResponse, RecordChangeRequest, RecordChangeResponse,
-        RevokeAccountSessionsRequest, RevokeAccountSessionsResponse, RotateAppSecretRequest, RotateAppSecretResponse,
-        UpdateAppRequest, UpdateAppResponse,
+        ListAppsResponse, ListAuditRequest, ListAuditResponse, ListChannelsRequest, ListChannelsResponse,
+        PutChannelRequest, PutChannelResponse, RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest,
+        RevokeAccountSessionsResponse, RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest,
+        UpdateAppResponse,
     },
 };
 use volo_thrift::ServerError;
@@ -31,6 +32,7 @@ use crate::{
     announcements::Announcements,
     app_editor::AppEditor,
     apps::Apps,
+    channels::Channels,
     config::Config,
     domain::{master_key::Vault, personal_data::PersonalData},
     hash_pool::HashPool,
@@ -69,7 +71,10 @@ pub(crate) struct Parts {
     pub(crate) personal_data: PersonalData,
     pub(crate) keys: Keys,
     pub(crate) signing_keys: SigningKeyRing,
+    /// False in production as long as nobody has chosen the issuer.
+    pub(crate) may_issue_id_tokens: bool,
     pub(crate) apps: Apps,
+    pub(crate) channels: Channels,
     pub(crate) app_editor: AppEditor,
     pub(crate) audit: Audit,
     pub(crate) revocations: Revocations,
@@ -150,15 +155,15 @@ impl AccountService for Account {
     }
 
     async fn send_phone_code(&self, req: SendPhoneCodeRequest) -> Result<SendPhoneCodeResponse, ServerError> {
-        answer(rpc::send_phone_code::send_phone_code(&self.parts, req).await)
+        answer(Box::pin(rpc::send_phone_code::send_phone_code(&self.parts, req)).await)
     }
 
     async fn link(&self, req: LinkRequest) -> Result<LinkResponse, ServerError> {
-        answer(rpc::link::link(&self.parts, req).await)
+        answer(Box::pin(rpc::link::link(&self.parts, req)).await)
     }
 
     async fn change_password(&self, req: ChangePasswordRequest) -> Result<ChangePasswordResponse, ServerError> {
-        answer(rpc::change_password::change_password(&self.parts, req).await)
+        answer(Box::pin(rpc::change_password::change_password(&self.parts, req)).await)
     }
 
     async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
@@ -199,37 +204,45 @@ impl AccountService for Account {
     // For operators.
 
     async fn admin_create_app(&self, req: CreateAppRequest) -> Result<CreateAppResponse, ServerError> {
-        answer(rpc::admin::create_app::create_app(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::create_app::create_app(&self.parts, req)).await)
     }
 
     async fn admin_update_app(&self, req: UpdateAppRequest) -> Result<UpdateAppResponse, ServerError> {
-        answer(rpc::admin::update_app::update_app(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::update_app::update_app(&self.parts, req)).await)
     }
 
     async fn admin_rotate_app_secret(
         &self,
         req: RotateAppSecretRequest,
     ) -> Result<RotateAppSecretResponse, ServerError> {
-        answer(rpc::admin::rotate_app_secret::rotate_app_secret(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::rotate_app_secret::rotate_app_secret(&self.parts, req)).await)
     }
 
     async fn admin_describe_app(&self, req: DescribeAppRequest) -> Result<DescribeAppResponse, ServerError> {
-        answer(rpc::admin::describe_app::describe_app(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::describe_app::describe_app(&self.parts, req)).await)
     }
 
     async fn admin_list_apps(&self, req: ListAppsRequest) -> Result<ListAppsResponse, ServerError> {
-        answer(rpc::admin::list_apps::list_apps(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::list_apps::list_apps(&self.parts, req)).await)
+    }
+
+    async fn admin_put_channel(&self, req: PutChannelRequest) -> Result<PutChannelResponse, ServerError> {
+        answer(rpc::admin::put_channel::put_channel(&self.parts, req).await)
+    }
+
+    async fn admin_list_channels(&self, req: ListChannelsRequest) -> Result<ListChannelsResponse, ServerError> {
+        answer(rpc::admin::list_channels::list_channels(&self.parts, req).await)
     }
 
     async fn admin_find_account(&self, req: FindAccountRequest) -> Result<FindAccountResponse, ServerError> {
-        answer(rpc::admin::find_account::find_account(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::find_account::find_account(&self.parts, req)).await)
     }
 
     async fn admin_revoke_sessions(
         &self,
         req: RevokeAccountSessionsRequest,
     ) -> Result<RevokeAccountSessionsResponse, ServerError> {
-        answer(rpc::admin::revoke_sessions::revoke_sessions(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::revoke_sessions::revoke_sessions(&self.parts, req)).await)
     }
 
     async fn admin_ban_account(&self, req: BanAccountRequest) -> Result<BanAccountResponse, ServerError> {
@@ -241,10 +254,10 @@ impl AccountService for Account {
     }
 
     async fn admin_record_change(&self, req: RecordChangeRequest) -> Result<RecordChangeResponse, ServerError> {
-        answer(rpc::admin::record_change::record_change(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::record_change::record_change(&self.parts, req)).await)
     }
 
     async fn admin_list_audit(&self, req: ListAuditRequest) -> Result<ListAuditResponse, ServerError> {
-        answer(rpc::admin::list_audit::list_audit(&self.parts, req).await)
+        answer(Box::pin(rpc::admin::list_audit::list_audit(&self.parts, req)).await)
     }
 }

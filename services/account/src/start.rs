@@ -17,6 +17,7 @@ use crate::{
     announcements::Announcements,
     app_editor::AppEditor,
     apps::Apps,
+    channels::{Channels, ChannelsStartError},
     domain::{
         master_key::Vault, personal_data::PersonalData, risk::block_list::RiskDocument,
         signing_key_vault::SigningKeyVault,
@@ -63,6 +64,9 @@ pub enum StartError {
     /// Phone codes can't be sent as configured.
     #[error("{0}")]
     PhoneCodes(String),
+    /// Channels can't be called.
+    #[error("{0}")]
+    Channels(String),
     /// A metric of the same name is registered already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -114,9 +118,20 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
     Ok(Account::new(Parts {
         keys,
         signing_keys,
+        may_issue_id_tokens: environment == Environment::Development || config.id_token.has_chosen_issuer(),
         revocations,
         announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
+        channels: Channels::load(
+            &config.channels,
+            master_key,
+            database.clone(),
+            environment,
+            clock.clone(),
+            random.clone(),
+            &registry,
+        )
+        .await?,
         app_editor: AppEditor {
             database: database.clone(),
             vault: Arc::clone(&vault),
@@ -170,6 +185,16 @@ impl From<DeliveryStartError> for StartError {
         match error {
             DeliveryStartError::Webhook(_) => Self::PhoneCodes(error.to_string()),
             DeliveryStartError::Metrics(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChannelsStartError> for StartError {
+    fn from(error: ChannelsStartError) -> Self {
+        match error {
+            ChannelsStartError::Client(_) => Self::Channels(error.to_string()),
+            ChannelsStartError::Metrics(error) => error.into(),
+            ChannelsStartError::Store(error) => error.into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
+mod channels;
 mod phones;
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +29,10 @@ use crate::{
     admin::{Admin, NewApp},
 };
 
-pub(crate) use self::phones::{PHONE, Phones};
+pub(crate) use self::{
+    channels::{ChannelServer, Issuer, channel_proof},
+    phones::{PHONE, Phones},
+};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 pub(crate) const PASSWORD: &str = "correct horse";

@@ -288,6 +288,8 @@ impl AccountService for Script {
         admin_rotate_app_secret: RotateAppSecretRequest -> RotateAppSecretResponse;
         admin_describe_app: DescribeAppRequest -> DescribeAppResponse;
         admin_list_apps: ListAppsRequest -> ListAppsResponse;
+        admin_put_channel: PutChannelRequest -> PutChannelResponse;
+        admin_list_channels: ListChannelsRequest -> ListChannelsResponse;
         admin_find_account: FindAccountRequest -> FindAccountResponse;
         admin_revoke_sessions: RevokeAccountSessionsRequest -> RevokeAccountSessionsResponse;
         admin_ban_account: BanAccountRequest -> BanAccountResponse;

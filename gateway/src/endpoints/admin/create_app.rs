@@ -26,7 +26,7 @@ pub(crate) struct Request {
     /// Where paid orders are delivered to: an http or https URL.
     #[schema(value_type = Option<String>)]
     delivery_url: Option<FastStr>,
-    /// What differs from a new app's policy: password and device, registration open, no limits.
+    /// What differs from a new app's policy: every login kind, registration open, no limits.
     policy: Option<PolicyChange>,
 }
 

@@ -51,7 +51,7 @@ pub(super) fn checked_id(field: &'static str, id: i64) -> Result<i64, PublicErro
 
 /// A channel's name. What could not be the name of settings is refused here, where its field is known: further in it
 /// would only look like settings that could not be read.
-fn checked_channel(channel: Option<FastStr>) -> Result<Option<FastStr>, PublicError> {
+pub(super) fn checked_channel(channel: Option<FastStr>) -> Result<Option<FastStr>, PublicError> {
     let channel = bounded("channel", channel, 32)?;
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
     match channel {

@@ -14,7 +14,8 @@ use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::{
-    fields::{bounded, phone_proof, required},
+    channel_credential::{ChannelCredential, channel_proof},
+    fields::{bounded, checked_channel, phone_proof, required},
     me::Credential,
 };
 use crate::{state::Gateway, upstream::could_not_tell};
@@ -30,6 +31,8 @@ pub(crate) enum Kind {
     Phone,
     /// `device_id`, and `new_device_secret` if the client makes its own.
     Device,
+    /// `channel` and `credential`, which that channel is asked about.
+    Channel,
 }
 
 /// A credential to add.
@@ -55,6 +58,12 @@ pub(crate) struct Request {
     /// With `kind` = `device`: 64 lower-case hexadecimal digits that the client made at random and has stored.
     #[schema(value_type = Option<String>, format = Password)]
     new_device_secret: Option<SecretString>,
+    /// With `kind` = `channel`: `a-z`, `0-9`, `_`, `-`, 1-32 characters.
+    #[schema(value_type = Option<String>, max_length = 32, example = "taptap")]
+    channel: Option<FastStr>,
+    /// With `kind` = `channel`: as in a login.
+    #[schema(value_type = Option<Object>, example = json!({ "token": "…" }))]
+    credential: Option<ChannelCredential>,
 }
 
 /// What the account has now.
@@ -69,7 +78,7 @@ pub(crate) struct Answer {
     device_secret: Option<FastStr>,
 }
 
-/// Links a username, a phone or a device to the player's account.
+/// Links a username, a phone, a device or a channel to the player's account.
 ///
 /// 4090102 when it belongs to another account, or this one has as many of the kind as it may; nothing is changed then. A
 /// credential that is linked already is linked.
@@ -97,6 +106,7 @@ fn proof(request: Request) -> Result<LinkProof, PublicError> {
             device_id: required("device_id", bounded("device_id", request.device_id, 128)?)?,
             new_device_secret: request.new_device_secret.map(|secret| secret.expose_secret().to_owned().into()),
         }),
+        Kind::Channel => LinkProof::Channel(channel_proof(checked_channel(request.channel)?, request.credential)?),
     })
 }
 
@@ -112,6 +122,8 @@ mod tests {
             (r#"{"kind":"phone","code":"123456"}"#, "phone"),
             (r#"{"kind":"phone","phone":"+8613812345678"}"#, "code"),
             (r#"{"kind":"device"}"#, "device_id"),
+            (r#"{"kind":"channel","credential":{}}"#, "channel"),
+            (r#"{"kind":"channel","channel":"taptap"}"#, "credential"),
         ] {
             let request = serde_json::from_str(body).expect("well formed");
             assert_eq!(proof(request).expect_err("refused").details[0].0, field, "{body}");
@@ -120,8 +132,7 @@ mod tests {
 
     #[test]
     fn a_request_shows_no_secret_when_it_is_printed() {
-        let body =
-            r#"{"kind":"phone","password":"s3cret","phone":"s3cret","code":"s3cret","new_device_secret":"s3cret"}"#;
+        let body = r#"{"kind":"phone","password":"s3cret","phone":"s3cret","code":"s3cret","new_device_secret":"s3cret","credential":{"t":"s3cret"}}"#;
         let request: Request = serde_json::from_str(body).expect("well formed");
         assert!(!format!("{request:?}").contains("s3cret"));
     }

@@ -17,6 +17,7 @@ use volo::FastStr;
 use volo_http::utils::Extension;
 
 use super::{
+    channel_credential::{ChannelCredential, channel_proof},
     device_class::DeviceClass,
     fields::{ClientFields, checked_id, client_info, phone_proof, required},
     session::{LoginScope, SignedIn, sign_in},
@@ -35,6 +36,8 @@ pub(crate) enum Kind {
     Device,
     /// `phone` and `code`, of the scene `login`.
     Phone,
+    /// `channel` and `credential`, which that channel is asked about.
+    Channel,
 }
 
 /// A login.
@@ -64,12 +67,16 @@ pub(crate) struct Request {
     /// With `kind` = `phone`: the six digits that were sent to it.
     #[schema(value_type = Option<String>, format = Password)]
     code: Option<SecretString>,
+    /// With `kind` = `channel`: what the channel's own SDK gave the client. Which fields it has to have is for the channel
+    /// to say; texts, numbers and booleans only.
+    #[schema(value_type = Option<Object>, example = json!({ "token": "…" }))]
+    credential: Option<ChannelCredential>,
     /// Opaque to the platform, 1-128 bytes.
     #[schema(value_type = Option<String>, max_length = 128)]
     device_id: Option<FastStr>,
     /// Absent: `mobile`. An app may limit how many sessions of a class are live (4030105).
     device_class: Option<DeviceClass>,
-    /// The channel the build came from: `a-z`, `0-9`, `_`, `-`, 1-32 characters. Absent: `official`.
+    /// With `kind` = `channel`: the channel that is asked. With every kind: the channel the build came from, `a-z`, `0-9`, `_`, `-`, 1-32 characters. Absent: `official`.
     #[schema(value_type = Option<String>, max_length = 32, example = "official")]
     channel: Option<FastStr>,
     /// Package name of the build, at most 128 bytes.
@@ -82,7 +89,8 @@ pub(crate) struct Request {
 
 /// Signs a player in.
 ///
-/// A device or phone that was never seen gets an account of its own; the `device_secret` is answered once.
+/// A device, a phone or a player of a channel that was never seen gets an account of its own; the `device_secret` is
+/// answered once. A channel that is slow, broken or away is 5030002 with a time to come back, and never a wrong credential.
 #[utoipa::path(post, path = "/v1/sdk/login", tag = "Players", request_body = Request, responses((status = 200, body = SignedIn)))]
 pub(crate) async fn login(
     Extension(gateway): Extension<Arc<Gateway>>,
@@ -117,6 +125,7 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Log
             new_device_secret: request.new_device_secret.map(|secret| secret.expose_secret().to_owned().into()),
         }),
         Kind::Phone => LoginProof::Phone(phone_proof(request.phone, request.code)?),
+        Kind::Channel => LoginProof::Channel(channel_proof(client.channel.clone(), request.credential)?),
     };
     let scope = LoginScope::of(app_id, &client);
     Ok((scope, LoginRequest { app_id, proof, client }))
@@ -139,6 +148,8 @@ mod tests {
             (r#"{"app_id":1,"kind":"device"}"#, "device_id"),
             (r#"{"app_id":1,"kind":"phone","code":"123456"}"#, "phone"),
             (r#"{"app_id":1,"kind":"phone","phone":"+8613812345678"}"#, "code"),
+            (r#"{"app_id":1,"kind":"channel","credential":{}}"#, "channel"),
+            (r#"{"app_id":1,"kind":"channel","channel":"taptap"}"#, "credential"),
             (r#"{"app_id":0,"kind":"device","device_id":"d"}"#, "app_id"),
             (r#"{"app_id":1,"kind":"device","device_id":""}"#, "device_id"),
         ] {
@@ -154,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_request_shows_no_password_when_it_is_printed() {
-        let body = r#"{"app_id":1,"kind":"password","username":"ann","password":"s3cret-s3cret"}"#;
+        let body =
+            r#"{"app_id":1,"kind":"password","username":"ann","password":"s3cret-s3cret","credential":{"t":"s3cret"}}"#;
         let request: Request = serde_json::from_str(body).expect("well formed");
         assert!(!format!("{request:?}").contains("s3cret"));
     }

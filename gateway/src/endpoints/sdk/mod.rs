@@ -1,5 +1,6 @@
 //! What game clients call.
 
+mod channel_credential;
 mod device_class;
 mod fields;
 pub(crate) mod link;

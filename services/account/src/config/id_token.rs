@@ -49,6 +49,11 @@ impl Default for IdTokenConfig {
 }
 
 impl IdTokenConfig {
+    /// Whether the issuer is another one than the default, which only this machine knows.
+    pub(crate) fn has_chosen_issuer(&self) -> bool {
+        self.issuer != Self::default().issuer
+    }
+
     /// The schedule of the keys.
     pub(crate) fn pace(&self, tokens: &TokenConfig) -> Pace {
         Pace { announce: self.key_announce, longest_token: self.ttl.unwrap_or(tokens.access_ttl_max) }

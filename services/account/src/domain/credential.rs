@@ -6,6 +6,7 @@ pub(crate) enum CredentialKind {
     Password,
     Device,
     Phone,
+    Channel,
 }
 
 impl CredentialKind {
@@ -14,6 +15,7 @@ impl CredentialKind {
             Self::Password => "password",
             Self::Device => "device",
             Self::Phone => "phone",
+            Self::Channel => "channel",
         }
     }
 }

@@ -8,6 +8,7 @@
 //! In reading order:
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`app`], [`app_details`], [`policy`], [`device_class`], [`device_limit`]: what an app is, and what it allows.
+//! - [`channel`]: the documents of channels, and how credentials are judged by them.
 //! - [`stored_hash`]: the forms in which a password hash is stored, ours and those of other platforms.
 //! - [`phone`], [`phone_code`]: phone numbers, and the codes that prove who holds one.
 //! - [`master_key`]: what is sealed under the master key besides the keys of the ring.
@@ -25,6 +26,7 @@ pub(crate) mod app;
 pub(crate) mod app_details;
 pub(crate) mod audit;
 pub(crate) mod ban;
+pub(crate) mod channel;
 pub(crate) mod client;
 pub(crate) mod credential;
 pub(crate) mod device;

@@ -100,7 +100,7 @@ mod tests {
         async fn without_the_old_password_nothing_changes(database: TestDatabase) {
             let service = Service::start(database).await;
             let ann = service.register("ann").await.expect("registered").tokens;
-            let long = "x".repeat(257);
+            let long = "x".repeat(1025);
             let change = |old, new| service.change_password(&ann.access_token, old, None, new);
             assert_eq!(code(change(Some("wrong password"), NEW).await), ErrorCode::WRONG_CREDENTIALS);
             let invalid = |name: &str| (ErrorCode::INVALID_ARGUMENT, name.to_owned());

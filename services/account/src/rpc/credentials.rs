@@ -4,7 +4,7 @@ use idl::account::CredentialInfo;
 
 use crate::{
     domain::{
-        credential,
+        credential::{self, CredentialKind},
         ids::{AccountId, AppId},
     },
     error::AccountError,
@@ -35,6 +35,8 @@ pub(super) fn masked_name(parts: &Parts, account_id: AccountId, credential: &Lis
             Some(phone) => phone.masked(),
             None => credential::masked(""),
         },
+        // Masked when it was stored.
+        None if credential.kind == CredentialKind::Channel.as_str() => credential.shown_name.clone(),
         None => credential::masked(&credential.shown_name),
     }
 }

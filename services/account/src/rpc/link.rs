@@ -1,13 +1,18 @@
 //! `Link`: one more way to sign in to the account of an access token. A guest becomes a player that can come back from
 //! anywhere, and stays the same account.
 //!
-//! An account has at most one username, `account.phone.per_account` phones and `account.linked_devices` devices per app.
+//! An account has at most one username, `account.phone.per_account` phones, and per app
+//! `account.linked_devices` devices and `account.channels.per_account` identities of channels.
 
 use std::sync::Arc;
 
-use idl::account::{DeviceLink, LinkProof, LinkRequest, LinkResponse, PasswordLogin, PhoneProof};
+use idl::account::{ChannelProof, DeviceLink, LinkProof, LinkRequest, LinkResponse, PasswordLogin, PhoneProof};
 
-use super::{bearer::Bearer, credentials};
+use super::{
+    bearer::Bearer,
+    credentials,
+    login::{NO_SECRET, prove},
+};
 use crate::{
     domain::{
         app::App,
@@ -34,6 +39,7 @@ pub(crate) async fn link(parts: &Parts, request: LinkRequest) -> Result<LinkResp
         LinkProof::Password(proof) => with_password(parts, &bearer, proof).await.map(|()| None),
         LinkProof::Phone(proof) => with_phone(parts, &bearer, proof).await.map(|()| None),
         LinkProof::Device(proof) => with_device(parts, &bearer, proof).await,
+        LinkProof::Channel(proof) => with_channel(parts, &bearer, &proof).await.map(|()| None),
     }?;
     let credentials = credentials::listed(parts, bearer.account_id, bearer.app_id).await?;
     Ok(LinkResponse { credentials, device_secret: device_secret.map(Into::into) })
@@ -67,6 +73,14 @@ async fn with_phone(parts: &Parts, bearer: &Bearer, proof: PhoneProof) -> Result
     let sealed = parts.personal_data.seal(&phone, bearer.account_id, &*parts.random);
     let (name, most) = (CredentialName::Phone(&index), parts.config.phone.per_account.get());
     add(parts, bearer, name, &sealed, most, "the account has as many phones as it may").await.map(drop)
+}
+
+async fn with_channel(parts: &Parts, bearer: &Bearer, proof: &ChannelProof) -> Result<(), AccountError> {
+    require_kind(parts, bearer, LoginKind::Channel).await?;
+    let identity = prove(parts, bearer.app_id, proof).await?;
+    let name = CredentialName::Channel(bearer.app_id, &identity);
+    let most = parts.config.channels.per_account.get();
+    add(parts, bearer, name, NO_SECRET, most, "the account has as many channels as it may").await.map(drop)
 }
 
 /// Answers the secret if there is a new one.
@@ -108,14 +122,35 @@ async fn add(
 mod tests {
     use common::error_code::ErrorCode;
     use idl::account::{CredentialInfo, DeviceLink, LinkProof, PasswordLogin, TokenStatus};
+    use serde_json::json;
 
-    use crate::testing::{PASSWORD, PHONE, Phones, Service, code};
+    use crate::testing::{ChannelServer, PASSWORD, PHONE, Phones, Service, code};
 
     fn shown(credentials: &[CredentialInfo]) -> Vec<(&str, &str)> {
         credentials.iter().map(|credential| (&*credential.kind, &*credential.masked_name)).collect()
     }
 
     common::on_each_database! {
+        async fn a_player_of_a_channel_is_linked_once_and_signs_in_to_the_account(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let server = ChannelServer::answering(200, &json!({ "code": 0, "uid": "u-4711" })).await;
+            service.put_channel("uc", &server.signed_http()).await;
+            let credential = json!({ "token": "t" });
+            let guest = service.device_login("phone", None).await.expect("a guest").tokens;
+            for _ in 0..2 {
+                let linked = service.link_channel(&guest.access_token, "uc", &credential).await.expect("linked");
+                assert_eq!(shown(&linked.credentials), [("channel", "uc:u***1"), ("device", "p***e")]);
+            }
+            let player = service.channel_login("uc", &credential).await.expect("signed in");
+            assert_eq!((player.is_new_account, player.tokens.account_id), (false, guest.account_id));
+            let other = service.device_login("tablet", None).await.expect("a guest").tokens;
+            let conflict = service.link_channel(&other.access_token, "uc", &credential).await;
+            assert_eq!(code(conflict), ErrorCode::CREDENTIAL_ALREADY_LINKED);
+            server.answer(500, &json!({}));
+            let unclear = service.link_channel(&other.access_token, "uc", &credential).await;
+            assert_eq!(code(unclear), ErrorCode::DEPENDENCY_UNAVAILABLE);
+        }
+
         async fn a_guest_becomes_a_player_of_the_same_account_three_times_over(database: TestDatabase) {
             let phones = Phones::start().await;
             let service = Service::start_with(database, phones.config()).await;

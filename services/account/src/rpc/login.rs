@@ -1,6 +1,6 @@
-//! `Login`: a session for whoever proves to be its account, by password, by device or by phone.
+//! `Login`: a session for whoever proves to be its account, by password, by device, by phone or by a channel.
 
-use idl::account::{DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin, PhoneProof};
+use idl::account::{ChannelProof, DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin, PhoneProof};
 
 use super::{
     client,
@@ -9,9 +9,13 @@ use super::{
 use crate::{
     domain::{
         app::App,
+        channel::{
+            credential::ChannelCredential,
+            identity::{ChannelIdentity, ChannelName},
+        },
         client::Client,
         device::{DeviceId, DeviceSecret},
-        ids::AccountId,
+        ids::{AccountId, AppId},
         password::Password,
         phone::PhoneNumber,
         phone_code::Scene,
@@ -27,12 +31,16 @@ use crate::{
     store::accounts::{Creation, CredentialName, StoredCredential},
 };
 
+/// The channel keeps the secrets of its players.
+pub(super) const NO_SECRET: &str = "";
+
 pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginResponse, AccountError> {
     let client = client::parse(&request.client)?;
     match request.proof {
         LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client).await,
         LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client).await,
         LoginProof::Phone(proof) => with_phone(parts, request.app_id, proof, client).await,
+        LoginProof::Channel(proof) => with_channel(parts, request.app_id, &proof, client).await,
     }
 }
 
@@ -175,6 +183,45 @@ async fn with_phone(
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
+}
+
+/// The first sign-in of a channel's player makes their account.
+async fn with_channel(
+    parts: &Parts,
+    app_id: i64,
+    proof: &ChannelProof,
+    client: Client,
+) -> Result<LoginResponse, AccountError> {
+    parts.guard().admit(&client)?;
+    let app = parts.apps.enabled(app_id).await?;
+    sign_in::allow_kind(&app, LoginKind::Channel)?;
+    let identity = prove(parts, app.app_id, proof).await?;
+    let name = CredentialName::Channel(app.app_id, &identity);
+    if let Some(stored) = parts.accounts.credential(name, None).await? {
+        return sign_in(parts, &app, stored.account_id, stored.epoch, client).await;
+    }
+    sign_in::allow_new_account(&app)?;
+    parts.guard().charge_registration(&client).await?;
+    let account_id = new_account_id(parts).await?;
+    let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
+    match parts.accounts.create(name, NO_SECRET, &beginning.session).await? {
+        Creation::Created => {
+            Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
+        }
+        // The same player, at the same time.
+        Creation::NameTaken => match parts.accounts.credential(name, None).await? {
+            Some(stored) => sign_in(parts, &app, stored.account_id, stored.epoch, client).await,
+            None => Err(AccountError::Damaged("account_credentials")),
+        },
+    }
+}
+
+/// Who the channel says that this is. Whoever can't prove it has been told nothing about accounts.
+pub(super) async fn prove(parts: &Parts, app_id: AppId, proof: &ChannelProof) -> Result<ChannelIdentity, AccountError> {
+    let channel = ChannelName::parse(&proof.channel)?;
+    let credential = ChannelCredential::parse(&proof.credential_json)?;
+    let uid = parts.channels.verify(app_id, &channel, &credential).await?;
+    Ok(ChannelIdentity::new(&channel, &uid))
 }
 
 async fn sign_in(

@@ -8,6 +8,7 @@ use common::{
 use super::{account_id, app_id, at, counter, sessions};
 use crate::{
     domain::{
+        channel::identity::ChannelIdentity,
         credential::CredentialKind,
         device::DeviceId,
         ids::{AccountId, AppId},
@@ -37,6 +38,8 @@ pub(crate) enum CredentialName<'a> {
     Device(AppId, &'a DeviceId),
     /// A phone is one person's in all apps, as a username is.
     Phone(&'a PhoneIndex),
+    /// A player of a channel, as the app has configured it: the same channel may be another game to another app.
+    Channel(AppId, &'a ChannelIdentity),
 }
 
 /// A credential as it is checked.
@@ -85,13 +88,14 @@ impl CredentialName<'_> {
             Self::Password(_) => CredentialKind::Password,
             Self::Device(..) => CredentialKind::Device,
             Self::Phone(_) => CredentialKind::Phone,
+            Self::Channel(..) => CredentialKind::Channel,
         }
     }
 
     pub(super) fn scope(self) -> i64 {
         match self {
             Self::Password(_) | Self::Phone(_) => EVERY_APP,
-            Self::Device(app_id, _) => app_id.get(),
+            Self::Device(app_id, _) | Self::Channel(app_id, _) => app_id.get(),
         }
     }
 
@@ -100,6 +104,7 @@ impl CredentialName<'_> {
             Self::Password(username) => username.folded(),
             Self::Device(_, device_id) => device_id.as_str(),
             Self::Phone(index) => index.as_str(),
+            Self::Channel(_, identity) => identity.compared(),
         }
     }
 
@@ -108,6 +113,7 @@ impl CredentialName<'_> {
             Self::Password(username) => username.shown(),
             Self::Device(_, device_id) => device_id.as_str(),
             Self::Phone(_) => "",
+            Self::Channel(_, identity) => identity.shown(),
         }
     }
 

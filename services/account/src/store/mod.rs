@@ -7,7 +7,7 @@
 //! - [`phone_codes`]: codes that were sent to phones.
 //! - [`bans`]: who may not play.
 //! - [`revocations`]: the feed that other instances follow.
-//! - [`apps`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
+//! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`imports`]: accounts of another platform, many at once.
 //! - [`cleanup`]: deleting what no longer matters.
@@ -16,6 +16,7 @@ pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod bans;
+pub(crate) mod channels;
 pub(crate) mod cleanup;
 pub(crate) mod imports;
 pub(crate) mod links;

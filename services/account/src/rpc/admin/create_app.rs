@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) async fn create_app(parts: &Parts, request: CreateAppRequest) -> Result<CreateAppResponse, AccountError> {
     let actor = Actor::parse(&request.actor)?;
-    let change = policy_change(request.policy)?;
+    let change = policy_change(parts, request.policy)?;
     let draft = AppDraft {
         name: AppName::parse(&request.name)?,
         app_id: request.app_id.map(AppId::parse).transpose()?,
@@ -48,7 +48,7 @@ mod tests {
             let service = Service::start(database).await;
             let made = public(service.account.admin_create_app(request("My Game")).await).expect("made");
             assert_eq!((&*made.app.name, made.app.enabled, made.app_secret.len()), ("My Game", true, 64));
-            assert_eq!(made.app.policy.login_kinds, ["password", "device"]);
+            assert_eq!(made.app.policy.login_kinds, ["password", "device", "phone", "channel"]);
             service.login_by(made.app.app_id, device_proof("phone", None)).await.expect("signed in");
             let record = service.audit().await.remove(0);
             assert_eq!((&*record.actor, &*record.action), ("operator", "app.create"));

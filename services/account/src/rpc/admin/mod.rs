@@ -9,6 +9,8 @@ pub(crate) mod find_account;
 pub(crate) mod lift_ban;
 pub(crate) mod list_apps;
 pub(crate) mod list_audit;
+pub(crate) mod list_channels;
+pub(crate) mod put_channel;
 pub(crate) mod record_change;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;

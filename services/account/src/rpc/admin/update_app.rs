@@ -22,7 +22,7 @@ pub(crate) async fn update_app(parts: &Parts, request: UpdateAppRequest) -> Resu
         name: request.name.as_deref().map(AppName::parse).transpose()?,
         enabled: request.enabled,
         delivery_url: delivery_url.transpose()?,
-        policy: policy_change(request.policy)?,
+        policy: policy_change(parts, request.policy)?,
     };
     let app = parts.app_editor.update(&actor, app_id, &change, parts.config.tokens.caps()).await?;
     follow_own_change(parts).await;
@@ -31,7 +31,7 @@ pub(crate) async fn update_app(parts: &Parts, request: UpdateAppRequest) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use common::error_code::ErrorCode;
+    use common::{config::Environment, error_code::ErrorCode};
     use idl::{
         account::AccountService,
         account_admin::{
@@ -40,7 +40,10 @@ mod tests {
         },
     };
 
-    use crate::testing::{PASSWORD, Service, code, field, public};
+    use crate::{
+        start::Resources,
+        testing::{PASSWORD, Service, code, config, field, public},
+    };
 
     fn policy(service: &Service, policy: PolicyChange) -> UpdateAppRequest {
         UpdateAppRequest { policy: Some(policy), ..nothing(service) }
@@ -55,6 +58,19 @@ mod tests {
     }
 
     common::on_each_database! {
+        async fn in_production_no_app_gets_id_tokens_of_an_issuer_nobody_chose(database: TestDatabase) {
+            let mut service = Service::start(database).await;
+            let wanted = || PolicyChange { id_token: Some(true), ..PolicyChange::default() };
+            let production = |resources| Resources { environment: Environment::Production, ..resources };
+            service.restart_with(config(), production).await;
+            let refused = field(public(service.account.admin_update_app(policy(&service, wanted())).await));
+            assert_eq!(refused, (ErrorCode::INVALID_ARGUMENT, "policy.id_token".to_owned()));
+            let mut chosen = config();
+            chosen.id_token.issuer = "https://login.example".to_owned();
+            service.restart_with(chosen, production).await;
+            assert!(update(&service, policy(&service, wanted())).await.policy.id_token);
+        }
+
         async fn a_kind_that_is_switched_off_and_closed_registration_hold_from_the_answer_on(database: TestDatabase) {
             let service = Service::start(database).await;
             service.register("ann").await.expect("registered");

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use idl::account_admin as wire;
 
 use crate::{
+    channels::ShownChannel,
     domain::{
         app_details::AppDetails,
         device_class::DeviceClass,
@@ -31,6 +32,16 @@ pub(super) fn app_details(app: AppDetails) -> wire::AppDetails {
     }
 }
 
+/// A channel as it is answered.
+pub(super) fn channel_details(shown: ShownChannel) -> wire::ChannelDetails {
+    wire::ChannelDetails {
+        channel: shown.channel.as_str().to_owned().into(),
+        version: shown.version,
+        document_json: shown.document.into(),
+        updated_at: shown.updated_at.as_millis(),
+    }
+}
+
 fn policy(policy: &AppPolicy) -> wire::Policy {
     let seconds = |ttl: Option<Duration>| ttl.map(|ttl| i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
     let limit = |limit: &DeviceLimit| wire::DeviceLimit {
@@ -49,8 +60,12 @@ fn policy(policy: &AppPolicy) -> wire::Policy {
 }
 
 /// What is to be different about a policy. Whether it may be is for the policy to say.
-pub(super) fn policy_change(change: Option<wire::PolicyChange>) -> Result<PolicyChange, FieldError> {
+pub(super) fn policy_change(parts: &Parts, change: Option<wire::PolicyChange>) -> Result<PolicyChange, FieldError> {
     let Some(change) = change else { return Ok(PolicyChange::default()) };
+    if change.id_token == Some(true) && !parts.may_issue_id_tokens {
+        // Verifiers compare the issuer letter by letter: one that nobody chose could never be changed again.
+        return Err(FieldError::new("policy.id_token", "the platform has no issuer yet: set account.id_token.issuer"));
+    }
     let kinds = change.login_kinds.map(|kinds| kinds.iter().map(|kind| LoginKind::parse(kind)).collect());
     let devices = change.devices.unwrap_or_default().into_iter();
     Ok(PolicyChange {
