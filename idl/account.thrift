@@ -251,6 +251,14 @@ enum TokenStatus {
     INVALID = 5,
 }
 
+/// Why an account may not play, and until when.
+struct Ban {
+    /// Shown to the player: 1-255 bytes.
+    1: required string reason,
+    /// Unix milliseconds; absent: for good.
+    2: optional i64 until,
+}
+
 /// Everything but `status` is absent when the status is INVALID.
 struct TokenVerdict {
     1: required TokenStatus status,
@@ -261,6 +269,8 @@ struct TokenVerdict {
     6: optional i64 expires_at,
     7: optional string channel,
     8: optional string device_id,
+    /// Set when the status is BANNED.
+    9: optional Ban ban,
 }
 
 struct VerifyTokenRequest {
@@ -347,6 +357,8 @@ enum RevocationKind {
     SESSION = 1,
     /// Tokens of the account from before the epoch are over.
     ACCOUNT_EPOCH = 2,
+    /// The account is banned, or no longer: of two for one account the higher `ban_revision` counts.
+    ACCOUNT_BAN = 3,
 }
 
 /// Every kind names those it concerns with `session_id` or `account_id`; what else a kind says is in optional fields.
@@ -358,6 +370,9 @@ struct RevocationEntry {
     3: optional binary session_id,
     4: optional i64 account_id,
     5: optional i64 epoch,
+    6: optional i64 ban_revision,
+    /// Absent in an ACCOUNT_BAN: it was lifted.
+    7: optional Ban ban,
 }
 
 struct FollowRevocationsRequest {
@@ -497,6 +512,13 @@ service AccountService {
 
     /// Revokes every session of an account, in every app. Idempotent, but for its record.
     account_admin.RevokeAccountSessionsResponse AdminRevokeSessions(1: account_admin.RevokeAccountSessionsRequest req),
+
+    /// Bans an account, in every app; its sessions go on when the ban is over. Replaces the ban there is. Idempotent, but
+    /// for its record.
+    account_admin.BanAccountResponse AdminBanAccount(1: account_admin.BanAccountRequest req),
+
+    /// Lifts the ban of an account. Idempotent: where no ban is in effect nothing is changed and nothing recorded.
+    account_admin.LiftBanResponse AdminLiftBan(1: account_admin.LiftBanRequest req),
 
     /// Writes a record of a change that was made elsewhere. A repeat writes another one.
     account_admin.RecordChangeResponse AdminRecordChange(1: account_admin.RecordChangeRequest req),

@@ -188,12 +188,24 @@ struct SessionDetails {
     9: required i64 expires_at,
 }
 
+/// A ban that is in effect.
+struct BanDetails {
+    /// Shown to the player.
+    1: required string reason,
+    /// For operators only.
+    2: optional string note,
+    3: required i64 banned_at,
+    /// Absent: for good.
+    4: optional i64 until,
+}
+
 struct FindAccountResponse {
     1: required i64 account_id,
     2: required i64 created_at,
     3: required list<CredentialDetails> credentials,
     /// Of every app, the latest first, as many as a profile lists at most.
     4: required list<SessionDetails> sessions,
+    5: optional BanDetails ban,
 }
 
 struct RevokeAccountSessionsRequest {
@@ -205,6 +217,28 @@ struct RevokeAccountSessionsRequest {
 
 struct RevokeAccountSessionsResponse {
     1: required i64 revoked,
+}
+
+struct BanAccountRequest {
+    1: required string actor,
+    2: required i64 account_id,
+    /// Shown to the player: 1-255 bytes without control characters.
+    3: required string reason,
+    /// For operators only: the same.
+    4: optional string note,
+    /// Unix milliseconds, in the future; absent: for good.
+    5: optional i64 until,
+}
+
+struct BanAccountResponse {
+}
+
+struct LiftBanRequest {
+    1: required string actor,
+    2: required i64 account_id,
+}
+
+struct LiftBanResponse {
 }
 
 /// A change that was made outside of this service.

@@ -86,6 +86,8 @@ fn routes() -> Routes {
         .put("/admin/v1/apps/{app_id}/channels/{channel}", admin::put_channel::put_channel)
         .get("/admin/v1/accounts", admin::find_account::find_account)
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)
+        .post("/admin/v1/accounts/{account_id}/ban", admin::ban_account::ban_account)
+        .delete("/admin/v1/accounts/{account_id}/ban", admin::lift_ban::lift_ban)
         .put("/admin/v1/log-level", admin::log_level::log_level)
         .get("/admin/v1/audit", admin::audit::audit)
 }
@@ -135,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_looked_at_without_the_token() {
-        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH];
+        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         for (path, allowed) in routes().list().filter(|(path, _)| path.starts_with("/admin/v1/")) {
             for method in methods.iter().filter(|method| allowed.contains(&method.as_str())) {
                 let path = path.replace(['{', '}'], "");

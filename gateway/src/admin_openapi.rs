@@ -29,6 +29,8 @@ use crate::{endpoints::admin, openapi};
         admin::put_channel::put_channel,
         admin::find_account::find_account,
         admin::revoke_sessions::revoke_sessions,
+        admin::ban_account::ban_account,
+        admin::lift_ban::lift_ban,
         admin::log_level::log_level,
         admin::audit::audit,
         admin::openapi_json::openapi_json,

@@ -28,6 +28,7 @@ mod verify_batch;
 
 // What it promises to everybody who asks.
 mod bad_input;
+mod bans;
 mod conventions;
 mod interop;
 mod introspect;

@@ -42,6 +42,10 @@ impl Admin {
         self.send(Method::PUT, path, Some(body)).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
     /// Changes the policy of an app, and expects it to be changed.
     pub(crate) async fn set_policy(&self, app_id: i64, policy: &Value) -> Value {
         self.patch(&format!("/admin/v1/apps/{app_id}"), &json!({ "policy": policy })).await.ok()

@@ -33,6 +33,8 @@ thrift_contract! {
     read AdminListChannels;
     read AdminFindAccount;
     write AdminRevokeSessions;
+    write AdminBanAccount;
+    write AdminLiftBan;
     write AdminRecordChange;
     read AdminListAudit;
 }

@@ -29,7 +29,7 @@ pub struct Place {
 }
 
 /// A row of the feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// What was revoked.
     pub revocation: Revocation,
@@ -143,11 +143,11 @@ impl RevocationFeed {
         let mut entries = Vec::new();
         for (&sequence, row) in following.by_ref().take(most) {
             last = Place { sequence, created_at: row.created_at };
-            entries.push((row.revocation, row.expires_at));
+            entries.push((row.revocation.clone(), row.expires_at));
         }
         let more = following.next().is_some();
         if !more {
-            entries.extend(self.unread.iter().map(|(_, revocation, expires_at)| (*revocation, *expires_at)));
+            entries.extend(self.unread.iter().map(|(_, revocation, expires_at)| (revocation.clone(), *expires_at)));
         }
         let settled = self.rows.range(..=self.settled()).next_back();
         let settled =
@@ -206,7 +206,7 @@ mod tests {
     fn numbers(page: &Page) -> Vec<u8> {
         let first_byte = |(revocation, _): &(Revocation, Timestamp)| match revocation {
             Revocation::Session(id) => id.as_bytes()[0],
-            Revocation::Account { .. } => 0,
+            Revocation::Account { .. } | Revocation::Ban { .. } => 0,
         };
         page.entries.iter().map(first_byte).collect()
     }

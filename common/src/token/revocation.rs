@@ -1,7 +1,8 @@
-//! Which tokens no longer count, in memory.
+//! Which tokens do not count, in memory: revoked for good, or banned for a time.
 //!
 //! Every instance holds the whole set, so that verifying needs no I/O. An entry lives as long as the longest access
-//! token: what it would refuse after that has expired anyway.
+//! token: what it would refuse after that has expired anyway. That is true of a ban however long it lasts, because a
+//! banned account gets no new tokens.
 
 use super::{
     access_token::Claims,
@@ -9,8 +10,10 @@ use super::{
 };
 use crate::clock::Timestamp;
 
+use pilota::FastStr;
+
 /// What was revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
     /// One session.
     Session(SessionId),
@@ -21,16 +24,50 @@ pub enum Revocation {
         /// The first epoch that is good.
         epoch: u32,
     },
+    /// An account was banned, or its ban was lifted.
+    Ban {
+        /// Whose tokens.
+        account_id: AccountId,
+        /// Counts the changes of this account's ban: of two the higher one counts, in whatever order they are heard of.
+        revision: u32,
+        /// `None`: there is none any more.
+        ban: Option<Ban>,
+    },
+}
+
+/// Why an account may not play, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Shown to the player.
+    pub reason: FastStr,
+    /// From then on it is over, without anybody doing anything; `None`: for good.
+    pub until: Option<Timestamp>,
+}
+
+impl Ban {
+    /// Is it in effect?
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// The revocations that can still matter. Reading takes no lock.
 ///
 /// Entries are never dropped for room: forgetting one would make a revoked token good. What bounds the set is the rate of
-/// revocations times the longest access token; an entry takes about 50 bytes.
+/// revocations times the longest access token; an entry takes about 50 bytes, one of a ban 100 and its reason.
 #[derive(Debug, Default)]
 pub struct RevocationIndex {
     sessions: papaya::HashMap<SessionId, Timestamp>,
     accounts: papaya::HashMap<AccountId, Epoch>,
+    bans: papaya::HashMap<AccountId, KnownBan>,
+}
+
+/// The latest that is known about an account's ban.
+#[derive(Clone, Debug)]
+struct KnownBan {
+    revision: u32,
+    ban: Option<Ban>,
+    expires_at: Timestamp,
 }
 
 /// Tokens of an epoch before `first_good` are revoked.
@@ -55,6 +92,14 @@ impl RevocationIndex {
                 };
                 self.accounts.pin().update_or_insert(account_id, later_of_both, entry);
             }
+            Revocation::Ban { account_id, revision, ban } => {
+                let entry = KnownBan { revision, ban, expires_at };
+                let later_of_both = |known: &KnownBan| {
+                    let later = if known.revision > revision { known } else { &entry };
+                    KnownBan { expires_at: known.expires_at.max(expires_at), ..later.clone() }
+                };
+                self.bans.pin().update_or_insert_with(account_id, later_of_both, || entry.clone());
+            }
         }
     }
 
@@ -64,15 +109,22 @@ impl RevocationIndex {
             || self.accounts.pin().get(&claims.account_id).is_some_and(|known| claims.epoch < known.first_good)
     }
 
+    /// The ban of the account at `now`.
+    pub fn ban_of(&self, account_id: AccountId, now: Timestamp) -> Option<Ban> {
+        let bans = self.bans.pin();
+        bans.get(&account_id)?.ban.as_ref().filter(|ban| ban.holds_at(now)).cloned()
+    }
+
     /// Drops the entries that no living token can need. An entry that becomes needed again meanwhile is kept.
     pub fn forget_expired(&self, now: Timestamp) {
         self.sessions.pin().retain(|_, expires_at| *expires_at > now);
         self.accounts.pin().retain(|_, known| known.expires_at > now);
+        self.bans.pin().retain(|_, known| known.expires_at > now);
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.sessions.len() + self.accounts.len()
+        self.sessions.len() + self.accounts.len() + self.bans.len()
     }
 
     /// Whether there is none.
@@ -105,6 +157,40 @@ mod tests {
         }
         assert!(index.covers(&Claims { epoch: 4, ..claims() }));
         assert!(!index.covers(&Claims { epoch: 5, ..claims() }));
+    }
+
+    #[test]
+    fn of_the_changes_of_a_ban_the_latest_counts_in_whatever_order_they_arrive() {
+        let account_id = claims().account_id;
+        let change = |revision, reason: Option<&'static str>| Revocation::Ban {
+            account_id,
+            revision,
+            ban: reason.map(|reason| Ban { reason: reason.into(), until: None }),
+        };
+        let told = |changes: [Revocation; 3]| {
+            let index = RevocationIndex::default();
+            changes.into_iter().for_each(|change| index.apply(change, LATER));
+            index.ban_of(account_id, LATER).map(|ban| ban.reason.to_string())
+        };
+        let (first, lifted, again) = (change(1, Some("first")), change(2, None), change(3, Some("again")));
+        assert_eq!(told([first.clone(), lifted.clone(), again.clone()]).as_deref(), Some("again"));
+        assert_eq!(told([again, lifted.clone(), first.clone()]).as_deref(), Some("again"));
+        assert_eq!(told([lifted, first.clone(), first]), None, "hearing of a ban again does not bring it back");
+    }
+
+    #[test]
+    fn a_ban_is_over_at_its_end_and_forgotten_with_the_last_token_it_concerned() {
+        let (index, account_id) = (RevocationIndex::default(), claims().account_id);
+        let until = Timestamp::from_millis(500);
+        let ban = Ban { reason: "cheating".into(), until: Some(until) };
+        index.apply(Revocation::Ban { account_id, revision: 1, ban: Some(ban.clone()) }, LATER);
+        assert_eq!(index.ban_of(account_id, Timestamp::from_millis(499)), Some(ban));
+        assert_eq!(index.ban_of(account_id, until), None);
+        assert_eq!(index.ban_of(AccountId::parse(77).expect("in range"), Timestamp::default()), None);
+        index.forget_expired(until);
+        assert_eq!(index.len(), 1);
+        index.forget_expired(LATER);
+        assert_eq!(index.len(), 0);
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! Verdicts and revocations as they cross RPC.
 
-use idl::account::{RevocationEntry, RevocationKind, TokenStatus, TokenVerdict};
+use idl::account::{self, RevocationEntry, RevocationKind, TokenStatus, TokenVerdict};
 use pilota::{Bytes, FastStr};
 
 use super::{
     access_token::Claims,
     ids::{AccountId, SessionId},
-    revocation::Revocation,
+    revocation::{Ban, Revocation},
     verdict::Verdict,
 };
 use crate::clock::Timestamp;
 
 /// An entry of the feed as this version understands it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// Something was revoked.
     Revoked(Revocation),
@@ -27,10 +27,11 @@ pub enum Entry {
 
 /// The answer about a token that opened.
 pub fn describe(verdict: Verdict, claims: &Claims<'_>) -> TokenVerdict {
-    let status = match verdict {
-        Verdict::Valid => TokenStatus::VALID,
-        Verdict::Expired => TokenStatus::EXPIRED,
-        Verdict::Revoked => TokenStatus::REVOKED,
+    let (status, ban) = match verdict {
+        Verdict::Valid => (TokenStatus::VALID, None),
+        Verdict::Expired => (TokenStatus::EXPIRED, None),
+        Verdict::Banned(ban) => (TokenStatus::BANNED, Some(ban_on_wire(ban))),
+        Verdict::Revoked => (TokenStatus::REVOKED, None),
         Verdict::Foreign => return invalid(),
     };
     TokenVerdict {
@@ -42,7 +43,12 @@ pub fn describe(verdict: Verdict, claims: &Claims<'_>) -> TokenVerdict {
         expires_at: Some(claims.expires_at().as_millis()),
         channel: claims.channel.map(FastStr::new),
         device_id: claims.device_id.map(FastStr::new),
+        ban,
     }
+}
+
+fn ban_on_wire(Ban { reason, until }: Ban) -> account::Ban {
+    account::Ban { reason, until: until.map(Timestamp::as_millis) }
 }
 
 /// The answer about what is no token of the app that asks. It tells nothing else.
@@ -58,15 +64,22 @@ pub fn entry(revocation: Revocation, expires_at: Timestamp) -> RevocationEntry {
             kind: RevocationKind::SESSION,
             expires_at,
             session_id: Some(Bytes::copy_from_slice(id.as_bytes())),
-            account_id: None,
-            epoch: None,
+            ..RevocationEntry::default()
         },
         Revocation::Account { account_id, epoch } => RevocationEntry {
             kind: RevocationKind::ACCOUNT_EPOCH,
             expires_at,
-            session_id: None,
             account_id: Some(account_id.get()),
             epoch: Some(i64::from(epoch)),
+            ..RevocationEntry::default()
+        },
+        Revocation::Ban { account_id, revision, ban } => RevocationEntry {
+            kind: RevocationKind::ACCOUNT_BAN,
+            expires_at,
+            account_id: Some(account_id.get()),
+            ban_revision: Some(i64::from(revision)),
+            ban: ban.map(ban_on_wire),
+            ..RevocationEntry::default()
         },
     }
 }
@@ -77,10 +90,18 @@ pub fn read_entry(entry: &RevocationEntry) -> (Entry, Timestamp) {
     let session = entry.session_id.as_deref().and_then(|id| Some(SessionId::from_bytes(id.try_into().ok()?)));
     let account = entry.account_id.and_then(|id| AccountId::parse(id).ok());
     let epoch = entry.epoch.and_then(|epoch| u32::try_from(epoch).ok());
-    let understood = match (entry.kind, session, account, epoch) {
+    let revision = entry.ban_revision.and_then(|revision| u32::try_from(revision).ok());
+    let understood = match (entry.kind, session, account, epoch, revision) {
         (RevocationKind::SESSION, Some(id), ..) => Entry::Revoked(Revocation::Session(id)),
-        (RevocationKind::ACCOUNT_EPOCH, _, Some(account_id), Some(epoch)) => {
+        (RevocationKind::ACCOUNT_EPOCH, _, Some(account_id), Some(epoch), _) => {
             Entry::Revoked(Revocation::Account { account_id, epoch })
+        }
+        (RevocationKind::ACCOUNT_BAN, _, Some(account_id), _, Some(revision)) => {
+            let ban = entry.ban.as_ref().map(|account::Ban { reason, until, .. }| Ban {
+                reason: reason.clone(),
+                until: until.map(Timestamp::from_millis),
+            });
+            Entry::Revoked(Revocation::Ban { account_id, revision, ban })
         }
         _ => Entry::Unclear { session, account },
     };
@@ -99,7 +120,16 @@ mod tests {
         let session = (0..4_u8).prop_map(|byte| Revocation::Session(SessionId::from_bytes([byte; 16])));
         let account = (1..4_i64, 0..4_u32)
             .prop_map(|(id, epoch)| Revocation::Account { account_id: AccountId::parse(id).expect("in range"), epoch });
-        prop_oneof![session, account]
+        // What a revision says is fixed, as it is where they are written.
+        let ban = (1..4_i64, 0..4_u32).prop_map(|(id, revision)| Revocation::Ban {
+            account_id: AccountId::parse(id).expect("in range"),
+            revision,
+            ban: (revision % 2 == 1).then(|| Ban {
+                reason: format!("ban {revision}").into(),
+                until: (revision == 3).then(|| Timestamp::from_millis(50)),
+            }),
+        });
+        prop_oneof![session, account, ban]
     }
 
     #[test]
@@ -123,10 +153,10 @@ mod tests {
         ) {
             let (writer, follower) = (RevocationIndex::default(), RevocationIndex::default());
             for (revocation, expires_at) in &revocations {
-                writer.apply(*revocation, Timestamp::from_millis(*expires_at));
+                writer.apply(revocation.clone(), Timestamp::from_millis(*expires_at));
             }
             let mut entries: Vec<_> =
-                revocations.iter().map(|(what, until)| entry(*what, Timestamp::from_millis(*until))).collect();
+                revocations.iter().map(|(what, until)| entry(what.clone(), Timestamp::from_millis(*until))).collect();
             // In another order, and some of them twice.
             let turn = order.index(entries.len().max(1)).min(entries.len());
             entries.rotate_left(turn);

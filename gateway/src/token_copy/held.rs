@@ -120,7 +120,10 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use common::token::{key_ring::KeyId, revocation::Revocation};
+    use common::token::{
+        key_ring::KeyId,
+        revocation::{Ban, Revocation},
+    };
     use idl::account::{RevocationKind, TokenStatus};
 
     use super::*;
@@ -172,6 +175,21 @@ mod tests {
     }
 
     #[test]
+    fn the_copy_says_a_ban_until_it_ends_or_is_heard_to_be_lifted() {
+        let account_id = common::token::ids::AccountId::parse(1).expect("in range");
+        let change = |revision, ban| wire::entry(Revocation::Ban { account_id, revision, ban }, NOW + LIFETIME);
+        let until = NOW + Duration::from_secs(60);
+        let banned = change(1, Some(Ban { reason: "cheating".into(), until: Some(until) }));
+        let (copy_of_ban, at) = copy(std::slice::from_ref(&banned));
+        let told = copy_of_ban.judge(APP, &token(1), NOW, at).expect("a verdict");
+        assert_eq!((told.status, told.ban), (TokenStatus::BANNED, banned.ban.clone()));
+        assert_eq!(status(copy_of_ban.judge(APP, &token(1), until, at)), Ok(TokenStatus::VALID));
+        assert_eq!(status(copy_of_ban.judge(APP, &token(2), NOW, at)), Ok(TokenStatus::VALID));
+        let (copy_of_lifting, at) = copy(&[change(2, None), banned]);
+        assert_eq!(status(copy_of_lifting.judge(APP, &token(1), NOW, at)), Ok(TokenStatus::VALID));
+    }
+
+    #[test]
     fn a_key_that_may_have_been_added_since_is_an_open_question_and_no_forgery() {
         let (copy, at) = copy(&[]);
         let newer = token_of_key(KeyId::new(9), 1);
@@ -186,7 +204,7 @@ mod tests {
     fn a_kind_of_a_later_version_leaves_those_it_names_open_and_nobody_else() {
         let later = RevocationKind::from(99);
         let named = RevocationEntry { kind: later, ..revoked(2) };
-        let account = RevocationEntry { session_id: None, account_id: Some(3), ..named };
+        let account = RevocationEntry { session_id: None, account_id: Some(3), ..named.clone() };
         let (copy, at) = copy(&[named, account, revoked(4)]);
         assert_eq!(copy.judge(APP, &token(2), NOW, at), Err(NoVerdict::Unclear));
         assert_eq!(copy.judge(APP, &token(3), NOW, at), Err(NoVerdict::Unclear));

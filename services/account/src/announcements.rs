@@ -30,7 +30,8 @@ const STREAM: &str = "account-revocations";
 /// Announcements that may wait. Protects memory while the feed is slow; beyond it the others read them.
 const MOST_PENDING: usize = 10_000;
 
-/// Announcements in one entry of the feed: bounds its size to about 12 KiB.
+/// Announcements in one entry of the feed: bounds its size to about 12 KiB, and to 140 KiB if all were bans with the longest
+/// reasons.
 const MOST_PER_ENTRY: usize = 500;
 
 /// The way to the other instances.
@@ -56,7 +57,8 @@ impl Announcements {
     pub(crate) fn add(&self, ended: &Ended, expires_at: Timestamp) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let room = MOST_PENDING.saturating_sub(pending.len());
-        let announcements = ended.revocations.iter().map(|&revocation| Announcement { revocation, expires_at });
+        let announcements =
+            ended.revocations.iter().map(|revocation| Announcement { revocation: revocation.clone(), expires_at });
         pending.extend(announcements.take(room));
         self.lost.inc_by(ended.revocations.len().saturating_sub(room) as u64);
         self.added.notify_one();

@@ -15,6 +15,7 @@ use crate::{
     domain::{
         channel::{document::DocumentError, template::MissingField},
         field::FieldError,
+        revocation::Ban,
     },
     hash_pool::HashError,
     phone_codes::NoRoom,
@@ -75,6 +76,8 @@ pub(crate) enum AccountError {
         /// As its owner may know it; `None` when it could not be looked up.
         reason: Option<&'static str>,
     },
+    #[error("the account is banned")]
+    Banned(Ban),
     #[error("the refresh token was used before")]
     RefreshTokenReused,
     /// Whoever asks has proved to be the player.
@@ -136,6 +139,7 @@ impl Refusal for AccountError {
                 return PublicError::new(ErrorCode::ACCOUNT_PENDING_DELETION)
                     .detail("executes_at", executes_at.as_millis().to_string());
             }
+            Self::Banned(ban) => return banned(ban),
             Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
             Self::Shared(error) => return error.public(),
             Self::PhoneCodesFull(NoRoom { retry_after }) => {
@@ -166,6 +170,15 @@ impl Refusal for AccountError {
             Self::Hash(HashError::Failed) | Self::Damaged(_) => ErrorCode::INTERNAL,
         };
         PublicError::new(code)
+    }
+}
+
+/// The player may know why, and until when (Unix milliseconds; absent: for good).
+fn banned(Ban { reason, until }: &Ban) -> PublicError {
+    let public = PublicError::new(ErrorCode::ACCOUNT_BANNED).detail("reason", reason.clone());
+    match until {
+        Some(until) => public.detail("until", until.as_millis().to_string()),
+        None => public,
     }
 }
 

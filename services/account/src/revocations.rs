@@ -65,14 +65,14 @@ impl Revocations {
 
     /// Makes what this instance has just committed count here at once; the others read it from the feed.
     pub(crate) fn apply(&self, ended: &Ended, remembered_until: Timestamp) {
-        self.apply_unread(ended.revocations.iter().map(|revocation| (*revocation, remembered_until)));
+        self.apply_unread(ended.revocations.iter().map(|revocation| (revocation.clone(), remembered_until)));
     }
 
     /// Makes what was committed, here or elsewhere, count before it is read from the database.
     pub(crate) fn apply_unread(&self, revocations: impl Iterator<Item = (Revocation, Timestamp)>) {
         self.with_feed(|feed| {
             for (revocation, expires_at) in revocations {
-                self.index.apply(revocation, expires_at);
+                self.index.apply(revocation.clone(), expires_at);
                 feed.note_unread(revocation, expires_at);
             }
         });
@@ -99,7 +99,7 @@ impl Revocations {
 
     async fn read(&self, after: i64, now: Timestamp) -> Result<(), AccountError> {
         let take = |sequence, row: common::token::feed::Row| {
-            self.index.apply(row.revocation, row.expires_at);
+            self.index.apply(row.revocation.clone(), row.expires_at);
             self.with_feed(|feed| feed.add(sequence, row));
         };
         self.store.read_after(after, now, take).await

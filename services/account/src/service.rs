@@ -20,11 +20,12 @@ use idl::{
         VerifyTokensResponse,
     },
     account_admin::{
-        CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse, FindAccountRequest,
-        FindAccountResponse, ListAppsRequest, ListAppsResponse, ListAuditRequest, ListAuditResponse,
-        ListChannelsRequest, ListChannelsResponse, PutChannelRequest, PutChannelResponse, RecordChangeRequest,
-        RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse, RotateAppSecretRequest,
-        RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
+        BanAccountRequest, BanAccountResponse, CreateAppRequest, CreateAppResponse, DescribeAppRequest,
+        DescribeAppResponse, FindAccountRequest, FindAccountResponse, LiftBanRequest, LiftBanResponse, ListAppsRequest,
+        ListAppsResponse, ListAuditRequest, ListAuditResponse, ListChannelsRequest, ListChannelsResponse,
+        PutChannelRequest, PutChannelResponse, RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest,
+        RevokeAccountSessionsResponse, RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest,
+        UpdateAppResponse,
     },
 };
 use volo_thrift::ServerError;
@@ -49,6 +50,7 @@ use crate::{
     store::{
         accounts::Accounts,
         audit::Audit,
+        bans::Bans,
         deletions::Deletions,
         jobs::Jobs,
         links::Links,
@@ -91,6 +93,7 @@ pub(crate) struct Parts {
     pub(crate) accounts: Accounts,
     pub(crate) links: Links,
     pub(crate) passwords: Passwords,
+    pub(crate) bans: Bans,
     pub(crate) sessions: Sessions,
     pub(crate) phone_code_store: PhoneCodes,
     pub(crate) phone_budget: Budget,
@@ -262,6 +265,14 @@ impl AccountService for Account {
         req: RevokeAccountSessionsRequest,
     ) -> Result<RevokeAccountSessionsResponse, ServerError> {
         answer(Box::pin(rpc::admin::revoke_sessions::revoke_sessions(&self.parts, req)).await)
+    }
+
+    async fn admin_ban_account(&self, req: BanAccountRequest) -> Result<BanAccountResponse, ServerError> {
+        answer(Box::pin(rpc::admin::ban_account::ban_account(&self.parts, req)).await)
+    }
+
+    async fn admin_lift_ban(&self, req: LiftBanRequest) -> Result<LiftBanResponse, ServerError> {
+        answer(Box::pin(rpc::admin::lift_ban::lift_ban(&self.parts, req)).await)
     }
 
     async fn admin_record_change(&self, req: RecordChangeRequest) -> Result<RecordChangeResponse, ServerError> {

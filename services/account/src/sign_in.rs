@@ -168,8 +168,11 @@ pub(crate) fn allow_new_account(app: &App) -> Result<(), AccountError> {
     if app.policy.registration_open { Ok(()) } else { Err(AccountError::RegistrationClosed) }
 }
 
-/// Stores a session of an account that exists, if the app's limit of live sessions has room for it or makes room.
+/// Stores a session of an account that exists, unless the account is banned, if the app's limit of live sessions has room
+/// for it or makes room.
 pub(crate) async fn store(parts: &Parts, app: &App, session: &NewSession) -> Result<(), AccountError> {
+    // A ban that is made from here on is in the index before it is acknowledged, and concerns the tokens of this session.
+    parts.bans.refuse_banned(session.account_id, parts.clock.now()).await?;
     let Some(limit) = app.policy.devices.get(&session.client.device_class) else {
         return parts.sessions.begin(session).await;
     };

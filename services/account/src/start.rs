@@ -34,8 +34,8 @@ use crate::{
     service::Parts,
     signing_keys::SigningKeyRing,
     store::{
-        accounts::Accounts, audit::Audit, deletions::Deletions, jobs::Jobs, links::Links, passwords::Passwords,
-        phone_codes::PhoneCodes, sessions::Sessions,
+        accounts::Accounts, audit::Audit, bans::Bans, deletions::Deletions, jobs::Jobs, links::Links,
+        passwords::Passwords, phone_codes::PhoneCodes, sessions::Sessions,
     },
 };
 
@@ -146,6 +146,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         accounts: Accounts::new(database.clone()),
         links: Links::new(database.clone()),
         passwords: Passwords::new(database.clone()),
+        bans: Bans::new(database.clone()),
         sessions: Sessions::new(database.clone()),
         phone_code_store: PhoneCodes::new(database.clone()),
         phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),

@@ -310,6 +310,8 @@ impl AccountService for Script {
         admin_list_channels: ListChannelsRequest -> ListChannelsResponse;
         admin_find_account: FindAccountRequest -> FindAccountResponse;
         admin_revoke_sessions: RevokeAccountSessionsRequest -> RevokeAccountSessionsResponse;
+        admin_ban_account: BanAccountRequest -> BanAccountResponse;
+        admin_lift_ban: LiftBanRequest -> LiftBanResponse;
         admin_record_change: RecordChangeRequest -> RecordChangeResponse;
         admin_list_audit: ListAuditRequest -> ListAuditResponse;
     }

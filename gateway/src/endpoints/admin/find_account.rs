@@ -5,7 +5,9 @@ use common::{
     http::{ApiError, Envelope, Query},
     rpc::CallError,
 };
-use idl::account_admin::{AccountSelector, CredentialDetails, FindAccountRequest, FindAccountResponse, SessionDetails};
+use idl::account_admin::{
+    AccountSelector, BanDetails, CredentialDetails, FindAccountRequest, FindAccountResponse, SessionDetails,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use volo::FastStr;
@@ -29,6 +31,28 @@ pub(crate) struct Answer {
     account: Account,
     /// The live ones of every app, the latest first.
     sessions: Vec<Session>,
+    /// Those in effect.
+    bans: Vec<Ban>,
+}
+
+/// A ban that is in effect.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AdminBan)]
+pub(crate) struct Ban {
+    /// What it keeps out; another kind may be added.
+    #[schema(example = "account")]
+    kind: &'static str,
+    /// Shown to the player.
+    #[schema(value_type = String)]
+    reason: FastStr,
+    /// For operators only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    note: Option<FastStr>,
+    banned_at: i64,
+    /// Absent: for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 /// The account itself.
@@ -76,7 +100,7 @@ pub(crate) struct Session {
     expires_at: i64,
 }
 
-/// An account, its credentials (masked) and its live sessions.
+/// An account, its credentials (masked), its live sessions and the bans in effect.
 ///
 /// 4040101 when there is none.
 #[utoipa::path(get, path = "/admin/v1/accounts", tag = "Accounts", security(("operator" = [])), params(Request), responses((status = 200, body = Answer)))]
@@ -106,7 +130,14 @@ impl From<FindAccountResponse> for Answer {
                 credentials: found.credentials.into_iter().map(Credential::from).collect(),
             },
             sessions: found.sessions.into_iter().map(Session::from).collect(),
+            bans: found.ban.into_iter().map(Ban::from).collect(),
         }
+    }
+}
+
+impl From<BanDetails> for Ban {
+    fn from(ban: BanDetails) -> Self {
+        Self { kind: "account", reason: ban.reason, note: ban.note, banned_at: ban.banned_at, until: ban.until }
     }
 }
 

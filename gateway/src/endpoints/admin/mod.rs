@@ -3,14 +3,17 @@
 //! Every endpoint takes an [`operator::Operator`] first: without it nothing of the request is looked at. Whatever changes
 //! something is written down by whoever changes it, under the operator's name and the request's id.
 //!
-//! [`app`], [`channel`] and [`page`] have what several endpoints take and answer.
+//! [`account_path`], [`app`], [`channel`] and [`page`] have what several endpoints take and answer.
 
+mod account_path;
 mod app;
 pub(crate) mod audit;
+pub(crate) mod ban_account;
 mod channel;
 pub(crate) mod create_app;
 pub(crate) mod find_account;
 pub(crate) mod get_app;
+pub(crate) mod lift_ban;
 pub(crate) mod list_apps;
 pub(crate) mod list_channels;
 pub(crate) mod log_level;

@@ -9,13 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volo::FastStr;
 
-use super::operator::Operator;
-
-/// Which account, in the path.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(crate) struct AccountPath {
-    account_id: i64,
-}
+use super::{account_path::AccountPath, operator::Operator};
 
 /// Why.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! What a game server is told about a token.
 
-use idl::account::{TokenStatus, TokenVerdict};
+use idl::account::{self, TokenStatus, TokenVerdict};
 use serde::Serialize;
 use utoipa::ToSchema;
 use volo::FastStr;
@@ -18,10 +18,27 @@ pub(crate) enum Status {
     Expired,
     /// The session was signed out.
     Revoked,
-    /// The account is banned.
+    /// The account may not play now; `ban` says why.
     Banned,
     /// Forged, malformed, or another app's token.
     Invalid,
+}
+
+/// Why the account may not play, and until when.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Ban {
+    /// Meant for the player.
+    #[schema(value_type = String)]
+    reason: FastStr,
+    /// Unix milliseconds; absent: for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
+}
+
+impl From<account::Ban> for Ban {
+    fn from(ban: account::Ban) -> Self {
+        Self { reason: ban.reason, until: ban.until }
+    }
 }
 
 /// The verdict on one token. Everything but `status` and `degraded` is absent when the status is `invalid`.
@@ -49,8 +66,11 @@ pub(crate) struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     device_id: Option<FastStr>,
+    /// There if and only if the status is `banned`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ban: Option<Ban>,
     /// Account could not answer, and the gateway did from its own copy, which may be some seconds old. As good an answer as
-    /// any, except that a session that was signed out in these seconds still counts as `valid`.
+    /// any, except that it does not know of a sign-out, a ban or the lifting of a ban in these seconds.
     degraded: bool,
 }
 
@@ -74,6 +94,7 @@ impl Verdict {
             expires_at: verdict.expires_at,
             channel: (status != Status::Invalid).then(|| channel_or_official(verdict.channel)),
             device_id: verdict.device_id,
+            ban: verdict.ban.map(Ban::from),
             degraded,
         })
     }
@@ -112,6 +133,17 @@ mod tests {
         assert_eq!(json, r#"{"status":"invalid","degraded":false}"#);
     }
 
+    #[test]
+    fn a_ban_says_why_and_until_when_if_it_ends() {
+        let told = |until| {
+            let ban = Some(account::Ban { reason: "cheating".into(), until });
+            let verdict = TokenVerdict { status: TokenStatus::BANNED, ban, ..invalid() };
+            serde_json::to_value(Verdict::new(verdict, false).expect("known")).expect("serialises")
+        };
+        assert_eq!(told(Some(7))["ban"], serde_json::json!({ "reason": "cheating", "until": 7 }));
+        assert_eq!(told(None)["ban"], serde_json::json!({ "reason": "cheating" }));
+    }
+
     fn invalid() -> TokenVerdict {
         TokenVerdict {
             status: TokenStatus::INVALID,
@@ -122,6 +154,7 @@ mod tests {
             expires_at: None,
             channel: None,
             device_id: None,
+            ban: None,
         }
     }
 }

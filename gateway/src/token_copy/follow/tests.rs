@@ -68,7 +68,7 @@ impl Replicas {
         let (now, mut state) = (Instant::now().into_std(), self.state());
         let feed = &mut state.replicas[replica];
         let reading: Reading = feed.begin(now);
-        database.range(reading.after() + 1..).for_each(|(sequence, row)| feed.add(*sequence, *row));
+        database.range(reading.after() + 1..).for_each(|(sequence, row)| feed.add(*sequence, row.clone()));
         feed.end(reading, now);
     }
 
@@ -106,7 +106,7 @@ impl Source for Arc<Replicas> {
             None => FollowRevocationsResponse { reload: true, age_ms, ..FollowRevocationsResponse::default() },
             Some(page) => FollowRevocationsResponse {
                 reload: false,
-                entries: page.entries.iter().map(|(what, until)| wire::entry(*what, *until)).collect(),
+                entries: page.entries.iter().map(|(what, until)| wire::entry(what.clone(), *until)).collect(),
                 last: on_wire(page.last),
                 more: page.more,
                 settled: on_wire(page.settled),

@@ -17,6 +17,7 @@
 //! - [`key_rotation`]: when a key of either kind begins, and when it is over.
 //! - [`refresh_token`], [`rotation`]: how a session is prolonged, and how theft is noticed.
 //! - [`risk`]: who is kept from trying.
+//! - [`ban`]: an account that may not play.
 //! - [`announcement`]: how other instances are told of a revocation.
 //! - [`end_reason`], [`audit`]: what is told and written down about changes.
 
@@ -24,6 +25,7 @@ pub(crate) mod announcement;
 pub(crate) mod app;
 pub(crate) mod app_details;
 pub(crate) mod audit;
+pub(crate) mod ban;
 pub(crate) mod channel;
 pub(crate) mod client;
 pub(crate) mod credential;

@@ -17,7 +17,7 @@ use crate::{
 const REASON_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Whom an access token was made for, and whether it is still good.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Bearer {
     pub(super) account_id: AccountId,
     pub(super) app_id: AppId,
@@ -39,19 +39,19 @@ impl Bearer {
     }
 
     /// Its session has been ended.
-    pub(super) fn is_revoked(self) -> bool {
+    pub(super) fn is_revoked(&self) -> bool {
         self.verdict == Verdict::Revoked
     }
 
     /// Why its session was ended, as its owner may know; `None` when nobody can say now.
-    pub(super) async fn end_reason(self, parts: &Parts) -> Option<&'static str> {
+    pub(super) async fn end_reason(&self, parts: &Parts) -> Option<&'static str> {
         let stored = tokio::time::timeout(REASON_PATIENCE, parts.sessions.revoke_reason(self.session_id)).await;
         Some(EndReason::told(&stored.ok()?.ok()??))
     }
 
     /// The player, if the token is good now; otherwise what is wrong with it.
     pub(super) async fn valid_or_why(self, parts: &Parts) -> Result<Self, AccountError> {
-        match self.valid() {
+        match self.clone().valid() {
             Err(AccountError::TokenRevoked { .. }) => {
                 Err(AccountError::TokenRevoked { reason: self.end_reason(parts).await })
             }
@@ -64,6 +64,7 @@ impl Bearer {
         match self.verdict {
             Verdict::Valid => Ok(self),
             Verdict::Expired => Err(AccountError::TokenExpired),
+            Verdict::Banned(ban) => Err(AccountError::Banned(ban)),
             Verdict::Revoked => Err(AccountError::TokenRevoked { reason: None }),
             Verdict::Foreign => Err(AccountError::TokenInvalid),
         }

@@ -36,16 +36,16 @@ const ONE_USERNAME: u32 = 1;
 pub(crate) async fn link(parts: &Parts, request: LinkRequest) -> Result<LinkResponse, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?.valid()?;
     let device_secret = match request.proof {
-        LinkProof::Password(proof) => with_password(parts, bearer, proof).await.map(|()| None),
-        LinkProof::Phone(proof) => with_phone(parts, bearer, proof).await.map(|()| None),
-        LinkProof::Device(proof) => with_device(parts, bearer, proof).await,
-        LinkProof::Channel(proof) => with_channel(parts, bearer, &proof).await.map(|()| None),
+        LinkProof::Password(proof) => with_password(parts, &bearer, proof).await.map(|()| None),
+        LinkProof::Phone(proof) => with_phone(parts, &bearer, proof).await.map(|()| None),
+        LinkProof::Device(proof) => with_device(parts, &bearer, proof).await,
+        LinkProof::Channel(proof) => with_channel(parts, &bearer, &proof).await.map(|()| None),
     }?;
     let credentials = credentials::listed(parts, bearer.account_id, bearer.app_id).await?;
     Ok(LinkResponse { credentials, device_secret: device_secret.map(Into::into) })
 }
 
-async fn with_password(parts: &Parts, bearer: Bearer, proof: PasswordLogin) -> Result<(), AccountError> {
+async fn with_password(parts: &Parts, bearer: &Bearer, proof: PasswordLogin) -> Result<(), AccountError> {
     let app = require_kind(parts, bearer, LoginKind::Password).await?;
     let username = Username::parse(&proof.username)?;
     let surroundings = Surroundings { username: username.folded(), app_name: &app.name };
@@ -65,7 +65,7 @@ async fn with_password(parts: &Parts, bearer: Bearer, proof: PasswordLogin) -> R
     add(parts, bearer, name, &hash, ONE_USERNAME, "the account has another username").await.map(drop)
 }
 
-async fn with_phone(parts: &Parts, bearer: Bearer, proof: PhoneProof) -> Result<(), AccountError> {
+async fn with_phone(parts: &Parts, bearer: &Bearer, proof: PhoneProof) -> Result<(), AccountError> {
     require_kind(parts, bearer, LoginKind::Phone).await?;
     let phone = PhoneNumber::parse(&proof.phone)?;
     // First the code: whoever does not hold the phone is not told whose it is.
@@ -75,7 +75,7 @@ async fn with_phone(parts: &Parts, bearer: Bearer, proof: PhoneProof) -> Result<
     add(parts, bearer, name, &sealed, most, "the account has as many phones as it may").await.map(drop)
 }
 
-async fn with_channel(parts: &Parts, bearer: Bearer, proof: &ChannelProof) -> Result<(), AccountError> {
+async fn with_channel(parts: &Parts, bearer: &Bearer, proof: &ChannelProof) -> Result<(), AccountError> {
     require_kind(parts, bearer, LoginKind::Channel).await?;
     let identity = prove(parts, bearer.app_id, proof).await?;
     let name = CredentialName::Channel(bearer.app_id, &identity);
@@ -84,7 +84,7 @@ async fn with_channel(parts: &Parts, bearer: Bearer, proof: &ChannelProof) -> Re
 }
 
 /// Answers the secret if there is a new one.
-async fn with_device(parts: &Parts, bearer: Bearer, proof: DeviceLink) -> Result<Option<String>, AccountError> {
+async fn with_device(parts: &Parts, bearer: &Bearer, proof: DeviceLink) -> Result<Option<String>, AccountError> {
     require_kind(parts, bearer, LoginKind::Device).await?;
     let device_id = DeviceId::parse(&proof.device_id)?;
     let secret = match &proof.new_device_secret {
@@ -97,7 +97,7 @@ async fn with_device(parts: &Parts, bearer: Bearer, proof: DeviceLink) -> Result
 }
 
 /// The app, if it allows signing in this way.
-async fn require_kind(parts: &Parts, bearer: Bearer, kind: LoginKind) -> Result<Arc<App>, AccountError> {
+async fn require_kind(parts: &Parts, bearer: &Bearer, kind: LoginKind) -> Result<Arc<App>, AccountError> {
     let app = parts.apps.enabled(bearer.app_id.get()).await?;
     sign_in::allow_kind(&app, kind)?;
     Ok(app)
@@ -105,7 +105,7 @@ async fn require_kind(parts: &Parts, bearer: Bearer, kind: LoginKind) -> Result<
 
 async fn add(
     parts: &Parts,
-    bearer: Bearer,
+    bearer: &Bearer,
     name: CredentialName<'_>,
     secret: &str,
     most: u32,

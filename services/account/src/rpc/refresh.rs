@@ -1,6 +1,6 @@
 //! `Refresh`: a session goes on with new tokens.
 //!
-//! Within the grace the predecessor yields the same successor, so a repeat is safe. Reuse after it ends the session.
+//! A banned account gets no new tokens; its session goes on when the ban is over. Within the grace the predecessor yields the same successor, so a repeat is safe. Reuse after it ends the session.
 
 use common::clock::{Timestamp, random_bytes};
 use idl::account::{RefreshRequest, RefreshResponse};
@@ -32,7 +32,11 @@ pub(crate) async fn refresh(parts: &Parts, request: RefreshRequest) -> Result<Re
         // The mac says that the session existed; its row is gone because it ended long ago.
         let found = parts.sessions.find(presented.session_id()).await?;
         let session = found.ok_or(AccountError::TokenExpired)?;
-        match rotation::decide(&session.state, &presented, app.app_id, parts.clock.now(), grace) {
+        let decided = rotation::decide(&session.state, &presented, app.app_id, parts.clock.now(), grace);
+        if matches!(decided, Rotation::Advance | Rotation::Repeat(_)) {
+            parts.bans.refuse_banned(session.account_id, parts.clock.now()).await?;
+        }
+        match decided {
             Rotation::Advance => {
                 if let Some(response) = advance(parts, &app, &session, &presented).await? {
                     return Ok(response);

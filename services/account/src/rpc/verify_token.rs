@@ -28,6 +28,7 @@ pub(super) fn judge(parts: &Parts, app_id: AppId, token: &str) -> Result<TokenVe
 pub(crate) struct VerdictMetrics {
     valid: IntCounter,
     expired: IntCounter,
+    banned: IntCounter,
     revoked: IntCounter,
     invalid: IntCounter,
 }
@@ -40,6 +41,7 @@ impl VerdictMetrics {
         Ok(Self {
             valid: verdicts.with_label_values(&["valid"]),
             expired: verdicts.with_label_values(&["expired"]),
+            banned: verdicts.with_label_values(&["banned"]),
             revoked: verdicts.with_label_values(&["revoked"]),
             invalid: verdicts.with_label_values(&["invalid"]),
         })
@@ -49,6 +51,7 @@ impl VerdictMetrics {
         match verdict.status {
             TokenStatus::VALID => self.valid.inc(),
             TokenStatus::EXPIRED => self.expired.inc(),
+            TokenStatus::BANNED => self.banned.inc(),
             TokenStatus::REVOKED => self.revoked.inc(),
             _ => self.invalid.inc(),
         }
@@ -74,6 +77,7 @@ mod tests {
         expires_at: None,
         channel: None,
         device_id: None,
+        ban: None,
     };
 
     common::on_each_database! {

@@ -49,7 +49,7 @@ pub(crate) async fn execute(
     let (epoch,): (i64,) =
         tx.sql("SELECT token_epoch FROM account_accounts WHERE account_id = ?").bind(account.get()).one().await?;
     let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
-    revocations::append(tx, revocation, ending.now, ending.remembered_until).await?;
+    revocations::append(tx, &revocation, ending.now, ending.remembered_until).await?;
     Ok(Some(Ended { count, revocations: vec![revocation] }))
 }
 

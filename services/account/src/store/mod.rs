@@ -5,6 +5,7 @@
 //! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
 //! - [`links`], [`passwords`]: further credentials of an account, and its password.
 //! - [`phone_codes`]: codes that were sent to phones.
+//! - [`bans`]: who may not play.
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
@@ -16,6 +17,7 @@
 pub(crate) mod accounts;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod cleanup;
 pub(crate) mod deletions;

@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    sql::{Database, SqlError, Tx},
+    sql::{Database, SqlError, Text, Tx},
     token::feed,
 };
 
@@ -10,7 +10,7 @@ use super::{account_id, at, counter, session_id, sessions::Ending};
 use crate::{
     domain::{
         ids::{AccountId, AppId},
-        revocation::Revocation,
+        revocation::{Ban, Revocation},
     },
     error::AccountError,
 };
@@ -28,13 +28,15 @@ pub(crate) struct Revocations {
 /// out of order.
 pub(super) async fn append(
     tx: &mut Tx,
-    revocation: Revocation,
+    revocation: &Revocation,
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<(), SqlError> {
     let (session, account, epoch) = match revocation {
         Revocation::Session(id) => (Some(id.as_bytes().to_vec()), None, None),
-        Revocation::Account { account_id, epoch } => (None, Some(account_id.get()), Some(i64::from(epoch))),
+        Revocation::Account { account_id, epoch } => (None, Some(account_id.get()), Some(i64::from(*epoch))),
+        // What became of the account's ban is in the table of bans.
+        Revocation::Ban { account_id, .. } => (None, Some(account_id.get()), None),
     };
     tx.sql(
         "INSERT INTO account_revocations (session_id, account_id, epoch, created_at, expires_at) \
@@ -121,8 +123,11 @@ impl Revocations {
             let rows: Vec<Row> = self
                 .database
                 .read(
-                    "SELECT sequence, session_id, account_id, epoch, created_at, expires_at FROM account_revocations \
-                     WHERE sequence > ? AND expires_at > ? ORDER BY sequence LIMIT ?",
+                    "SELECT r.sequence, r.session_id, r.account_id, r.epoch, r.created_at, r.expires_at, \
+                     b.revision AS ban_revision, b.reason AS ban_reason, b.until_at AS ban_until, b.lifted_at \
+                     FROM account_revocations AS r \
+                     LEFT JOIN account_bans AS b ON b.account_id = r.account_id AND r.epoch IS NULL \
+                     WHERE r.sequence > ? AND r.expires_at > ? ORDER BY r.sequence LIMIT ?",
                 )
                 .bind(sequence)
                 .bind(now.as_millis())
@@ -149,15 +154,28 @@ struct Row {
     epoch: Option<i64>,
     created_at: i64,
     expires_at: i64,
+    /// With an account and without an epoch: its ban as it is now, which may be later than the row.
+    ban_revision: Option<i64>,
+    ban_reason: Option<Text>,
+    ban_until: Option<i64>,
+    lifted_at: Option<i64>,
 }
 
 impl TryFrom<Row> for feed::Row {
     type Error = AccountError;
 
     fn try_from(row: Row) -> Result<Self, AccountError> {
-        let revocation = match (row.session_id, row.account_id, row.epoch) {
-            (Some(id), None, None) => Revocation::Session(session_id(&id)?),
-            (None, Some(account), Some(epoch)) => {
+        let revocation = match (row.session_id, row.account_id, row.epoch, row.ban_revision, row.ban_reason) {
+            (Some(id), None, None, ..) => Revocation::Session(session_id(&id)?),
+            (None, Some(account), None, Some(revision), Some(reason)) => Revocation::Ban {
+                account_id: account_id(account)?,
+                revision: counter(revision, "revision")?,
+                ban: row
+                    .lifted_at
+                    .is_none()
+                    .then(|| Ban { reason: String::from(reason).into(), until: row.ban_until.map(at) }),
+            },
+            (None, Some(account), Some(epoch), ..) => {
                 Revocation::Account { account_id: account_id(account)?, epoch: counter(epoch, "epoch")? }
             }
             _ => return Err(AccountError::Damaged("account_revocations")),

@@ -215,7 +215,7 @@ impl Sessions {
                     ended.revocations.push(Revocation::Session(id));
                 }
                 for revocation in &ended.revocations {
-                    revocations::append(&mut tx, *revocation, ending.now, ending.remembered_until).await?;
+                    revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
                 }
                 tx.commit().await?;
                 Ok(ended)
@@ -354,7 +354,7 @@ impl Sessions {
                     return Ok(Ended::default());
                 }
                 let revocation = Revocation::Session(id);
-                revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
+                revocations::append(&mut tx, &revocation, ending.now, ending.remembered_until).await?;
                 tx.commit().await?;
                 Ok(Ended { count, revocations: vec![revocation] })
             })
@@ -468,7 +468,7 @@ impl Sessions {
                     audit::append(&mut tx, &AuditRecord { details, ..record.clone() }, ending.now).await?;
                 }
                 let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
-                revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
+                revocations::append(&mut tx, &revocation, ending.now, ending.remembered_until).await?;
                 tx.commit().await?;
                 Ok(Ended { count, revocations: vec![revocation] })
             })

@@ -1,6 +1,9 @@
 //! `AdminFindAccount`: an account by its id or username, with its live sessions in every app.
 
-use idl::account_admin::{AccountSelector, CredentialDetails, FindAccountRequest, FindAccountResponse, SessionDetails};
+use common::clock::Timestamp;
+use idl::account_admin::{
+    AccountSelector, BanDetails, CredentialDetails, FindAccountRequest, FindAccountResponse, SessionDetails,
+};
 
 use crate::{
     domain::{ids::AccountId, username::Username},
@@ -9,6 +12,7 @@ use crate::{
     service::Parts,
     store::{
         accounts::{CredentialName, ListedCredential},
+        bans::BanInEffect,
         sessions::ListedSession,
     },
 };
@@ -22,9 +26,10 @@ pub(crate) async fn find_account(
         AccountSelector::Username(name) => account_of(parts, &Username::parse(&name)?).await?,
     };
     let limit = parts.config.profile_sessions;
-    let (created_at, credentials, sessions) = tokio::try_join!(
+    let (created_at, credentials, ban, sessions) = tokio::try_join!(
         parts.accounts.created_at(account_id),
         parts.accounts.credentials_of_every_app(account_id),
+        parts.bans.in_effect(account_id, parts.clock.now()),
         parts.sessions.live_in_every_app(account_id, parts.clock.now(), limit),
     )?;
     Ok(FindAccountResponse {
@@ -35,7 +40,17 @@ pub(crate) async fn find_account(
             .map(|credential| credential_details(parts, account_id, credential))
             .collect(),
         sessions: sessions.into_iter().map(session_details).collect(),
+        ban: ban.map(ban_details),
     })
+}
+
+fn ban_details(BanInEffect { ban, note, banned_at }: BanInEffect) -> BanDetails {
+    BanDetails {
+        reason: ban.reason,
+        note: note.map(Into::into),
+        banned_at: banned_at.as_millis(),
+        until: ban.until.map(Timestamp::as_millis),
+    }
 }
 
 async fn account_of(parts: &Parts, username: &Username) -> Result<AccountId, AccountError> {

@@ -2,9 +2,11 @@
 //!
 //! [`wire`] turns what several of them take and answer into the domain and back.
 
+pub(crate) mod ban_account;
 pub(crate) mod create_app;
 pub(crate) mod describe_app;
 pub(crate) mod find_account;
+pub(crate) mod lift_ban;
 pub(crate) mod list_apps;
 pub(crate) mod list_audit;
 pub(crate) mod list_channels;
