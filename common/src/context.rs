@@ -91,6 +91,11 @@ impl RequestContext {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether the request this task works on is one that its caller has given up.
+    pub fn nobody_waits() -> bool {
+        Self::current().and_then(|current| current.remaining()).is_some_and(|left| left.is_zero())
+    }
+
     /// The same request with at most `budget` left: the nearer of the two deadlines counts.
     #[must_use]
     pub fn within(self, budget: Duration) -> Self {

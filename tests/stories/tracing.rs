@@ -29,6 +29,7 @@ const LOGIN: &str = "\
 |  gateway client account/Login
 |    account server account/Login
 |      account client INSERT account_sessions
+|      account client SELECT account_bans
 |      account client SELECT account_credentials
 |      account internal hash pool
 |  gateway client pay/GetWallet

@@ -95,6 +95,9 @@ pub(crate) enum AccountError {
     /// later version understands.
     #[error(transparent)]
     Unsure(#[from] Unsure),
+    /// Could not tell in time: nobody waits for the answer any more, so it must not cost anybody a session.
+    #[error("the caller has stopped waiting")]
+    TooLate,
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
@@ -166,6 +169,7 @@ impl Refusal for AccountError {
             Self::RefreshTokenReused => ErrorCode::REFRESH_TOKEN_REUSED,
             Self::NoSuchAccount => ErrorCode::NO_SUCH_ACCOUNT,
             Self::Unsure(_) => ErrorCode::DEPENDENCY_UNAVAILABLE,
+            Self::TooLate => ErrorCode::DEADLINE_EXCEEDED,
             Self::Hash(HashError::Expired) => ErrorCode::DEADLINE_EXCEEDED,
             Self::Hash(HashError::Failed) | Self::Damaged(_) => ErrorCode::INTERNAL,
         };
@@ -196,6 +200,7 @@ mod tests {
     fn what_cannot_be_told_is_never_a_verdict_on_the_token() {
         for error in [
             AccountError::Unsure(Unsure::Unreadable),
+            AccountError::TooLate,
             AccountError::Hash(HashError::Full { retry_after: Duration::from_secs(2) }),
             AccountError::ChannelUnclear {
                 channel: "taptap of app 1001".to_owned(),

@@ -20,13 +20,15 @@ pub(crate) enum EndReason {
     SignedOutElsewhere,
     /// The player asked for the account to be deleted, or it was.
     AccountDeletion,
+    /// The player changed the password.
+    PasswordChanged,
 }
 
 /// What the owner of a session is told whose reason is the game server's own text.
 const GAME_SERVER: &str = "game_server";
 
 impl EndReason {
-    const ALL: [EndReason; 7] = [
+    const ALL: [EndReason; 8] = [
         Self::Logout,
         Self::LogoutEverywhere,
         Self::RefreshTokenReused,
@@ -34,6 +36,7 @@ impl EndReason {
         Self::Operator,
         Self::SignedOutElsewhere,
         Self::AccountDeletion,
+        Self::PasswordChanged,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -45,6 +48,7 @@ impl EndReason {
             Self::Operator => "operator",
             Self::SignedOutElsewhere => "signed_out_elsewhere",
             Self::AccountDeletion => "account_deletion",
+            Self::PasswordChanged => "password_changed",
         }
     }
 
@@ -65,7 +69,9 @@ mod tests {
 
     #[test]
     fn a_player_is_told_a_reason_of_the_platform_and_never_somebodys_text() {
-        assert_eq!(EndReason::told("device_limit"), "device_limit");
+        for reason in EndReason::ALL {
+            assert_eq!(EndReason::told(reason.as_str()), reason.as_str());
+        }
         assert_eq!(EndReason::told("suspected of cheating, see ticket 7"), "game_server");
     }
 }

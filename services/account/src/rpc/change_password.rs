@@ -5,6 +5,7 @@ use idl::account::{ChangePasswordRequest, ChangePasswordResponse, PhoneProof};
 use super::bearer::Bearer;
 use crate::{
     domain::{
+        end_reason::EndReason,
         field::FieldError,
         ids::{AccountId, AppId},
         password::{Password, Surroundings},
@@ -16,9 +17,6 @@ use crate::{
     phone_codes,
     service::Parts,
 };
-
-/// What the sessions that end are said to have ended for.
-const REASON: &str = "password_changed";
 
 pub(crate) async fn change_password(
     parts: &Parts,
@@ -49,7 +47,7 @@ pub(crate) async fn change_password(
         }
         (None, None) => return Err(FieldError::new("old_password", "is required").into()),
     };
-    let ending = parts.ending(REASON);
+    let ending = parts.ending(EndReason::PasswordChanged.as_str());
     let ended = parts.passwords.replace(bearer.account_id, &stored.hash, &hash, bearer.session_id, ending).await?;
     // Replaced meanwhile: what was presented is the old password no longer.
     let ended = ended.ok_or(AccountError::WrongCredentials)?;

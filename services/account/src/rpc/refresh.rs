@@ -1,8 +1,13 @@
 //! `Refresh`: a session goes on with new tokens.
 //!
-//! A banned account gets no new tokens; its session goes on when the ban is over. Within the grace the predecessor yields the same successor, so a repeat is safe. Reuse after it ends the session.
+//! Within the grace the predecessor yields the same successor, so a repeat is safe. Reuse after it ends the session,
+//! unless nobody waits for the answer any more. A banned account gets no new tokens; its session goes on when the ban is
+//! over.
 
-use common::clock::{Timestamp, random_bytes};
+use common::{
+    clock::{Timestamp, random_bytes},
+    context::RequestContext,
+};
 use idl::account::{RefreshRequest, RefreshResponse};
 
 use crate::{
@@ -51,6 +56,8 @@ pub(crate) async fn refresh(parts: &Parts, request: RefreshRequest) -> Result<Re
                 let reason = session.revoke_reason.as_deref().map(EndReason::told);
                 return Err(AccountError::TokenRevoked { reason });
             }
+            // A process that hung decides on a token that was good when it came: whoever sent it has long asked elsewhere.
+            Rotation::Reused if RequestContext::nobody_waits() => return Err(AccountError::TooLate),
             Rotation::Reused => return Err(end_reused(parts, &session, &presented).await),
         }
     }
@@ -122,7 +129,7 @@ mod model;
 mod tests {
     use std::time::Duration;
 
-    use common::error_code::ErrorCode;
+    use common::{clock::SystemRandom, context::RequestContext, error_code::ErrorCode};
     use idl::account::TokenStatus;
 
     use crate::testing::{GRACE, Service, code, refresh_on, status_on};
@@ -180,6 +187,17 @@ mod tests {
             assert_eq!(code(service.refresh(&second.refresh_token).await), ErrorCode::TOKEN_REVOKED);
             let replica = service.replica().await;
             assert_eq!(status_on(&replica, service.app_id(), &second.access_token).await, TokenStatus::REVOKED);
+        }
+
+        async fn a_reuse_that_is_noticed_when_nobody_waits_any_more_ends_nothing(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let first = service.register("ann").await.expect("registered").tokens.refresh_token;
+            let second = service.refresh(&first).await.expect("refreshed").tokens;
+            service.clock.advance(GRACE + SECOND);
+            let now = tokio::time::Instant::now();
+            let late = RequestContext { deadline: Some(now), ..RequestContext::root(&SystemRandom) };
+            assert_eq!(code(late.scope(service.refresh(&first)).await), ErrorCode::DEADLINE_EXCEEDED);
+            assert!(service.refresh(&second.refresh_token).await.is_ok());
         }
 
         async fn garbage_and_another_apps_token_are_invalid_and_end_nothing(database: TestDatabase) {
