@@ -2,9 +2,14 @@
 
 use serde_json::json;
 
-use crate::support::{App, GameServer, Platform, Player, Role, Shape, eventually, in_four_roles};
+use crate::support::{App, GameServer, Platform, Player, Role, Shape, eventually, in_a_fleet, in_four_roles};
 
 in_four_roles!(
+    while_account_is_gone_nobody_is_told_that_a_token_is_bad,
+    while_account_hangs_nobody_waits_without_end_or_is_told_that_a_token_is_bad,
+    when_account_comes_back_everything_works_again_by_itself,
+);
+in_a_fleet!(
     while_account_is_gone_nobody_is_told_that_a_token_is_bad,
     while_account_hangs_nobody_waits_without_end_or_is_told_that_a_token_is_bad,
     when_account_comes_back_everything_works_again_by_itself,

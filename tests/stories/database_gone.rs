@@ -8,9 +8,15 @@ use std::sync::{
 
 use tokio::task::JoinSet;
 
-use crate::support::{Client, Platform, Player, Role, Shape, eventually, in_four_roles};
+use crate::support::{Client, Platform, Player, Role, Shape, eventually, in_a_fleet, in_four_roles};
 
 in_four_roles!(
+    while_the_database_is_gone_tokens_are_still_verified,
+    when_the_database_comes_back_logins_work_again_by_itself,
+    nothing_a_player_was_told_is_lost_when_the_database_is_killed_under_load,
+    a_database_that_hangs_is_not_waited_for_without_end,
+);
+in_a_fleet!(
     while_the_database_is_gone_tokens_are_still_verified,
     when_the_database_comes_back_logins_work_again_by_itself,
     nothing_a_player_was_told_is_lost_when_the_database_is_killed_under_load,
