@@ -211,8 +211,7 @@ impl Import {
         rejects: &mut Rejects,
         id: Option<ImportId>,
     ) -> Result<Checkpoint, ImportError> {
-        let records: Vec<&Record> = batch.records.iter().map(|(_, record)| record).collect();
-        let sorted = sort(batch, self.imports.taken(&self.source, &records).await?);
+        let sorted = self.sorted(batch).await?;
         let mut accounts = Vec::with_capacity(sorted.new.len());
         let now = self.clock.now();
         for record in sorted.new {
@@ -231,6 +230,27 @@ impl Import {
         };
         self.imports.write(&self.source, &accounts, id.map(|id| (id, after)), now).await?;
         Ok(after)
+    }
+
+    /// What becomes of the records. Names are read one kind after the other, so somebody who commits the same account
+    /// meanwhile is seen by halves, and half of an account looks like another one that has the name. Whoever was seen by
+    /// halves is seen whole the next time: a name is somebody else's only if two readings in a row say so.
+    async fn sorted<'b>(&self, batch: &'b Batch) -> Result<Sorted<'b>, SqlError> {
+        let records: Vec<&Record> = batch.records.iter().map(|(_, record)| record).collect();
+        let mut sorted = sort(batch, self.imports.taken(&self.source, &records).await?);
+        while !sorted.refused.is_empty() {
+            let before = std::mem::replace(&mut sorted, sort(batch, self.imports.taken(&self.source, &records).await?));
+            if sorted.refused_lines().eq(before.refused_lines()) {
+                break;
+            }
+        }
+        Ok(sorted)
+    }
+}
+
+impl Sorted<'_> {
+    fn refused_lines(&self) -> impl Iterator<Item = u64> {
+        self.refused.iter().map(|(line, _)| *line)
     }
 }
 
