@@ -223,6 +223,14 @@ struct CancelDeletionRequest {
     1: required string access_token,
 }
 
+struct GetHistoryRequest {
+    1: required string access_token,
+    /// Only older events: an event_id.
+    2: optional string before,
+    /// 1-200.
+    3: required i32 limit,
+}
+
 struct EndSessionRequest {
     1: required string access_token,
     2: required string session_id,
@@ -449,6 +457,10 @@ service AccountService {
     /// The player's own view: credentials and live sessions, as far as the token's app goes. Read only.
     GetProfileResponse GetProfile(1: GetProfileRequest req),
 
+    /// What happened to the player's account, newest first, in pages. What happened in the last moments may be missing.
+    /// Read only.
+    account_admin.ListHistoryResponse GetHistory(1: GetHistoryRequest req),
+
     /// Ends one session of the player in the token's app. Idempotent.
     EndSessionResponse EndSession(1: EndSessionRequest req),
 
@@ -522,6 +534,9 @@ service AccountService {
 
     /// Writes a record of a change that was made elsewhere. A repeat writes another one.
     account_admin.RecordChangeResponse AdminRecordChange(1: account_admin.RecordChangeRequest req),
+
+    /// What happened to an account, newest first, in pages. What happened in the last moments may be missing. Read only.
+    account_admin.ListHistoryResponse AdminListHistory(1: account_admin.ListHistoryRequest req),
 
     /// The audit, newest first, in pages. Read only.
     account_admin.ListAuditResponse AdminListAudit(1: account_admin.ListAuditRequest req),

@@ -208,6 +208,38 @@ struct FindAccountResponse {
     5: optional BanDetails ban,
 }
 
+/// Something that has happened to an account.
+struct HistoryEvent {
+    /// Sorts by time.
+    1: required string event_id,
+    2: required i64 at,
+    /// Such as "signed_in"; kinds are added.
+    3: required string kind,
+    4: optional i64 app_id,
+    5: optional string session_id,
+    6: optional string device_id,
+    7: optional string address,
+    /// By what, or why, as the player may know.
+    8: optional string reason,
+    /// The trace id of the request behind it.
+    9: optional string request_id,
+}
+
+struct ListHistoryRequest {
+    1: required i64 account_id,
+    /// Only older events: an event_id.
+    2: optional string before,
+    /// 1-200.
+    3: required i32 limit,
+}
+
+struct ListHistoryResponse {
+    /// Newest first.
+    1: required list<HistoryEvent> events,
+    /// There are older ones.
+    2: required bool more,
+}
+
 struct RevokeAccountSessionsRequest {
     1: required string actor,
     2: required i64 account_id,

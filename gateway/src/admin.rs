@@ -85,6 +85,7 @@ fn routes() -> Routes {
         .get("/admin/v1/apps/{app_id}/channels", admin::list_channels::list_channels)
         .put("/admin/v1/apps/{app_id}/channels/{channel}", admin::put_channel::put_channel)
         .get("/admin/v1/accounts", admin::find_account::find_account)
+        .get("/admin/v1/accounts/{account_id}/history", admin::account_history::account_history)
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)
         .post("/admin/v1/accounts/{account_id}/ban", admin::ban_account::ban_account)
         .delete("/admin/v1/accounts/{account_id}/ban", admin::lift_ban::lift_ban)

@@ -28,6 +28,7 @@ use crate::{endpoints::admin, openapi};
         admin::list_channels::list_channels,
         admin::put_channel::put_channel,
         admin::find_account::find_account,
+        admin::account_history::account_history,
         admin::revoke_sessions::revoke_sessions,
         admin::ban_account::ban_account,
         admin::lift_ban::lift_ban,

@@ -27,6 +27,7 @@ use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
         sdk::refresh::refresh,
         sdk::logout::logout,
         sdk::me::me,
+        sdk::history::history,
         sdk::phone_codes::phone_codes,
         sdk::link::link,
         sdk::password::password,

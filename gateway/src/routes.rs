@@ -74,6 +74,7 @@ fn routes(groups: &[RouteGroup]) -> Routes {
                 .post("/v1/sdk/refresh", sdk::refresh::refresh)
                 .post("/v1/sdk/logout", sdk::logout::logout)
                 .get("/v1/sdk/me", sdk::me::me)
+                .get("/v1/sdk/history", sdk::history::history)
                 .post("/v1/sdk/phone-codes", sdk::phone_codes::phone_codes)
                 .post("/v1/sdk/link", sdk::link::link)
                 .post("/v1/sdk/password", sdk::password::password)

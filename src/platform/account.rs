@@ -66,5 +66,6 @@ pub(super) async fn open(
     for task in account.background() {
         process.lifecycle.spawn_background(task.name, task.run);
     }
+    process.lifecycle.on_flush("account-history", account.clone().flush());
     Ok(server_stack(account, parts))
 }

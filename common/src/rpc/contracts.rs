@@ -13,6 +13,7 @@ thrift_contract! {
     write Link;
     write ChangePassword;
     read GetProfile;
+    read GetHistory;
     write EndSession;
     write EndOtherSessions;
     write RequestDeletion;
@@ -36,6 +37,7 @@ thrift_contract! {
     write AdminBanAccount;
     write AdminLiftBan;
     write AdminRecordChange;
+    read AdminListHistory;
     read AdminListAudit;
 }
 

@@ -7,10 +7,14 @@
 use std::{fmt, future::Future, num::NonZeroUsize};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Database, Query, Sql, SqlError};
+use crate::context::RequestContext;
 
 /// Both databases take at least this many placeholders in one statement (SQLite 32766, MySQL 65535).
 const MAX_PLACEHOLDERS: usize = 32_000;
@@ -51,6 +55,8 @@ pub struct GroupCommit<R> {
 /// A row and who waits for it.
 struct Waiting<R> {
     row: R,
+    /// When nobody waits for the answer any more.
+    deadline: Option<Instant>,
     done: oneshot::Sender<Result<(), SqlError>>,
 }
 
@@ -68,14 +74,17 @@ impl<R: InsertRow> GroupCommit<R> {
         (Self { queue }, run(database, rows, batch, closing))
     }
 
-    /// Writes a row; answers when it is committed.
+    /// Writes a row; answers when it is committed. A row whose request has run out of time before its turn is left out:
+    /// behind a database that hung there may be thousands, and what they are for is over.
     ///
     /// # Errors
-    /// [`SqlError::QueueFull`] before the row was taken, [`SqlError::Unavailable`] when the writer is closed or the
-    /// outcome unknown, otherwise what this row's own insert was refused with: rows in one batch do not share fates.
+    /// [`SqlError::QueueFull`] before the row was taken, [`SqlError::Unavailable`] when the writer is closed, its turn
+    /// came too late or the outcome is unknown, otherwise what this row's own insert was refused with: rows in one batch
+    /// do not share fates.
     pub async fn write(&self, row: R) -> Result<(), SqlError> {
         let (done, answer) = oneshot::channel();
-        self.queue.try_send(Waiting { row, done }).map_err(|refused| match refused {
+        let deadline = RequestContext::current().and_then(|request| request.deadline);
+        self.queue.try_send(Waiting { row, deadline, done }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => SqlError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => SqlError::unavailable("the writer is closed"),
         })?;
@@ -121,11 +130,18 @@ async fn run<R: InsertRow>(
 /// Writes the rows and answers each. A batch that is refused because of one row is repeated row by row; one that got
 /// no answer is not repeated, because it may have been committed.
 async fn write_batch<R: InsertRow>(database: &Database, waiting: &mut Vec<Waiting<R>>) {
+    let now = Instant::now();
+    for Waiting { done, .. } in waiting.extract_if(.., |waiting| waiting.deadline.is_some_and(|end| end <= now)) {
+        let _ = done.send(Err(SqlError::unavailable("nobody waits for the row any more")));
+    }
+    if waiting.is_empty() {
+        return;
+    }
     let rows: Vec<&R> = waiting.iter().map(|waiting| &waiting.row).collect();
     let outcome = insert(database, &rows).await;
     let one_to_blame = matches!(outcome, Err(SqlError::UniqueViolation { .. } | SqlError::Other(_)));
     let singly = one_to_blame && rows.len() > 1;
-    for Waiting { row, done } in waiting.drain(..) {
+    for Waiting { row, done, .. } in waiting.drain(..) {
         let answer = if singly { insert(database, &[&row]).await } else { outcome.clone() };
         // A caller that has gone away needs no answer.
         let _ = done.send(answer);
@@ -142,9 +158,10 @@ async fn insert<R: InsertRow>(database: &Database, rows: &[&R]) -> Result<(), Sq
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, time::Duration};
 
     use super::*;
+    use crate::clock::SystemRandom;
 
     #[derive(Debug)]
     struct Visit {
@@ -234,6 +251,22 @@ mod tests {
             assert!(answers.into_iter().all(|answer| answer == Ok(())));
             assert_eq!(stored(&database).await.len(), 20);
             assert!(matches!(writer.write(visit(99)).await, Err(SqlError::Unavailable(_))));
+        }
+
+        async fn a_row_that_nobody_waits_for_any_more_is_left_out_and_its_neighbours_are_written(database: TestDatabase) {
+            make_table(&database).await;
+            let (writer, task) = GroupCommit::new(database.clone(), limits(10, 10), CancellationToken::new());
+            let late = RequestContext { deadline: Some(Instant::now()), ..RequestContext::root(&SystemRandom) };
+            let in_time = RequestContext { deadline: Some(Instant::now() + Duration::from_secs(3600)), ..late };
+            let rows = async {
+                let answers = tokio::join!(late.scope(writer.write(visit(1))), in_time.scope(writer.write(visit(2))));
+                drop(writer);
+                answers
+            };
+            let ((first, second), ()) = tokio::join!(rows, task);
+            assert!(matches!(first, Err(SqlError::Unavailable(_))), "{first:?}");
+            assert_eq!(second, Ok(()));
+            assert_eq!(stored(&database).await, BTreeSet::from([2]));
         }
 
         async fn rows_fail_as_unavailable_when_the_database_is_gone(database: TestDatabase) {

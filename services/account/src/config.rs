@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use common::config::{Invalid, Secret, Section};
+use common::{
+    config::{Invalid, Secret, Section},
+    sql::GroupCommitConfig,
+};
 use serde::{Deserialize, Serialize};
 
 pub use self::{deletion::DeletionConfig, id_token::IdTokenConfig, jobs::JobConfig};
@@ -17,6 +20,7 @@ use crate::{
     channels::ChannelsConfig,
     domain::{key_rotation::Pace, policy::LifetimeCaps},
     hash_pool::HashPoolConfig,
+    history::HistoryConfig,
     phone_codes::PhoneConfig,
     risk::RiskConfig,
 };
@@ -53,6 +57,10 @@ pub struct Config {
     pub deletion: DeletionConfig,
     /// What one replica at a time does for all of them.
     pub jobs: JobConfig,
+    /// What is remembered of what happened to accounts.
+    pub history: HistoryConfig,
+    /// Sign-ins that come at once are committed together, so that a burst is not one flush of the disk each.
+    pub session_writes: GroupCommitConfig,
     /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
     pub profile_sessions: u32,
     /// Devices that one account may have in one app. Protects the table.
@@ -133,6 +141,8 @@ impl Default for Config {
             cleanup: CleanupConfig::default(),
             deletion: DeletionConfig::default(),
             jobs: JobConfig::default(),
+            history: HistoryConfig::default(),
+            session_writes: GroupCommitConfig::default(),
             profile_sessions: 50,
             linked_devices: 10,
         }
@@ -188,6 +198,7 @@ impl Section for Config {
         self.cleanup.validate()?;
         self.deletion.validate()?;
         self.jobs.validate()?;
+        self.history.validate()?;
         if self.profile_sessions == 0 {
             return Err(Invalid::new("profile_sessions", "must be at least 1"));
         }
@@ -259,7 +270,7 @@ impl CleanupConfig {
     }
 }
 
-fn at_least(key: &str, value: Duration, least: Duration) -> Result<(), Invalid> {
+pub(crate) fn at_least(key: &str, value: Duration, least: Duration) -> Result<(), Invalid> {
     if value < least {
         return Err(Invalid::new(key, format!("must be at least {least:?}")));
     }

@@ -31,7 +31,8 @@ impl Account {
     /// The tasks that the process has to run while the service answers.
     pub fn background(&self) -> Vec<Background> {
         let config = &self.parts().config;
-        let mut tasks = vec![
+        let mut tasks = self.writers();
+        tasks.extend([
             self.repeat("account-revocations", config.follow.revocations_every, follow_revocations),
             self.repeat("account-apps", config.follow.apps_every, follow_apps),
             self.repeat("account-channels", config.follow.apps_every, follow_channels),
@@ -39,7 +40,7 @@ impl Account {
             self.repeat("account-signing-keys", config.follow.keys_every, follow_signing_keys),
             self.repeat_job("account-cleanup", Job::CleanUp, clean_up),
             self.repeat_job("account-deletions", Job::Deletions, delete_accounts),
-        ];
+        ]);
         if self.parts().announcements.is_some() {
             let (publish, listen) = (publish(self.clone()), listen(self.clone()));
             tasks.push(Background { name: "account-announcements-out", run: Box::pin(publish) });

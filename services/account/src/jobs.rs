@@ -17,7 +17,7 @@ use crate::{
     domain::end_reason::EndReason,
     error::AccountError,
     service::Parts,
-    store::{cleanup, deletions, jobs::Turn},
+    store::{cleanup, deletions, history, jobs::Turn},
 };
 
 /// Seconds. A run is a few statements; the last bucket is where a lease begins to matter.
@@ -100,7 +100,10 @@ async fn clean_up(parts: &Parts, turn: Turn) -> Result<u64, JobError> {
     let mut tx = step(parts, turn).await?;
     let phone_codes = cleanup::phone_codes(&mut tx, now, limits.batch).await?;
     tx.commit().await?;
-    Ok(revocations + sessions + phone_codes)
+    let mut tx = step(parts, turn).await?;
+    let events = history::forget(&mut tx, now.minus(parts.config.history.keep), limits.batch).await?;
+    tx.commit().await?;
+    Ok(revocations + sessions + phone_codes + events)
 }
 
 /// One account per step: whoever dies in the middle has deleted each account wholly or not at all.

@@ -18,6 +18,7 @@
 //! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
 //! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
+//! - `history`: what happens to accounts is written down.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `jobs`: what one instance at a time does for all.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
@@ -34,6 +35,7 @@ mod domain;
 mod error;
 mod follow;
 mod hash_pool;
+mod history;
 pub mod import;
 mod jobs;
 mod keys;
@@ -60,6 +62,7 @@ pub use self::{
     },
     follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},
+    history::HistoryConfig,
     master_key::MasterKey,
     phone_codes::{PhoneBudget, PhoneConfig, PhoneSender, WebhookConfig},
     risk::RiskConfig,

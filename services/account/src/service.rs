@@ -1,6 +1,9 @@
 //! The service: its parts, and its methods as the RPC contract names them.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use common::{
     clock::{SharedClock, SharedRandom},
@@ -12,20 +15,20 @@ use idl::{
     account::{
         AccountService, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse, DeletionInfo,
         EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
-        FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
-        GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse,
-        LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
-        RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest, RevokeSessionsResponse,
-        SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-        VerifyTokensResponse,
+        FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetHistoryRequest,
+        GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest,
+        GetTokenKeysResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+        RefreshRequest, RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest,
+        RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest,
+        VerifyTokensRequest, VerifyTokensResponse,
     },
     account_admin::{
         BanAccountRequest, BanAccountResponse, CreateAppRequest, CreateAppResponse, DescribeAppRequest,
         DescribeAppResponse, FindAccountRequest, FindAccountResponse, LiftBanRequest, LiftBanResponse, ListAppsRequest,
         ListAppsResponse, ListAuditRequest, ListAuditResponse, ListChannelsRequest, ListChannelsResponse,
-        PutChannelRequest, PutChannelResponse, RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest,
-        RevokeAccountSessionsResponse, RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest,
-        UpdateAppResponse,
+        ListHistoryRequest, ListHistoryResponse, PutChannelRequest, PutChannelResponse, RecordChangeRequest,
+        RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse, RotateAppSecretRequest,
+        RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
     },
 };
 use volo_thrift::ServerError;
@@ -36,8 +39,10 @@ use crate::{
     apps::Apps,
     channels::Channels,
     config::Config,
-    domain::{master_key::Vault, personal_data::PersonalData},
+    domain::{history::Happening, master_key::Vault, personal_data::PersonalData},
+    follow::Background,
     hash_pool::HashPool,
+    history::Recorder,
     jobs::JobMetrics,
     keys::Keys,
     password_upgrades::PasswordUpgrades,
@@ -52,6 +57,7 @@ use crate::{
         audit::Audit,
         bans::Bans,
         deletions::Deletions,
+        history::Histories,
         jobs::Jobs,
         links::Links,
         passwords::Passwords,
@@ -100,9 +106,13 @@ pub(crate) struct Parts {
     /// None where nobody sends codes: then nobody signs in with a phone.
     pub(crate) phone_codes: Option<Delivery>,
     pub(crate) deletions: Deletions,
+    pub(crate) recorder: Recorder,
+    pub(crate) histories: Histories,
     pub(crate) jobs: Jobs,
     pub(crate) job_metrics: JobMetrics,
     pub(crate) verdicts: VerdictMetrics,
+    /// The tasks that write what requests hand over, until somebody runs them.
+    pub(crate) writers: Mutex<Vec<Background>>,
 }
 
 impl Account {
@@ -112,6 +122,17 @@ impl Account {
 
     pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.parts
+    }
+
+    /// The tasks without which no request that writes is answered. Handed out once.
+    pub(crate) fn writers(&self) -> Vec<Background> {
+        std::mem::take(&mut *self.parts.writers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until what happened so far is written into the histories of its accounts. For the end of a process, when no
+    /// request is left.
+    pub async fn flush(self) {
+        self.parts.recorder.written().await;
     }
 }
 
@@ -132,6 +153,11 @@ impl Parts {
         let now = self.clock.now();
         let remembered_until = revocations::remembered_until(now, self.config.tokens.access_ttl_max);
         Ending { reason, now, remembered_until }
+    }
+
+    /// Writes down what has happened to an account, soon and beside the request.
+    pub(crate) fn note(&self, happening: Happening) {
+        self.recorder.record(happening);
     }
 
     /// Makes sessions that were ended in the store count in this instance at once, and soon in the others.
@@ -174,6 +200,10 @@ impl AccountService for Account {
 
     async fn get_profile(&self, req: GetProfileRequest) -> Result<GetProfileResponse, ServerError> {
         answer(Box::pin(rpc::get_profile::get_profile(&self.parts, req)).await)
+    }
+
+    async fn get_history(&self, req: GetHistoryRequest) -> Result<ListHistoryResponse, ServerError> {
+        answer(Box::pin(rpc::get_history::get_history(&self.parts, req)).await)
     }
 
     async fn end_session(&self, req: EndSessionRequest) -> Result<EndSessionResponse, ServerError> {
@@ -277,6 +307,10 @@ impl AccountService for Account {
 
     async fn admin_record_change(&self, req: RecordChangeRequest) -> Result<RecordChangeResponse, ServerError> {
         answer(Box::pin(rpc::admin::record_change::record_change(&self.parts, req)).await)
+    }
+
+    async fn admin_list_history(&self, req: ListHistoryRequest) -> Result<ListHistoryResponse, ServerError> {
+        answer(Box::pin(rpc::admin::list_history::list_history(&self.parts, req)).await)
     }
 
     async fn admin_list_audit(&self, req: ListAuditRequest) -> Result<ListAuditResponse, ServerError> {

@@ -10,8 +10,10 @@ use crate::{
         access_token::{self, Claims},
         app::App,
         client::Client,
+        credential::CredentialKind,
         device_class::DeviceClass,
         end_reason::EndReason,
+        history::{EventKind, Happening},
         id_token::{self, IdClaims},
         ids::{AccountId, AppId, SessionId},
         policy::LoginKind,
@@ -68,6 +70,13 @@ pub(crate) fn begin(parts: &Parts, app: &App, account_id: AccountId, epoch: u32,
 }
 
 impl Beginning {
+    /// Writes down that the account was made or signed in to in this session.
+    pub(crate) fn note(&self, parts: &Parts, kind: EventKind, by: CredentialKind) {
+        let session = &self.session;
+        let happening = Happening::of(session.account_id, kind).in_app(session.app_id).in_session(session.session_id);
+        parts.note(happening.by(&session.client).because(by.as_str()));
+    }
+
     /// The tokens of the session, once it is stored.
     pub(crate) fn tokens(&self, parts: &Parts, app: &App) -> TokenSet {
         let session = &self.session;
@@ -174,11 +183,15 @@ pub(crate) async fn store(parts: &Parts, app: &App, session: &NewSession) -> Res
     // A ban that is made from here on is in the index before it is acknowledged, and concerns the tokens of this session.
     parts.bans.refuse_banned(session.account_id, parts.clock.now()).await?;
     let Some(limit) = app.policy.devices.get(&session.client.device_class) else {
-        return parts.sessions.begin(session).await;
+        return parts.sessions.begin(session.clone()).await;
     };
     let ending = parts.ending(EndReason::DeviceLimit.as_str());
     let ended = parts.sessions.begin_within(session, *limit, ending).await?;
     parts.ended(&ended, ending);
+    if ended.count > 0 {
+        let happening = Happening::of(session.account_id, EventKind::SessionsEnded).in_app(session.app_id);
+        parts.note(happening.by(&session.client).because(ending.reason));
+    }
     Ok(())
 }
 

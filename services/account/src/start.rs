@@ -1,16 +1,20 @@
 //! From a configuration and an open database to a service that can answer.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+};
 
 use common::{
     clock::{SharedClock, SharedRandom},
     config::{Environment, watch::ConfigWatch},
     lifecycle::RequestTasks,
     shared::{Feed, SharedState},
-    sql::{Database, MigrationSet, SegmentPlan, Segments, SqlError},
+    sql::{Database, GroupCommit, MigrationSet, SegmentPlan, Segments, SqlError},
 };
 use prometheus::Registry;
 use sqlx::migrate::Migrator;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Account, Config, MasterKey,
@@ -23,7 +27,9 @@ use crate::{
         signing_key_vault::SigningKeyVault,
     },
     error::AccountError,
+    follow::Background,
     hash_pool::{HashPool, HashPoolStartError},
+    history::recorder,
     jobs::JobMetrics,
     keys::{self, Keys},
     password_upgrades::PasswordUpgrades,
@@ -34,8 +40,8 @@ use crate::{
     service::Parts,
     signing_keys::SigningKeyRing,
     store::{
-        accounts::Accounts, audit::Audit, bans::Bans, deletions::Deletions, jobs::Jobs, links::Links,
-        passwords::Passwords, phone_codes::PhoneCodes, sessions::Sessions,
+        accounts::Accounts, audit::Audit, bans::Bans, deletions::Deletions, history::Histories, jobs::Jobs,
+        links::Links, passwords::Passwords, phone_codes::PhoneCodes, sessions::Sessions,
     },
 };
 
@@ -104,7 +110,7 @@ pub struct Resources {
 
 /// Loads keys, apps and revocations. When it returns, every token can be judged: the service is ready.
 ///
-/// The caller runs [`Account::background`]; without it other instances' revocations are not seen.
+/// The caller runs [`Account::background`]; without it nobody signs in, and other instances' revocations are not seen.
 pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
     let Resources { database, feed, shared, risk_documents, tasks, environment, clock, random, registry } = resources;
     let risk = RiskParts { master_key, documents: risk_documents, environment, registry: &registry };
@@ -116,6 +122,15 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
     let signing_keys = SigningKeyRing::load(database.clone(), signing_key_vault, &*clock, &*random).await?;
     let overlap = config.follow.revocations_overlap;
     let revocations = Revocations::load(database.clone(), overlap, &*clock, &registry).await?;
+    // The writers end when their fronts are gone, with the service.
+    let endless = CancellationToken::new();
+    let (session_writer, write_sessions) = GroupCommit::new(database.clone(), config.session_writes, endless);
+    let (recorder, write_history) =
+        recorder(&config.history, database.clone(), clock.clone(), random.clone(), &registry)?;
+    let writers = vec![
+        Background { name: "account-session-writer", run: Box::pin(write_sessions) },
+        Background { name: "account-history-writer", run: Box::pin(write_history) },
+    ];
     Ok(Account::new(Parts {
         keys,
         signing_keys,
@@ -147,12 +162,15 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         links: Links::new(database.clone()),
         passwords: Passwords::new(database.clone()),
         bans: Bans::new(database.clone()),
-        sessions: Sessions::new(database.clone()),
+        sessions: Sessions::new(database.clone(), session_writer),
         phone_code_store: PhoneCodes::new(database.clone()),
         phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),
         phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), &registry)?,
         personal_data: PersonalData::new(master_key),
         deletions: Deletions::new(database.clone()),
+        recorder,
+        histories: Histories::new(database.clone()),
+        writers: Mutex::new(writers),
         jobs: Jobs::new(database),
         job_metrics: JobMetrics::register(&registry)?,
         risk: Risk::new(&config.risk, risk)?,

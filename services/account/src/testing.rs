@@ -65,7 +65,7 @@ impl Service {
     /// Opens the service again, standing on something else.
     pub(crate) async fn restart_with(&mut self, config: Config, change: impl FnOnce(Resources) -> Resources) {
         let resources = change(resources(self.database.clone(), &self.clock));
-        self.account = crate::open(config, &self.master_key, resources).await.expect("the service starts");
+        self.account = running(crate::open(config, &self.master_key, resources).await.expect("the service starts"));
     }
 
     async fn start_on(database: TestDatabase, config: Config, feed: Option<Arc<dyn Feed>>) -> Self {
@@ -285,7 +285,15 @@ pub(crate) async fn open(
     clock: &Arc<ManualClock>,
 ) -> Account {
     let resources = Resources { feed, ..resources(database, clock) };
-    crate::open(config, master_key, resources).await.expect("the service starts")
+    running(crate::open(config, master_key, resources).await.expect("the service starts"))
+}
+
+/// With the tasks that its requests need, and without those that follow other instances: tests say when they do.
+fn running(account: Account) -> Account {
+    for writer in account.writers() {
+        RequestTasks::default().spawn_in_context(writer.run);
+    }
+    account
 }
 
 /// What an instance stands on that shares nothing but its database.

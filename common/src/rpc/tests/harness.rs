@@ -5,12 +5,12 @@ use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 use idl::account::{
     AccountService, AccountServiceClient, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse,
     DeletionInfo, EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
-    FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetProfileRequest,
-    GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest, GetTokenKeysResponse,
-    LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest,
-    RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest, RevokeSessionsResponse,
-    SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest,
-    VerifyTokensResponse,
+    FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetHistoryRequest,
+    GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest,
+    GetTokenKeysResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    RefreshRequest, RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest,
+    RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenStatus, TokenVerdict, VerifyTokenRequest,
+    VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -284,6 +284,10 @@ impl AccountService for Script {
         Err(unscripted())
     }
 
+    async fn get_history(&self, _: GetHistoryRequest) -> Result<idl::account_admin::ListHistoryResponse, ServerError> {
+        Err(unscripted())
+    }
+
     async fn end_session(&self, _: EndSessionRequest) -> Result<EndSessionResponse, ServerError> {
         Err(unscripted())
     }
@@ -313,6 +317,7 @@ impl AccountService for Script {
         admin_ban_account: BanAccountRequest -> BanAccountResponse;
         admin_lift_ban: LiftBanRequest -> LiftBanResponse;
         admin_record_change: RecordChangeRequest -> RecordChangeResponse;
+        admin_list_history: ListHistoryRequest -> ListHistoryResponse;
         admin_list_audit: ListAuditRequest -> ListAuditResponse;
     }
 }

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use volo::FastStr;
 
-use super::{operator::Operator, page};
+use super::operator::Operator;
+use crate::endpoints::page;
 
 /// Which page.
 #[derive(Debug, Deserialize, IntoParams)]

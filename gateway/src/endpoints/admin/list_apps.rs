@@ -8,7 +8,8 @@ use idl::account_admin::ListAppsRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{app::App, operator::Operator, page};
+use super::{app::App, operator::Operator};
+use crate::endpoints::page;
 
 /// Which page.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -3,8 +3,9 @@
 //! Every endpoint takes an [`operator::Operator`] first: without it nothing of the request is looked at. Whatever changes
 //! something is written down by whoever changes it, under the operator's name and the request's id.
 //!
-//! [`account_path`], [`app`], [`channel`] and [`page`] have what several endpoints take and answer.
+//! [`account_path`], [`app`] and [`channel`] have what several endpoints take and answer.
 
+pub(crate) mod account_history;
 mod account_path;
 mod app;
 pub(crate) mod audit;
@@ -19,7 +20,6 @@ pub(crate) mod list_channels;
 pub(crate) mod log_level;
 pub(crate) mod openapi_json;
 mod operator;
-mod page;
 pub(crate) mod put_channel;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;

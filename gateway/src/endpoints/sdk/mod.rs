@@ -7,6 +7,7 @@ mod device_class;
 pub(crate) mod end_other_sessions;
 pub(crate) mod end_session;
 mod fields;
+pub(crate) mod history;
 pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod logout;

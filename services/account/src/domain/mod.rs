@@ -19,7 +19,7 @@
 //! - [`risk`]: who is kept from trying.
 //! - [`ban`]: an account that may not play.
 //! - [`announcement`]: how other instances are told of a revocation.
-//! - [`end_reason`], [`audit`]: what is told and written down about changes.
+//! - [`end_reason`], [`audit`], [`history`]: what is told and written down about changes.
 
 pub(crate) mod announcement;
 pub(crate) mod app;
@@ -33,6 +33,7 @@ pub(crate) mod device;
 pub(crate) mod device_class;
 pub(crate) mod device_limit;
 pub(crate) mod end_reason;
+pub(crate) mod history;
 pub(crate) mod id_token;
 pub(crate) mod key_rotation;
 pub(crate) mod master_key;

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         access_token::Buffer,
         end_reason::EndReason,
+        history::{EventKind, Happening},
         ids::{AccountId, AppId, SessionId},
         verdict::{self, Verdict},
     },
@@ -36,6 +37,11 @@ impl Bearer {
             session_id: claims.session_id,
             verdict: verdict::judge(&claims, claims.app_id, parts.revocations.index(), now),
         })
+    }
+
+    /// Something that has happened to the player's account by their own doing.
+    pub(super) fn happening(&self, kind: EventKind) -> Happening {
+        Happening::of(self.account_id, kind).in_app(self.app_id).in_session(self.session_id)
     }
 
     /// Its session has been ended.

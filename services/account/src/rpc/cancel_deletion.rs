@@ -3,7 +3,7 @@
 use idl::account::{CancelDeletionRequest, DeletionInfo};
 
 use super::bearer::Bearer;
-use crate::{error::AccountError, service::Parts};
+use crate::{domain::history::EventKind, error::AccountError, service::Parts};
 
 pub(crate) async fn cancel_deletion(
     parts: &Parts,
@@ -13,6 +13,7 @@ pub(crate) async fn cancel_deletion(
     if !parts.deletions.cancel(bearer.account_id).await? {
         return Err(AccountError::NoSuchAccount);
     }
+    parts.note(bearer.happening(EventKind::DeletionCancelled));
     Ok(DeletionInfo { state: "cancelled".into(), executes_at: None })
 }
 

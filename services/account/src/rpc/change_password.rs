@@ -7,6 +7,7 @@ use crate::{
     domain::{
         end_reason::EndReason,
         field::FieldError,
+        history::EventKind,
         ids::{AccountId, AppId},
         password::{Password, Surroundings},
         phone::PhoneNumber,
@@ -52,6 +53,7 @@ pub(crate) async fn change_password(
     // Replaced meanwhile: what was presented is the old password no longer.
     let ended = ended.ok_or(AccountError::WrongCredentials)?;
     parts.ended(&ended, ending);
+    parts.note(bearer.happening(EventKind::PasswordChanged));
     Ok(ChangePasswordResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 

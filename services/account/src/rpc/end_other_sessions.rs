@@ -3,7 +3,11 @@
 use idl::account::{EndOtherSessionsRequest, EndOtherSessionsResponse};
 
 use super::bearer::Bearer;
-use crate::{domain::end_reason::EndReason, error::AccountError, service::Parts};
+use crate::{
+    domain::{end_reason::EndReason, history::EventKind},
+    error::AccountError,
+    service::Parts,
+};
 
 pub(crate) async fn end_other_sessions(
     parts: &Parts,
@@ -13,6 +17,9 @@ pub(crate) async fn end_other_sessions(
     let ending = parts.ending(EndReason::SignedOutElsewhere.as_str());
     let ended = parts.sessions.end_others(bearer.account_id, bearer.session_id, ending).await?;
     parts.ended(&ended, ending);
+    if ended.count > 0 {
+        parts.note(bearer.happening(EventKind::SessionsEnded).because(ending.reason));
+    }
     Ok(EndOtherSessionsResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 

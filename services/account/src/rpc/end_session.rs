@@ -4,7 +4,7 @@ use idl::account::{EndSessionRequest, EndSessionResponse};
 
 use super::bearer::Bearer;
 use crate::{
-    domain::{end_reason::EndReason, ids::SessionId},
+    domain::{end_reason::EndReason, history::EventKind, ids::SessionId},
     error::AccountError,
     service::Parts,
 };
@@ -16,6 +16,9 @@ pub(crate) async fn end_session(parts: &Parts, request: EndSessionRequest) -> Re
     let ending = parts.ending(reason.as_str());
     let ended = parts.sessions.end_own(session_id, bearer.account_id, bearer.app_id, ending).await?;
     parts.ended(&ended, ending);
+    if ended.count > 0 {
+        parts.note(bearer.happening(EventKind::SessionsEnded).because(ending.reason));
+    }
     Ok(EndSessionResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 

@@ -17,6 +17,7 @@ use crate::{
     domain::{
         app::App,
         device::{DeviceId, DeviceSecret},
+        history::EventKind,
         password::{Password, Surroundings},
         phone::PhoneNumber,
         phone_code::Scene,
@@ -114,7 +115,11 @@ async fn add(
     match parts.links.add(bearer.account_id, name, secret, most, parts.clock.now()).await? {
         Linking::Anothers => Err(AccountError::CredentialOfAnother),
         Linking::NoRoom => Err(AccountError::NoFurtherCredential(no_room)),
-        done @ (Linking::Linked | Linking::Ours) => Ok(done),
+        Linking::Ours => Ok(Linking::Ours),
+        Linking::Linked => {
+            parts.note(bearer.happening(EventKind::CredentialLinked).because(name.kind().as_str()));
+            Ok(Linking::Linked)
+        }
     }
 }
 

@@ -14,8 +14,10 @@ use crate::{
             identity::{ChannelIdentity, ChannelName},
         },
         client::Client,
+        credential::CredentialKind,
         device::{DeviceId, DeviceSecret},
-        ids::AppId,
+        history::{EventKind, Happening},
+        ids::{AccountId, AppId},
         password::Password,
         phone::PhoneNumber,
         phone_code::Scene,
@@ -80,10 +82,14 @@ async fn with_password(
     let (Comparison::Right { replacement }, Some(stored)) =
         (parts.hash_pool.verify(password, secret, standing).await?, &stored)
     else {
-        return Err(attempt.failed().await);
+        let refusal = attempt.failed().await;
+        if let (AccountError::WrongCredentials, Some(account_id)) = (&refusal, account_id) {
+            note_failure(parts, account_id, app.app_id, &client, CredentialKind::Password);
+        }
+        return Err(refusal);
     };
     attempt.succeeded().await?;
-    let response = sign_in(parts, &app, stored, client, wish).await?;
+    let response = sign_in(parts, &app, stored, client, wish, CredentialKind::Password).await?;
     if let Some(replacement) = replacement {
         parts.upgrades.store(&parts.accounts, name, &stored.secret, &replacement).await;
     }
@@ -140,9 +146,15 @@ async fn known_device(
 ) -> Result<LoginResponse, AccountError> {
     match presented {
         Some(presented) if DeviceSecret::matches(presented, &stored.secret) => {
-            sign_in(parts, app, stored, client, wish).await
+            sign_in(parts, app, stored, client, wish, CredentialKind::Device).await
         }
-        _ => Err(parts.guard().wrong_device_secret(app.app_id, device_id, &client).await),
+        _ => {
+            let refusal = parts.guard().wrong_device_secret(app.app_id, device_id, &client).await;
+            if matches!(refusal, AccountError::WrongCredentials) {
+                note_failure(parts, stored.account_id, app.app_id, &client, CredentialKind::Device);
+            }
+            Err(refusal)
+        }
     }
 }
 
@@ -157,11 +169,11 @@ async fn create_guest(
     let beginning = sign_in::begin(parts, app, new_account_id(parts).await?, FIRST_EPOCH, client);
     Ok(match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
         Creation::NameTaken => None,
-        Creation::Created => Some(LoginResponse {
-            tokens: beginning.tokens(parts, app),
-            is_new_account: true,
-            device_secret: Some(secret.reveal().into()),
-        }),
+        Creation::Created => {
+            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Device);
+            let device_secret = Some(secret.reveal().into());
+            Some(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: true, device_secret })
+        }
     })
 }
 
@@ -180,7 +192,7 @@ async fn with_phone(
     let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
     let name = CredentialName::Phone(&index);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, &stored, client, wish).await;
+        return sign_in(parts, &app, &stored, client, wish, CredentialKind::Phone).await;
     }
     sign_in::allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
@@ -189,11 +201,12 @@ async fn with_phone(
     let sealed = parts.personal_data.seal(&phone, account_id, &*parts.random);
     match parts.accounts.create(name, &sealed, &beginning.session).await? {
         Creation::Created => {
+            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Phone);
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
         // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, &stored, client, wish).await,
+            Some(stored) => sign_in(parts, &app, &stored, client, wish, CredentialKind::Phone).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -213,7 +226,7 @@ async fn with_channel(
     let identity = prove(parts, app.app_id, proof).await?;
     let name = CredentialName::Channel(app.app_id, &identity);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, &stored, client, wish).await;
+        return sign_in(parts, &app, &stored, client, wish, CredentialKind::Channel).await;
     }
     sign_in::allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
@@ -221,11 +234,12 @@ async fn with_channel(
     let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
     match parts.accounts.create(name, NO_SECRET, &beginning.session).await? {
         Creation::Created => {
+            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Channel);
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
         // The same player, at the same time.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, &stored, client, wish).await,
+            Some(stored) => sign_in(parts, &app, &stored, client, wish, CredentialKind::Channel).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -239,12 +253,19 @@ pub(super) async fn prove(parts: &Parts, app_id: AppId, proof: &ChannelProof) ->
     Ok(ChannelIdentity::new(&channel, &uid))
 }
 
+/// Writes down that somebody presented a wrong secret of an account that exists.
+fn note_failure(parts: &Parts, account_id: AccountId, app_id: AppId, client: &Client, by: CredentialKind) {
+    let happening = Happening::of(account_id, EventKind::SignInFailed).in_app(app_id);
+    parts.note(happening.by(client).because(by.as_str()));
+}
+
 async fn sign_in(
     parts: &Parts,
     app: &App,
     stored: &StoredCredential,
     client: Client,
     wish: Wish,
+    by: CredentialKind,
 ) -> Result<LoginResponse, AccountError> {
     if let Some(executes_at) = stored.deletion_executes_at {
         if wish != Wish::KeepAccount {
@@ -254,9 +275,11 @@ async fn sign_in(
             // It was deleted just now, and this credential with it.
             return Err(AccountError::WrongCredentials);
         }
+        parts.note(Happening::of(stored.account_id, EventKind::DeletionCancelled).in_app(app.app_id).by(&client));
     }
     let beginning = sign_in::begin(parts, app, stored.account_id, stored.epoch, client);
     sign_in::store(parts, app, &beginning.session).await?;
+    beginning.note(parts, EventKind::SignedIn, by);
     Ok(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: false, device_secret: None })
 }
 

@@ -5,7 +5,11 @@
 use idl::account::{LogoutRequest, LogoutResponse};
 
 use super::bearer::Bearer;
-use crate::{domain::end_reason::EndReason, error::AccountError, service::Parts};
+use crate::{
+    domain::{end_reason::EndReason, history::EventKind},
+    error::AccountError,
+    service::Parts,
+};
 
 pub(crate) async fn logout(parts: &Parts, request: LogoutRequest) -> Result<LogoutResponse, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?;
@@ -20,17 +24,17 @@ pub(crate) async fn logout(parts: &Parts, request: LogoutRequest) -> Result<Logo
         };
     }
     let bearer = bearer.valid()?;
+    let reason = if request.everywhere { EndReason::LogoutEverywhere } else { EndReason::Logout };
+    let ending = parts.ending(reason.as_str());
     let ended = if request.everywhere {
-        let ending = parts.ending(EndReason::LogoutEverywhere.as_str());
-        let ended = parts.sessions.end_all(bearer.account_id, ending, None).await?;
-        parts.ended(&ended, ending);
-        ended
+        parts.sessions.end_all(bearer.account_id, ending, None).await?
     } else {
-        let ending = parts.ending(EndReason::Logout.as_str());
-        let ended = parts.sessions.end_one(bearer.session_id, bearer.app_id, ending).await?;
-        parts.ended(&ended, ending);
-        ended
+        parts.sessions.end_one(bearer.session_id, bearer.app_id, ending).await?
     };
+    parts.ended(&ended, ending);
+    if ended.count > 0 {
+        parts.note(bearer.happening(EventKind::SessionsEnded).because(ending.reason));
+    }
     Ok(LogoutResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 

@@ -14,6 +14,7 @@ use crate::{
     domain::{
         app::App,
         end_reason::EndReason,
+        history::{EventKind, Happening},
         refresh_token::RefreshToken,
         rotation::{self, Rotation},
     },
@@ -88,7 +89,11 @@ async fn advance(
 async fn end_reused(parts: &Parts, session: &StoredSession, presented: &RefreshToken) -> AccountError {
     let ending = parts.ending(EndReason::RefreshTokenReused.as_str());
     match parts.sessions.end_one(presented.session_id(), session.state.app_id, ending).await {
-        Ok(ended) => parts.ended(&ended, ending),
+        Ok(ended) => {
+            parts.ended(&ended, ending);
+            let happening = Happening::of(session.account_id, EventKind::RefreshTokenReused);
+            parts.note(happening.in_app(session.state.app_id).in_session(presented.session_id()));
+        }
         Err(error) => return error,
     }
     tracing::warn!(

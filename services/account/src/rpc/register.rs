@@ -5,6 +5,8 @@ use idl::account::{LoginResponse, RegisterRequest};
 use super::client;
 use crate::{
     domain::{
+        credential::CredentialKind,
+        history::EventKind,
         ids::AccountId,
         password::{Password, Surroundings},
         policy::LoginKind,
@@ -40,6 +42,7 @@ pub(crate) async fn register(parts: &Parts, request: RegisterRequest) -> Result<
     match parts.accounts.create(name, &hash, &beginning.session).await? {
         Creation::NameTaken => Err(AccountError::UsernameTaken),
         Creation::Created => {
+            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Password);
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
     }

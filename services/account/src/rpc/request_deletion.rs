@@ -7,7 +7,11 @@ use common::clock::Timestamp;
 use idl::account::{DeletionInfo, RequestDeletionRequest};
 
 use super::bearer::Bearer;
-use crate::{domain::end_reason::EndReason, error::AccountError, service::Parts};
+use crate::{
+    domain::{end_reason::EndReason, history::EventKind},
+    error::AccountError,
+    service::Parts,
+};
 
 pub(crate) async fn request_deletion(
     parts: &Parts,
@@ -19,6 +23,7 @@ pub(crate) async fn request_deletion(
     let (executes_at, ended) =
         parts.deletions.request(bearer.account_id, bearer.session_id, executes_at, ending).await?;
     parts.ended(&ended, ending);
+    parts.note(bearer.happening(EventKind::DeletionRequested));
     Ok(requested(executes_at))
 }
 

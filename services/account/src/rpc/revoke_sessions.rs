@@ -4,7 +4,9 @@ use idl::account::{RevocationTarget, RevokeSessionsRequest, RevokeSessionsRespon
 
 use crate::{
     domain::{
+        end_reason::EndReason,
         field::FieldError,
+        history::{EventKind, Happening},
         ids::{AccountId, AppId, SessionId},
     },
     error::AccountError,
@@ -24,11 +26,22 @@ pub(crate) async fn revoke_sessions(
     let ending = parts.ending(&request.reason);
     // What does not exist, has ended already or belongs to another app counts as none: told apart, the answer would
     // say which sessions other apps have.
-    let ended = match request.target {
-        RevocationTarget::SessionId(id) => parts.sessions.end_one(SessionId::parse(&id)?, app_id, ending).await?,
-        RevocationTarget::AccountId(id) => parts.sessions.end_all_of_app(AccountId::parse(id)?, app_id, ending).await?,
+    let (ended, account_id) = match request.target {
+        RevocationTarget::SessionId(id) => {
+            let session_id = SessionId::parse(&id)?;
+            let ended = parts.sessions.end_one(session_id, app_id, ending).await?;
+            (ended, parts.sessions.owner(session_id).await.ok().flatten())
+        }
+        RevocationTarget::AccountId(id) => {
+            let account_id = AccountId::parse(id)?;
+            (parts.sessions.end_all_of_app(account_id, app_id, ending).await?, Some(account_id))
+        }
     };
     parts.ended(&ended, ending);
+    if let (1.., Some(account_id)) = (ended.count, account_id) {
+        let happening = Happening::of(account_id, EventKind::SessionsEnded).in_app(app_id);
+        parts.note(happening.because(EndReason::told(&request.reason)));
+    }
     Ok(RevokeSessionsResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 

@@ -85,7 +85,7 @@ pub(crate) enum Creation {
 }
 
 impl CredentialName<'_> {
-    pub(super) fn kind(self) -> CredentialKind {
+    pub(crate) fn kind(self) -> CredentialKind {
         match self {
             Self::Password(_) => CredentialKind::Password,
             Self::Device(..) => CredentialKind::Device,
@@ -235,7 +235,7 @@ impl Accounts {
             .bind(created_at)
             .execute()
             .await?;
-        sessions::insert(tx.sql(sessions::INSERT), session).await?;
+        sessions::insert(&mut tx, session).await?;
         tx.commit().await
     }
 

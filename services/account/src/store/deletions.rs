@@ -6,7 +6,7 @@ use common::{
 };
 
 use super::{
-    account_id, at, counter, revocations,
+    account_id, at, counter, history, revocations,
     sessions::{self, Ended, Ending},
 };
 use crate::{
@@ -46,6 +46,7 @@ pub(crate) async fn execute(
     tx.sql("DELETE FROM account_credentials WHERE account_id = ?").bind(account.get()).execute().await?;
     tx.sql("DELETE FROM account_external_ids WHERE account_id = ?").bind(account.get()).execute().await?;
     let count = sessions::anonymise(tx, account, ending).await?;
+    history::anonymise(tx, account).await?;
     let (epoch,): (i64,) =
         tx.sql("SELECT token_epoch FROM account_accounts WHERE account_id = ?").bind(account.get()).one().await?;
     let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };

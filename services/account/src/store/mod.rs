@@ -9,6 +9,7 @@
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
+//! - [`history`]: what happened to accounts.
 //! - [`imports`]: accounts of another platform, many at once.
 //! - [`jobs`]: who runs a job, and when it is due again.
 //! - [`deletions`]: accounts that come to their end.
@@ -21,6 +22,7 @@ pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod cleanup;
 pub(crate) mod deletions;
+pub(crate) mod history;
 pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod links;

@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    sql::{Database, Query, Sql, SqlError, Text, Tx},
+    sql::{Database, GroupCommit, InsertRow, Query, Sql, SqlError, Text, Tx},
 };
 
 use super::{account_id, app_id, at, audit, bytes, counter, revocations, session_id};
@@ -29,6 +29,8 @@ const MOST_LOOKED_AT: i64 = 2000;
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
     database: Database,
+    /// Sign-ins that come at once are committed together.
+    writer: GroupCommit<NewSession>,
 }
 
 /// A session that begins.
@@ -105,32 +107,37 @@ macro_rules! listed_columns {
     };
 }
 
-pub(super) const INSERT: &str = "INSERT INTO account_sessions (session_id, account_id, app_id, token_epoch, generation, refresh_digest, \
-     device_id, device_class, channel, package_name, sdk_version, address, created_at, last_seen_at, \
-     refresh_expires_at, absolute_expires_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+impl InsertRow for NewSession {
+    const INSERT: &'static str = "INSERT INTO account_sessions (session_id, account_id, app_id, token_epoch, generation, refresh_digest, device_id, \
+         device_class, channel, package_name, sdk_version, address, created_at, last_seen_at, refresh_expires_at, \
+         absolute_expires_at) VALUES ";
+    const ROW: &'static str = "(?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// Writes `session` with a statement made of [`INSERT`].
-pub(super) async fn insert(statement: Query<'_>, session: &NewSession) -> Result<(), SqlError> {
-    let client = &session.client;
-    statement
-        .bind(session.session_id.as_bytes().to_vec())
-        .bind(session.account_id.get())
-        .bind(session.app_id.get())
-        .bind(i64::from(session.epoch))
-        .bind(session.refresh_digest.as_bytes().to_vec())
-        .bind(client.device_id.as_ref().map(|device_id| device_id.as_str().to_owned()))
-        .bind(client.device_class.as_str())
-        .bind(client.channel.clone())
-        .bind(client.package_name.clone())
-        .bind(client.sdk_version.clone())
-        .bind(client.address.clone())
-        .bind(session.created_at.as_millis())
-        .bind(session.created_at.as_millis())
-        .bind(session.refresh_expires_at.as_millis())
-        .bind(session.absolute_expires_at.as_millis())
-        .execute()
-        .await
-        .map(drop)
+    fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        let client = &self.client;
+        query
+            .bind(self.session_id.as_bytes().as_slice())
+            .bind(self.account_id.get())
+            .bind(self.app_id.get())
+            .bind(i64::from(self.epoch))
+            .bind(self.refresh_digest.as_bytes())
+            .bind(client.device_id.as_ref().map(DeviceId::as_str))
+            .bind(client.device_class.as_str())
+            .bind(client.channel.as_deref())
+            .bind(client.package_name.as_deref())
+            .bind(client.sdk_version.as_deref())
+            .bind(client.address.as_deref())
+            .bind(self.created_at.as_millis())
+            .bind(self.created_at.as_millis())
+            .bind(self.refresh_expires_at.as_millis())
+            .bind(self.absolute_expires_at.as_millis())
+    }
+}
+
+/// Writes a session within a transaction.
+pub(super) async fn insert(tx: &mut Tx, session: &NewSession) -> Result<(), SqlError> {
+    let statement = Sql::repeated(NewSession::INSERT, NewSession::ROW, 1, "");
+    session.bind(tx.sql(statement)).execute().await.map(drop)
 }
 
 /// Ends every live session of an account but one, in all apps.
@@ -183,13 +190,13 @@ pub(super) async fn anonymise(tx: &mut Tx, account: AccountId, ending: Ending<'_
 }
 
 impl Sessions {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, writer: GroupCommit<NewSession>) -> Self {
+        Self { database, writer }
     }
 
     /// Begins a session of an account that exists.
-    pub(crate) async fn begin(&self, session: &NewSession) -> Result<(), AccountError> {
-        Ok(insert(self.database.write(INSERT), session).await?)
+    pub(crate) async fn begin(&self, session: NewSession) -> Result<(), AccountError> {
+        Ok(self.writer.write(session).await?)
     }
 
     /// Begins a session of an account that exists, and ends those of its app and device class that have to make room
@@ -208,7 +215,7 @@ impl Sessions {
                 let Room::After(to_end) = limit.room(&live, device_id) else {
                     return Err(AccountError::DeviceLimitReached);
                 };
-                insert(tx.sql(INSERT), session).await?;
+                insert(&mut tx, session).await?;
                 let mut ended = Ended::default();
                 for id in to_end {
                     ended.count += mark_ended(&mut tx, id, session.app_id, ending).await?;
@@ -369,17 +376,19 @@ impl Sessions {
         app: AppId,
         ending: Ending<'_>,
     ) -> Result<Ended, AccountError> {
+        // A session never changes hands, so what is read here still holds below.
+        if self.owner(id).await? == Some(account) { self.end_one(id, app, ending).await } else { Ok(Ended::default()) }
+    }
+
+    /// Whose session it is; `None` if it is not known any more, or never was.
+    pub(crate) async fn owner(&self, id: SessionId) -> Result<Option<AccountId>, AccountError> {
         let row: Option<(i64,)> = self
             .database
             .read("SELECT account_id FROM account_sessions WHERE session_id = ?")
             .bind(id.as_bytes().as_slice())
             .optional()
             .await?;
-        // A session never changes hands, so what is read here still holds below.
-        match row {
-            Some((owner,)) if owner == account.get() => self.end_one(id, app, ending).await,
-            _ => Ok(Ended::default()),
-        }
+        row.map(|(owner,)| account_id(owner)).transpose()
     }
 
     /// Ends every live session of an account but one, in all apps.

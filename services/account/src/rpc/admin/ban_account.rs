@@ -11,6 +11,7 @@ use crate::{
     domain::{
         audit::{Action, Actor, AuditRecord, Details, Target},
         ban::BanOrder,
+        history::{EventKind, Happening},
         ids::AccountId,
     },
     error::AccountError,
@@ -39,6 +40,7 @@ pub(crate) async fn ban_account(parts: &Parts, request: BanAccountRequest) -> Re
     let ending = parts.ending(NO_SESSION_ENDS);
     let change = parts.bans.ban(account_id, &order, ending, &record).await?;
     parts.ended(&Ended { count: 0, revocations: vec![change] }, ending);
+    parts.note(Happening::of(account_id, EventKind::Banned).because(order.ban.reason.as_str()));
     Ok(BanAccountResponse {})
 }
 

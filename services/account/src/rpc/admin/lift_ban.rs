@@ -7,6 +7,7 @@ use crate::{
     app_editor::request_id,
     domain::{
         audit::{Action, Actor, AuditRecord, Details, Target},
+        history::{EventKind, Happening},
         ids::AccountId,
     },
     error::AccountError,
@@ -28,6 +29,7 @@ pub(crate) async fn lift_ban(parts: &Parts, request: LiftBanRequest) -> Result<L
     // That it is over is told to those who know of it, and remembered for as long as they might hear of the ban again.
     if let Some(change) = parts.bans.lift(account_id, ending, &record).await? {
         parts.ended(&Ended { count: 0, revocations: vec![change] }, ending);
+        parts.note(Happening::of(account_id, EventKind::BanLifted));
     }
     Ok(LiftBanResponse {})
 }

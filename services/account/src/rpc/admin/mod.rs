@@ -10,6 +10,7 @@ pub(crate) mod lift_ban;
 pub(crate) mod list_apps;
 pub(crate) mod list_audit;
 pub(crate) mod list_channels;
+pub(crate) mod list_history;
 pub(crate) mod put_channel;
 pub(crate) mod record_change;
 pub(crate) mod revoke_sessions;

@@ -8,6 +8,7 @@ use crate::{
         audit::{Action, Actor, AuditRecord, Details, Target},
         end_reason::EndReason,
         field::FieldError,
+        history::{EventKind, Happening},
         ids::AccountId,
     },
     error::AccountError,
@@ -39,6 +40,7 @@ pub(crate) async fn revoke_sessions(
         return Err(AccountError::NoSuchAccount);
     }
     parts.ended(&ended, ending);
+    parts.note(Happening::of(account_id, EventKind::SessionsEnded).because(ending.reason));
     Ok(RevokeAccountSessionsResponse { revoked: i64::try_from(ended.count).unwrap_or(i64::MAX) })
 }
 

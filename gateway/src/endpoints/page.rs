@@ -6,7 +6,7 @@ use common::error_code::PublicError;
 const USUAL: i32 = 50;
 
 /// The number of entries as it is asked for. What is out of bounds is refused here, by the name the caller knows.
-pub(super) fn limit(asked: Option<i64>) -> Result<i32, PublicError> {
+pub(crate) fn limit(asked: Option<i64>) -> Result<i32, PublicError> {
     match asked {
         None => Ok(USUAL),
         Some(limit) => i32::try_from(limit)
