@@ -13,6 +13,7 @@ mod support;
 mod channel_login;
 mod deletion;
 mod device_login;
+mod history;
 mod id_tokens;
 mod import;
 mod link;

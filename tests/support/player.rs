@@ -109,6 +109,12 @@ impl Player {
         self.client.send(self.client.request(Method::GET, "/v1/sdk/me").bearer_auth(&self.tokens.access_token)).await
     }
 
+    /// What happened to the account; `page` is a query or nothing.
+    pub(crate) async fn history(&self, page: &str) -> Answer {
+        let path = format!("/v1/sdk/history{page}");
+        self.client.send(self.client.request(Method::GET, &path).bearer_auth(&self.tokens.access_token)).await
+    }
+
     /// Asks for one more way to sign in.
     pub(crate) async fn link(&self, body: Value) -> Answer {
         self.send(Method::POST, "/v1/sdk/link", body).await
