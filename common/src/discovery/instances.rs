@@ -26,7 +26,7 @@ pub struct Instance {
     pub address: SocketAddr,
     /// Its share of the calls, relative to the other instances. 0: it gets none.
     pub weight: u32,
-    /// The lane it serves, for requests that were marked for one; `None` serves all.
+    /// The lane it says it is in. No call goes by it.
     pub lane: Option<String>,
     /// The version it runs, as it says itself; empty when it does not.
     pub version: String,

@@ -34,7 +34,8 @@ pub struct NacosConfig {
     pub advertise: Option<IpAddr>,
     /// This process's share of the calls, relative to the other instances of its role. 0: none.
     pub weight: u32,
-    /// The lane this process serves, for requests that were marked for one. Absent: all.
+    /// A name that is registered with the address, for people and programs that look at the registry: playgate itself
+    /// sends no call by it. Absent: none.
     pub lane: Option<String>,
     /// How often lists and our own registration are looked at although no push has come. Bounds how long a
     /// lost push goes unnoticed.
