@@ -6,12 +6,10 @@
 use std::{
     fmt,
     future::Future,
-    io,
-    net::SocketAddr,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -25,14 +23,17 @@ use nacos_sdk::api::{
     plugin::AuthPlugin,
     props::ClientProps,
 };
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::Registry;
 use tokio::{
-    net::UdpSocket,
     sync::OnceCell,
     time::{sleep, timeout},
 };
 
-use super::{config::NacosConfig, login::Login, metrics::NacosMetrics};
+use super::{
+    config::NacosConfig,
+    login::Login,
+    metrics::{ApiMetrics, NacosMetrics},
+};
 use crate::{
     clock::{SharedClock, SharedRandom},
     discovery::{DiscoveryMetrics, feed::Feeds},
@@ -66,9 +67,6 @@ pub enum NacosError {
     /// What makes requests to log in can't be set up.
     #[error("the login to Nacos can't be prepared")]
     Login(#[source] reqwest::Error),
-    /// Bound to all addresses, and none of them stands out.
-    #[error("no address of this machine leads to Nacos; set `nacos.advertise`")]
-    NoAddress(#[source] io::Error),
 }
 
 /// Nacos, as a process sees it. Cheap to clone; clones are the same client.
@@ -94,8 +92,9 @@ pub(super) struct Api<S> {
     /// What the last answer was, so that only changes are logged.
     is_answering: AtomicBool,
     login: Option<Arc<Login>>,
-    connected: IntGauge,
-    failures: IntCounter,
+    metrics: NacosMetrics,
+    /// Made with the first outcome: an api that is never used is neither connected nor not.
+    measured: OnceLock<ApiMetrics>,
 }
 
 /// A question that Nacos did not answer.
@@ -133,27 +132,6 @@ impl Nacos {
             metrics,
         })))
     }
-
-    /// The address that others shall call a server at which listens on `bound`.
-    pub async fn advertised(&self, bound: SocketAddr) -> Result<SocketAddr, NacosError> {
-        let config = &self.0.config;
-        let ip = match config.advertise {
-            Some(ip) => ip,
-            None if !bound.ip().is_unspecified() => bound.ip(),
-            None => {
-                let server = config.servers().next().unwrap_or_default();
-                local_address_towards(server).await.map_err(NacosError::NoAddress)?.ip()
-            }
-        };
-        Ok(SocketAddr::new(ip, bound.port()))
-    }
-}
-
-/// The address from which `server` is reached. Nothing is sent.
-async fn local_address_towards(server: &str) -> io::Result<SocketAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").await?;
-    socket.connect(server).await?;
-    socket.local_addr()
 }
 
 impl Inner {
@@ -214,8 +192,8 @@ impl<S: Clone> Api<S> {
             request_timeout,
             is_answering: AtomicBool::new(true),
             login,
-            connected: metrics.connected.with_label_values(&[name]),
-            failures: metrics.failures.with_label_values(&[name]),
+            metrics: metrics.clone(),
+            measured: OnceLock::new(),
         }
     }
 
@@ -257,7 +235,8 @@ impl<S: Clone> Api<S> {
     /// Counts an outcome, and logs it when it differs from the one before.
     fn note(&self, error: Option<&Unanswered>) {
         let answered = error.is_none();
-        self.connected.set(i64::from(answered));
+        let ApiMetrics { connected, failures } = self.measured.get_or_init(|| self.metrics.api(self.name));
+        connected.set(i64::from(answered));
         let answered_before = self.is_answering.swap(answered, Ordering::Relaxed);
         let Some(error) = error else {
             if !answered_before {
@@ -265,7 +244,7 @@ impl<S: Clone> Api<S> {
             }
             return;
         };
-        self.failures.inc();
+        failures.inc();
         if let Some(login) = &self.login {
             login.doubt();
         }
@@ -285,5 +264,26 @@ async fn without_panic<T>(question: impl Future<Output = Result<T, SdkError>>) -
 impl fmt::Debug for Nacos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nacos").field("server", &self.0.config.server).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::encode;
+
+    #[tokio::test]
+    async fn of_an_api_that_is_never_used_nothing_is_measured() {
+        let registry = Registry::new();
+        let metrics = NacosMetrics::register(&registry).expect("registered once");
+        let api = |name| Api::<()>::new(name, Duration::from_secs(1), None, &metrics);
+        let (naming, _unused) = (api("naming"), api("config"));
+        assert!(naming.ask(std::future::ready(Ok(()))).await.is_ok());
+        let refused: Result<(), _> = naming.ask(std::future::ready(Err(SdkError::NoAvailableServer))).await;
+        assert!(refused.is_err());
+        let text = encode(&registry).expect("metrics");
+        assert!(text.contains(r#"playgate_nacos_connected{api="naming"} 0"#), "{text}");
+        assert!(text.contains(r#"playgate_nacos_failures_total{api="naming"} 1"#), "{text}");
+        assert!(!text.contains(r#"api="config""#), "{text}");
     }
 }

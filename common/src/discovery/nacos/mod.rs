@@ -12,10 +12,12 @@
 //! - `last_good`: which list holds, given what was answered.
 //! - `disk`: the last good list between two runs.
 //! - `follow`: discovery.
+//! - `advertise`: the address that this process is announced at.
 //! - `register`: announcing this process.
 //! - `document`: documents for `crate::config::watch`.
 //! - `metrics`: what is measured.
 
+mod advertise;
 mod client;
 mod config;
 mod disk;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use xtask::services::Nacos as Server;
 
-use self::fixture::{Client, Documents, address, ports};
+use self::fixture::{Client, Documents, Leftover, address, ports};
 use super::NacosConfig;
 use crate::config::{Secret, watch::DynamicConfig};
 
@@ -45,6 +45,26 @@ async fn a_process_is_announced_only_once_it_is_ready() {
     caller.register("account", 2);
     caller.wait(&mut instances, &[2]).await;
     gate.open();
+    caller.wait(&mut instances, &[1, 2]).await;
+}
+
+#[tokio::test]
+async fn a_process_that_starts_where_a_dead_one_is_still_listed_announces_itself_and_outlives_that_entry() {
+    let (_server, config) = fixture::shared();
+    let (caller, restarted) = (Client::start(&config), Client::start(&config));
+    let dead = Leftover::register(&config, 1).await;
+    let mut instances = caller.watch("account");
+    caller.wait_for_version(&mut instances, "").await;
+
+    restarted.register("account", 1);
+    caller.wait_for_version(&mut instances, "1.2.3").await;
+    restarted.until_registered("account", true).await;
+    caller.register("account", 2);
+    caller.wait(&mut instances, &[1, 2]).await;
+
+    dead.vanish().await;
+    caller.until_refreshed_twice("account").await;
+    restarted.until_registered("account", true).await;
     caller.wait(&mut instances, &[1, 2]).await;
 }
 
