@@ -70,12 +70,10 @@ impl Directory {
     }
 
     /// Makes a server known to the other roles, from when this process is ready until it drains.
-    pub(super) async fn announce(&self, service: &'static str, bound: SocketAddr) -> anyhow::Result<()> {
+    pub(super) fn announce(&self, service: &'static str, bound: SocketAddr) {
         if let (DiscoveryKind::Nacos, Some(nacos)) = (self.kind, &self.nacos) {
-            let address = nacos.advertised(bound).await?;
-            nacos.register(Registration { service, address, version: env!("CARGO_PKG_VERSION").to_owned() });
+            nacos.register(Registration { service, bound, version: env!("CARGO_PKG_VERSION").to_owned() });
         }
-        Ok(())
     }
 
     /// Lets the log's document change how much the process log says.

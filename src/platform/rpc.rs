@@ -88,6 +88,6 @@ pub(super) async fn listen<C: Contract>(
             tracing::error!(%error, role = name, "the RPC listener could not be closed in order");
         }
     });
-    directory.announce(name, bound).await?;
+    directory.announce(name, bound);
     Ok(Listening { what: name, address: bound.to_string() })
 }

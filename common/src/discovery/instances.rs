@@ -24,9 +24,9 @@ pub trait Discovery: Send + Sync {
 pub struct Instance {
     /// Where it takes RPC connections.
     pub address: SocketAddr,
-    /// Its share of the calls, relative to the other instances. 0: it gets none.
+    /// Its share of the calls, relative to the other instances. 0: it gets none, unless all have 0.
     pub weight: u32,
-    /// The lane it serves, for requests that were marked for one; `None` serves all.
+    /// The lane it says it is in. No call goes by it.
     pub lane: Option<String>,
     /// The version it runs, as it says itself; empty when it does not.
     pub version: String,

@@ -24,7 +24,7 @@ mod metrics;
 mod serve;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trace;
 
 pub use self::{

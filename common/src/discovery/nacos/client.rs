@@ -7,11 +7,10 @@ use std::{
     fmt,
     future::Future,
     io,
-    net::SocketAddr,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -25,18 +24,23 @@ use nacos_sdk::api::{
     plugin::AuthPlugin,
     props::ClientProps,
 };
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::Registry;
 use tokio::{
-    net::UdpSocket,
     sync::OnceCell,
     time::{sleep, timeout},
 };
 
-use super::{config::NacosConfig, login::Login, metrics::NacosMetrics};
+use super::{
+    config::NacosConfig,
+    login::Login,
+    metrics::{ApiMetrics, NacosMetrics},
+    tunnel,
+};
 use crate::{
     clock::{SharedClock, SharedRandom},
     discovery::{DiscoveryMetrics, feed::Feeds},
     lifecycle::Lifecycle,
+    tls,
 };
 
 /// Between two attempts to make a client. The library itself tries again and again once it is made.
@@ -63,12 +67,20 @@ pub enum NacosError {
     /// A mistake in the composition: two clients in one process.
     #[error("the metrics of Nacos are registered already")]
     Metrics(#[from] prometheus::Error),
-    /// What makes requests to log in can't be set up.
-    #[error("the login to Nacos can't be prepared")]
-    Login(#[source] reqwest::Error),
-    /// Bound to all addresses, and none of them stands out.
-    #[error("no address of this machine leads to Nacos; set `nacos.advertise`")]
-    NoAddress(#[source] io::Error),
+    /// The file in `nacos.ca_file` can't be read, or names no authority.
+    #[error("`nacos.ca_file`, {}: {reason}", .file.display())]
+    Authorities {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The TLS library refuses its own defaults.
+    #[error("TLS to Nacos can't be prepared")]
+    Tls(#[from] rustls::Error),
+    /// A server's name is none, or this machine has no port left.
+    #[error("no way to Nacos through TLS can be opened")]
+    Tunnel(#[source] io::Error),
 }
 
 /// Nacos, as a process sees it. Cheap to clone; clones are the same client.
@@ -77,6 +89,8 @@ pub struct Nacos(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) config: NacosConfig,
+    /// Where the library is to look for the servers.
+    servers: Vec<String>,
     pub(super) cache_dir: PathBuf,
     pub(super) naming: Api<NamingService>,
     pub(super) documents: Api<ConfigService>,
@@ -94,8 +108,9 @@ pub(super) struct Api<S> {
     /// What the last answer was, so that only changes are logged.
     is_answering: AtomicBool,
     login: Option<Arc<Login>>,
-    connected: IntGauge,
-    failures: IntCounter,
+    metrics: NacosMetrics,
+    /// Made with the first outcome: an api that is never used is neither connected nor not.
+    measured: OnceLock<ApiMetrics>,
 }
 
 /// A question that Nacos did not answer.
@@ -115,45 +130,37 @@ impl Nacos {
     pub fn new(config: &NacosConfig, data_dir: &Path, parts: NacosParts) -> Result<Self, NacosError> {
         let NacosParts { lifecycle, registry, lists, clock, random } = parts;
         let metrics = NacosMetrics::register(&registry)?;
-        let login = match (&config.username, &config.password) {
-            (Some(username), Some(password)) => {
-                let login = Login::new(username, password, config.tls, config.request_timeout);
-                Some(Arc::new(login.map_err(NacosError::Login)?))
-            }
-            _ => None,
+        let tls = tls_config(config)?;
+        let servers = match config.tls {
+            true => tunnel::open(config, &tls, &lifecycle).map_err(NacosError::Tunnel)?,
+            false => config.servers().map(str::to_owned).collect(),
         };
+        let login = Login::new(config, tls).map(Arc::new);
         Ok(Self(Arc::new(Inner {
             cache_dir: config.cache_dir.clone().unwrap_or_else(|| data_dir.join("nacos")),
             naming: Api::new("naming", config.request_timeout, login.clone(), &metrics),
             documents: Api::new("config", config.request_timeout, login, &metrics),
             feeds: Feeds::new(lists, clock),
             config: config.clone(),
+            servers,
             lifecycle,
             random,
             metrics,
         })))
     }
-
-    /// The address that others shall call a server at which listens on `bound`.
-    pub async fn advertised(&self, bound: SocketAddr) -> Result<SocketAddr, NacosError> {
-        let config = &self.0.config;
-        let ip = match config.advertise {
-            Some(ip) => ip,
-            None if !bound.ip().is_unspecified() => bound.ip(),
-            None => {
-                let server = config.servers().next().unwrap_or_default();
-                local_address_towards(server).await.map_err(NacosError::NoAddress)?.ip()
-            }
-        };
-        Ok(SocketAddr::new(ip, bound.port()))
-    }
 }
 
-/// The address from which `server` is reached. Nothing is sent.
-async fn local_address_towards(server: &str) -> io::Result<SocketAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").await?;
-    socket.connect(server).await?;
-    socket.local_addr()
+/// Trusts whom the configuration says, and nobody where nobody is asked to prove anything.
+fn tls_config(config: &NacosConfig) -> Result<rustls::ClientConfig, NacosError> {
+    let authorities = match (&config.ca_file, config.tls) {
+        (_, false) => rustls::RootCertStore::empty(),
+        (None, true) => tls::authorities_of_the_system(),
+        (Some(file), true) => {
+            let authorities = tls::authorities_in(file);
+            authorities.map_err(|reason| NacosError::Authorities { file: file.clone(), reason })?
+        }
+    };
+    Ok(tls::client_config(authorities)?)
 }
 
 impl Inner {
@@ -191,7 +198,7 @@ impl Inner {
         let properties = ClientProps::new()
             // What a process does is in its configuration, not in variables of a library.
             .env_first(false)
-            .server_addr(config.servers().collect::<Vec<_>>().join(","))
+            .server_addr(self.servers.join(","))
             .namespace(&config.namespace)
             .app_name("playgate")
             // Makes the client come up although Nacos is down. The lists themselves are kept by us (`disk`).
@@ -200,8 +207,8 @@ impl Inner {
             // An empty list is news for us, too. What it means is decided in `last_good`.
             .naming_push_empty_protection(false);
         match config.grpc_port {
-            Some(port) => properties.remote_grpc_port(port),
-            None => properties,
+            Some(port) if !config.tls => properties.remote_grpc_port(port),
+            _ => properties,
         }
     }
 }
@@ -214,8 +221,8 @@ impl<S: Clone> Api<S> {
             request_timeout,
             is_answering: AtomicBool::new(true),
             login,
-            connected: metrics.connected.with_label_values(&[name]),
-            failures: metrics.failures.with_label_values(&[name]),
+            metrics: metrics.clone(),
+            measured: OnceLock::new(),
         }
     }
 
@@ -257,7 +264,8 @@ impl<S: Clone> Api<S> {
     /// Counts an outcome, and logs it when it differs from the one before.
     fn note(&self, error: Option<&Unanswered>) {
         let answered = error.is_none();
-        self.connected.set(i64::from(answered));
+        let ApiMetrics { connected, failures } = self.measured.get_or_init(|| self.metrics.api(self.name));
+        connected.set(i64::from(answered));
         let answered_before = self.is_answering.swap(answered, Ordering::Relaxed);
         let Some(error) = error else {
             if !answered_before {
@@ -265,7 +273,7 @@ impl<S: Clone> Api<S> {
             }
             return;
         };
-        self.failures.inc();
+        failures.inc();
         if let Some(login) = &self.login {
             login.doubt();
         }
@@ -285,5 +293,26 @@ async fn without_panic<T>(question: impl Future<Output = Result<T, SdkError>>) -
 impl fmt::Debug for Nacos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nacos").field("server", &self.0.config.server).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::encode;
+
+    #[tokio::test]
+    async fn of_an_api_that_is_never_used_nothing_is_measured() {
+        let registry = Registry::new();
+        let metrics = NacosMetrics::register(&registry).expect("registered once");
+        let api = |name| Api::<()>::new(name, Duration::from_secs(1), None, &metrics);
+        let (naming, _unused) = (api("naming"), api("config"));
+        assert!(naming.ask(std::future::ready(Ok(()))).await.is_ok());
+        let refused: Result<(), _> = naming.ask(std::future::ready(Err(SdkError::NoAvailableServer))).await;
+        assert!(refused.is_err());
+        let text = encode(&registry).expect("metrics");
+        assert!(text.contains(r#"playgate_nacos_connected{api="naming"} 0"#), "{text}");
+        assert!(text.contains(r#"playgate_nacos_failures_total{api="naming"} 1"#), "{text}");
+        assert!(!text.contains(r#"api="config""#), "{text}");
     }
 }

@@ -24,17 +24,20 @@ pub struct NacosConfig {
     pub username: Option<String>,
     /// The password of `username`.
     pub password: Option<Secret>,
-    /// Whether the servers speak TLS. Decided when the binary is built (cargo feature `nacos-tls`): a binary that can't
-    /// do what this says refuses to start.
+    /// Whether the servers speak TLS, on both ports.
     pub tls: bool,
+    /// A file of certificates in PEM: of the authorities that vouch for the servers, and nobody else's then. Absent,
+    /// with `tls`: those of the system.
+    pub ca_file: Option<PathBuf>,
     /// Where the last good lists are kept for a start without Nacos. Absent: `nacos` in `data_dir`.
     pub cache_dir: Option<PathBuf>,
     /// The address that others shall call this process at. Absent: the one its RPC port is bound to, or if that is all
     /// of them, the one from which Nacos is reached.
     pub advertise: Option<IpAddr>,
-    /// This process's share of the calls, relative to the other instances of its role. 0: none.
+    /// This process's share of the calls, relative to the other instances of its role. 0: none, unless all have 0.
     pub weight: u32,
-    /// The lane this process serves, for requests that were marked for one. Absent: all.
+    /// A name that is registered with the address, for people and programs that look at the registry: playgate itself
+    /// sends no call by it. Absent: none.
     pub lane: Option<String>,
     /// How often lists and our own registration are looked at although no push has come. Bounds how long a
     /// lost push goes unnoticed.
@@ -64,6 +67,7 @@ impl Default for NacosConfig {
             username: None,
             password: None,
             tls: false,
+            ca_file: None,
             cache_dir: None,
             advertise: None,
             weight: 1,
@@ -107,9 +111,8 @@ impl Section for NacosConfig {
 
     fn validate(&self) -> Result<(), Invalid> {
         self.validate_texts()?;
-        if self.tls != cfg!(feature = "nacos-tls") {
-            let reason = "this binary can't: TLS to Nacos is on exactly in those built with the feature `nacos-tls`";
-            return Err(Invalid::new("tls", reason));
+        if self.ca_file.is_some() && !self.tls {
+            return Err(Invalid::new("ca_file", "is of use only with `tls = true`"));
         }
         if self.advertise.is_some_and(|address| address.is_unspecified()) {
             return Err(Invalid::new("advertise", "must be an address that others can call"));
@@ -148,9 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn tls_that_this_binary_cannot_do_is_refused_rather_than_left_out() {
-        let other = !cfg!(feature = "nacos-tls");
-        assert_eq!(complaint(&format!("tls = {other}")).as_deref(), Some("tls"));
+    fn authorities_are_not_named_for_servers_that_are_spoken_to_in_plain() {
+        assert_eq!(complaint("ca_file = 'ca.pem'").as_deref(), Some("ca_file"));
+        assert_eq!(complaint("ca_file = 'ca.pem'\ntls = true"), None);
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! What is measured of the connection to Nacos.
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The collectors of a process's Nacos client.
 #[derive(Clone, Debug)]
 pub(super) struct NacosMetrics {
-    pub(super) connected: IntGaugeVec,
-    pub(super) failures: IntCounterVec,
-    pub(super) registered: IntGaugeVec,
+    connected: IntGaugeVec,
+    failures: IntCounterVec,
+    registered: IntGaugeVec,
+}
+
+/// The collectors of one half of Nacos.
+#[derive(Debug)]
+pub(super) struct ApiMetrics {
+    pub(super) connected: IntGauge,
+    pub(super) failures: IntCounter,
 }
 
 impl NacosMetrics {
@@ -33,6 +40,13 @@ impl NacosMetrics {
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.registered.clone()))?;
         Ok(metrics)
+    }
+
+    pub(super) fn api(&self, api: &str) -> ApiMetrics {
+        ApiMetrics {
+            connected: self.connected.with_label_values(&[api]),
+            failures: self.failures.with_label_values(&[api]),
+        }
     }
 
     pub(super) fn registered(&self, service: &str) -> IntGauge {

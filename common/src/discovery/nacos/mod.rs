@@ -7,15 +7,18 @@
 //! In reading order:
 //! - `config`: the section `nacos`.
 //! - `client`: the process's one connection, made off the path of the start, and how it is asked.
+//! - `tunnel`: TLS under it.
 //! - `login`: user and password.
 //! - `wire`: instances as Nacos writes them.
 //! - `last_good`: which list holds, given what was answered.
 //! - `disk`: the last good list between two runs.
 //! - `follow`: discovery.
+//! - `advertise`: the address that this process is announced at.
 //! - `register`: announcing this process.
 //! - `document`: documents for `crate::config::watch`.
 //! - `metrics`: what is measured.
 
+mod advertise;
 mod client;
 mod config;
 mod disk;
@@ -27,6 +30,7 @@ mod metrics;
 #[cfg(test)]
 mod on_nacos;
 mod register;
+mod tunnel;
 mod wire;
 
 pub use self::{

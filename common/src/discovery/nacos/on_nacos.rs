@@ -5,15 +5,19 @@
 
 mod fixture;
 mod outage;
+mod tls;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use xtask::services::Nacos as Server;
 
-use self::fixture::{Client, Documents, address, ports};
+use self::fixture::{Client, Documents, Leftover, address, ports};
 use super::NacosConfig;
-use crate::config::{Secret, watch::DynamicConfig};
+use crate::{
+    config::{Secret, watch::DynamicConfig},
+    rpc::tests::log::Log,
+};
 
 #[tokio::test]
 async fn what_registers_is_seen_and_what_leaves_is_gone() {
@@ -45,6 +49,26 @@ async fn a_process_is_announced_only_once_it_is_ready() {
     caller.register("account", 2);
     caller.wait(&mut instances, &[2]).await;
     gate.open();
+    caller.wait(&mut instances, &[1, 2]).await;
+}
+
+#[tokio::test]
+async fn a_process_that_starts_where_a_dead_one_is_still_listed_announces_itself_and_outlives_that_entry() {
+    let (_server, config) = fixture::shared();
+    let (caller, restarted) = (Client::start(&config), Client::start(&config));
+    let dead = Leftover::register(&config, 1).await;
+    let mut instances = caller.watch("account");
+    caller.wait_for_version(&mut instances, "").await;
+
+    restarted.register("account", 1);
+    caller.wait_for_version(&mut instances, "1.2.3").await;
+    restarted.until_registered("account", true).await;
+    caller.register("account", 2);
+    caller.wait(&mut instances, &[1, 2]).await;
+
+    dead.vanish().await;
+    caller.until_refreshed_twice("account").await;
+    restarted.until_registered("account", true).await;
     caller.wait(&mut instances, &[1, 2]).await;
 }
 
@@ -92,6 +116,8 @@ async fn groups_do_not_see_each_other() {
 
 #[tokio::test]
 async fn a_document_arrives_typed_and_a_bad_one_leaves_the_last_good_one_in_force() {
+    let log = Log::default();
+    let _guard = tracing::dispatcher::set_default(&log.dispatch());
     let (_server, config) = fixture::shared();
     let client = Client::start(&config);
     let publisher = Documents::of(&config).await;
@@ -108,6 +134,9 @@ async fn a_document_arrives_typed_and_a_bad_one_leaves_the_last_good_one_in_forc
         publisher.publish(bad).await;
         client.until_refused_documents(count).await;
         assert_eq!(watch.current().level.as_deref(), Some("debug"), "{bad}");
+        let lines = log.text();
+        let refusals = lines.lines().filter(|line| line.contains("the document is refused"));
+        assert_eq!(u32::try_from(refusals.count()), Ok(count), "one line for each: {lines}");
     }
     publisher.publish("level = 'warn'").await;
     assert_eq!(client.next_level(&mut watch).await.as_deref(), Some("warn"));

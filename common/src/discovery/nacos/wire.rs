@@ -4,21 +4,29 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use nacos_sdk::api::naming::ServiceInstance;
 
-use super::{config::NacosConfig, register::Registration};
+use super::config::NacosConfig;
 use crate::discovery::{Instance, Instances};
 
 const VERSION: &str = "version";
 const LANE: &str = "lane";
 
+/// What an instance says of itself besides its address.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    weight: f64,
+    lane: Option<String>,
+    version: Option<String>,
+}
+
 /// What Nacos is told of this process.
-pub(super) fn encode(registration: &Registration, config: &NacosConfig) -> ServiceInstance {
-    let mut metadata = HashMap::from([(VERSION.to_owned(), registration.version.clone())]);
+pub(super) fn encode(address: SocketAddr, version: &str, config: &NacosConfig) -> ServiceInstance {
+    let mut metadata = HashMap::from([(VERSION.to_owned(), version.to_owned())]);
     if let Some(lane) = &config.lane {
         metadata.insert(LANE.to_owned(), lane.clone());
     }
     ServiceInstance {
-        ip: registration.address.ip().to_string(),
-        port: i32::from(registration.address.port()),
+        ip: address.ip().to_string(),
+        port: i32::from(address.port()),
         weight: f64::from(config.weight),
         cluster_name: Some(config.cluster.clone()),
         metadata,
@@ -44,6 +52,12 @@ pub(super) fn decode(found: &[ServiceInstance]) -> Instances {
         })
     });
     Instances::unordered(instances.collect())
+}
+
+/// What an instance says of itself. What a registry adds to that is left out.
+pub(super) fn told(instance: &ServiceInstance) -> Told {
+    let metadata = |key: &str| instance.metadata.get(key).cloned();
+    Told { weight: instance.weight, lane: metadata(LANE), version: metadata(VERSION) }
 }
 
 /// Where an instance says it is. `None` for a host name, which none of ours registers.
@@ -80,9 +94,8 @@ mod tests {
     #[test]
     fn what_is_registered_is_what_the_others_read() {
         let config = NacosConfig { weight: 3, lane: Some("canary".to_owned()), ..NacosConfig::default() };
-        let address = "10.0.0.7:9081".parse().expect("an address");
-        let registration = Registration { service: "account", address, version: "1.2.3".to_owned() };
-        let encoded = encode(&registration, &config);
+        let address: SocketAddr = "10.0.0.7:9081".parse().expect("an address");
+        let encoded = encode(address, "1.2.3", &config);
         assert!(encoded.ephemeral, "gone when the process is");
         let expected = Instance { address, weight: 1, lane: Some("canary".to_owned()), version: "1.2.3".to_owned() };
         assert_eq!(decode(&[encoded]), Instances::new(vec![expected]));

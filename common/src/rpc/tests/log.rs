@@ -10,17 +10,17 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// A log in memory.
 #[derive(Clone, Debug, Default)]
-pub(in crate::rpc) struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// A subscriber that writes every line to this log.
-    pub(in crate::rpc) fn dispatch(&self) -> Dispatch {
+    pub(crate) fn dispatch(&self) -> Dispatch {
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone()).finish();
         Dispatch::new(subscriber)
     }
 
     /// What was written so far.
-    pub(in crate::rpc) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -45,7 +45,7 @@ impl MakeWriter<'_> for Log {
 }
 
 /// The lines that `action` writes to the log of its thread.
-pub(in crate::rpc) fn captured(action: impl FnOnce()) -> String {
+pub(crate) fn captured(action: impl FnOnce()) -> String {
     let log = Log::default();
     tracing::dispatcher::with_default(&log.dispatch(), action);
     log.text()

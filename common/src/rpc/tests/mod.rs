@@ -3,7 +3,7 @@
 mod both_transports;
 mod drain;
 mod harness;
-pub(super) mod log;
+pub(crate) mod log;
 mod trace;
 mod wire;
 

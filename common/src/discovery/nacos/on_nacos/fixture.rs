@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use nacos_sdk::api::{
     config::{ConfigService, ConfigServiceBuilder},
+    naming::{NamingService, NamingServiceBuilder, ServiceInstance},
     props::ClientProps,
 };
 use prometheus::Registry;
@@ -28,6 +29,9 @@ use crate::{
     telemetry::{LOG_DOCUMENT, LogDocument, encode},
 };
 
+/// The name that accounts are registered under.
+const SERVICE: &str = "playgate-account";
+
 /// What has not happened by then is not going to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,6 +44,13 @@ pub(super) struct Client {
     pub(super) lifecycle: Lifecycle,
     registry: Registry,
     _data_dir: Arc<TempDir>,
+}
+
+/// An entry that nobody looks after any more, such as that of a process which was killed a moment ago.
+pub(super) struct Leftover {
+    naming: NamingService,
+    group: String,
+    instance: ServiceInstance,
 }
 
 /// Publishes the document of the log, as an operator does.
@@ -87,6 +98,10 @@ pub(super) fn ports(instances: &Instances) -> Vec<u16> {
     ports
 }
 
+pub(super) fn lifecycle() -> Lifecycle {
+    Lifecycle::new(LifecycleConfig::default().timing(Environment::Development))
+}
+
 impl Client {
     pub(super) fn start(config: &NacosConfig) -> Self {
         Self::start_in(config, Arc::new(tempfile::tempdir().expect("a directory")))
@@ -95,7 +110,7 @@ impl Client {
     /// As another process did before, or does now, with the same data directory.
     pub(super) fn start_in(config: &NacosConfig, data_dir: Arc<TempDir>) -> Self {
         let registry = Registry::new();
-        let lifecycle = Lifecycle::new(LifecycleConfig::default().timing(Environment::Development));
+        let lifecycle = lifecycle();
         let parts = NacosParts {
             lifecycle: lifecycle.clone(),
             registry: registry.clone(),
@@ -113,7 +128,7 @@ impl Client {
 
     pub(super) fn register(&self, service: &'static str, port: u16) {
         let version = "1.2.3".to_owned();
-        self.nacos.register(Registration { service, address: address(port), version });
+        self.nacos.register(Registration { service, bound: address(port), version });
     }
 
     pub(super) fn drain(&self) {
@@ -124,6 +139,13 @@ impl Client {
     pub(super) async fn wait(&self, instances: &mut watch::Receiver<Arc<Instances>>, expected: &[u16]) {
         let seen = timeout(PATIENCE, instances.wait_for(|instances| ports(instances) == expected)).await.is_ok();
         assert!(seen, "seen instead of {expected:?}: {:?}", ports(&instances.borrow()));
+    }
+
+    /// Waits until the one instance that is seen is of this version.
+    pub(super) async fn wait_for_version(&self, instances: &mut watch::Receiver<Arc<Instances>>, version: &str) {
+        let is_it = |instances: &Arc<Instances>| instances.iter().map(|instance| &instance.version).eq([version]);
+        let seen = timeout(PATIENCE, instances.wait_for(is_it)).await.is_ok();
+        assert!(seen, "seen instead of {version:?}: {:?}", instances.borrow());
     }
 
     /// Follows the log's document.
@@ -181,6 +203,26 @@ impl Client {
         let text = encode(&self.registry).expect("metrics");
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().parse().ok()
+    }
+}
+
+impl Leftover {
+    /// Of an account, without a version and with the default weight.
+    pub(super) async fn register(config: &NacosConfig, port: u16) -> Self {
+        let properties = ClientProps::new().env_first(false).server_addr(config.server.as_str());
+        let naming = NamingServiceBuilder::new(properties).build().await.expect("a server");
+        let (ip, port) = (address(port).ip().to_string(), i32::from(port));
+        let instance = ServiceInstance { ip, port, ..ServiceInstance::default() };
+        let leftover = Self { naming, group: config.group.clone(), instance };
+        let Self { naming, group, instance } = &leftover;
+        naming.register_instance(SERVICE.to_owned(), Some(group.clone()), instance.clone()).await.expect("registered");
+        leftover
+    }
+
+    /// It goes, as it does once Nacos notices that its connection has gone.
+    pub(super) async fn vanish(self) {
+        let Self { naming, group, instance } = self;
+        naming.deregister_instance(SERVICE.to_owned(), Some(group), instance).await.expect("deregistered");
     }
 }
 
