@@ -16,7 +16,7 @@ impl Blueprint {
     /// The configuration of one process, without its listeners.
     pub(super) fn of(&self, replica: Replica) -> Settings {
         // Replicas share a directory here for their logs only: each has data of its own, as on a machine of its own.
-        let data_dir = setting("data_dir", &format!("./data-{}-{}", replica.role.name(), replica.index));
+        let data_dir = setting("data_dir", &format!("./{}", Self::data_dir(replica)));
         let own = match replica.role {
             Role::All => embedded(),
             Role::Account => self.for_commands(),
@@ -31,6 +31,11 @@ impl Blueprint {
     pub(super) fn for_commands(&self) -> Settings {
         match self.database_url {
             None => embedded(),
+    /// The name of the directory with the data of one of several processes.
+    pub(super) fn data_dir(replica: Replica) -> String {
+        format!("data-{}-{}", replica.role.name(), replica.index)
+    }
+
             Some(_) => [self.sql(), vec![setting("account.master_key", &"5a".repeat(32))]].concat(),
         }
     }
