@@ -42,6 +42,8 @@ mod admin_accounts;
 mod admin_apps;
 mod admin_without_account;
 mod device_limits;
+mod dynamic_documents;
+mod roles_apart;
 
 // What it withstands.
 mod account_gone;
@@ -65,6 +67,7 @@ mod risk;
 mod demo;
 mod first_run;
 mod no_secrets_in_logs;
+mod readme;
 
 // How it can be watched.
 mod tracing;

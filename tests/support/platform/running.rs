@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Output},
     thread,
     time::Duration,
@@ -10,16 +10,17 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{ports::Port, process::Signal, services::MariaDb};
+use xtask::{process::Signal, services::MariaDb};
 
 use super::{
     Builder, Shape, operator,
-    settings::{Blueprint, found_by_a_list},
+    settings::{Blueprint, behind_a_name, found_by_a_list},
 };
 use crate::support::{
-    Admin, Answer, App, Client, GameServer, PATIENCE, Player, Replica, Verdict, Which,
+    Admin, Answer, App, Client, GameServer, PATIENCE, Player, Registry, Replica, Verdict, Which,
     database::Database,
     eventually,
+    listener::Listener,
     role::{Role, RoleProcess, Settings},
 };
 
@@ -149,6 +150,30 @@ impl Platform {
     pub(crate) fn logs(&self) -> String {
         self.processes.iter().map(RoleProcess::log).collect()
     }
+
+    /// Everything one process wrote.
+    pub(crate) fn log_of(&self, replica: Replica) -> String {
+        self.process(replica).log()
+    }
+
+    /// Where a process takes requests or calls: `127.0.0.1:PORT`.
+    pub(crate) fn address_of(&self, replica: Replica) -> String {
+        self.process(replica).address()
+    }
+
+    /// Where a process keeps its data.
+    pub(crate) fn data_dir_of(&self, replica: Replica) -> PathBuf {
+        self.directory.path().join(Blueprint::data_dir(replica))
+    }
+
+    /// The Nacos that the processes find each other through.
+    pub(crate) fn registry(&self) -> Registry {
+        let set = |key: &str| {
+            let settings = [self.blueprint.common.clone(), self.blueprint.extra.clone()].concat();
+            settings.into_iter().rfind(|(set, _)| set == key).expect("a platform on Nacos").1
+        };
+        Registry::new(&set("nacos.server"), &set("nacos.group"))
+    }
 }
 
 /// Its processes. What is done to a [`Role`] is done to every replica of it.
@@ -179,10 +204,10 @@ impl Platform {
     pub(crate) fn admin(&self) -> Admin {
         let front = self.front();
         let data_dir = match self.shape {
-            Shape::AllInOne => "data".to_owned(),
-            Shape::FourRolesMariadb | Shape::FleetOnNacos => format!("data-{}-0", front.name()),
+            Shape::AllInOne => self.directory.path().join("data"),
+            Shape::FourRolesMariadb | Shape::FleetOnNacos => self.data_dir_of(front.replica(0)),
         };
-        Admin::with_token_of(self.operator(front), &self.directory.path().join(data_dir))
+        Admin::with_token_of(self.operator(front), &data_dir)
     }
 
     /// The operator listeners of every process that is meant.
@@ -301,7 +326,10 @@ impl Platform {
     fn begin_with(&mut self, role: Role, settings: &Settings) -> Replica {
         let replica = role.replica(self.replicas().iter().filter(|replica| replica.role == role).count());
         let settings = [self.blueprint.of(replica), settings.clone()].concat();
-        let listener = Port::reserve().unwrap();
+        let listener = match (role, self.blueprint.is_found_by_dns) {
+            (Role::Account, true) => self.process(role).listener().on(behind_a_name(replica)),
+            _ => Listener::reserve(),
+        };
         self.processes.push(RoleProcess::start(replica, self.directory.path(), settings, listener));
         replica
     }
