@@ -53,6 +53,20 @@ pub(crate) async fn execute(
     Ok(Some(Ended { count, revocations: vec![revocation] }))
 }
 
+/// Makes a deletion that was due, due at `until` only.
+pub(crate) async fn put_off(tx: &mut Tx, account: AccountId, until: Timestamp) -> Result<(), SqlError> {
+    tx.sql(
+        "UPDATE account_accounts SET deletion_executes_at = ? WHERE account_id = ? AND deletion_executes_at < ? \
+         AND deleted_at IS NULL",
+    )
+    .bind(until.as_millis())
+    .bind(account.get())
+    .bind(until.as_millis())
+    .execute()
+    .await
+    .map(drop)
+}
+
 impl Deletions {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
