@@ -56,6 +56,10 @@ pub struct Config {
     pub jobs: JobConfig,
     /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
     pub profile_sessions: u32,
+    /// Live sessions that one account may have in one app, whatever the app allows per class of device; beyond it those end
+    /// that were not used for longest. A few more may live until somebody looks. Protects the table, and the time it takes
+    /// to sign an account out.
+    pub sessions_per_account: u32,
     /// Devices that one account may have in one app. Protects the table.
     pub linked_devices: u32,
 }
@@ -121,6 +125,7 @@ impl Default for Config {
             deletion: DeletionConfig::default(),
             jobs: JobConfig::default(),
             profile_sessions: 50,
+            sessions_per_account: 200,
             linked_devices: 10,
         }
     }
@@ -171,6 +176,9 @@ impl Section for Config {
         self.jobs.validate()?;
         if self.profile_sessions == 0 {
             return Err(Invalid::new("profile_sessions", "must be at least 1"));
+        }
+        if self.sessions_per_account == 0 {
+            return Err(Invalid::new("sessions_per_account", "must be at least 1"));
         }
         Ok(())
     }
@@ -278,6 +286,7 @@ mod tests {
         check(|config| config.deletion.retry_after = Duration::ZERO, "deletion.retry_after");
         check(|config| config.jobs.lease = Duration::from_secs(1), "jobs.lease");
         check(|config| config.profile_sessions = 0, "profile_sessions");
+        check(|config| config.sessions_per_account = 0, "sessions_per_account");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use common::{
 
 use super::{
     account_id, at, counter, revocations,
-    sessions::{self, Ended, Ending},
+    session_batches::{self, Which},
+    sessions::{Ended, Ending},
 };
 use crate::{
     domain::{
@@ -45,7 +46,7 @@ pub(crate) async fn execute(
     }
     tx.sql("DELETE FROM account_credentials WHERE account_id = ?").bind(account.get()).execute().await?;
     tx.sql("DELETE FROM account_external_ids WHERE account_id = ?").bind(account.get()).execute().await?;
-    let count = sessions::anonymise(tx, account, ending).await?;
+    let count = session_batches::anonymise(tx, account, ending).await?;
     let (epoch,): (i64,) =
         tx.sql("SELECT token_epoch FROM account_accounts WHERE account_id = ?").bind(account.get()).one().await?;
     let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
@@ -100,7 +101,7 @@ impl Deletions {
                     .await?;
                 let (due,) = row.ok_or(AccountError::NoSuchAccount)?;
                 let due = due.ok_or(AccountError::NoSuchAccount)?;
-                let ended = sessions::end_others(&mut tx, account, kept, ending).await?;
+                let ended = session_batches::end(&mut tx, account, Which::AllBut(kept), ending).await?;
                 tx.commit().await?;
                 Ok((at(due), ended))
             })
