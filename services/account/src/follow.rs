@@ -35,6 +35,7 @@ impl Account {
             self.repeat("account-revocations", config.follow.revocations_every, follow_revocations),
             self.repeat("account-apps", config.follow.apps_every, follow_apps),
             self.repeat("account-channels", config.follow.apps_every, follow_channels),
+            self.repeat("account-bans", config.follow.apps_every, follow_bans),
             self.repeat("account-keys", config.follow.keys_every, follow_keys),
             self.repeat("account-signing-keys", config.follow.keys_every, follow_signing_keys),
             self.repeat_job("account-cleanup", Job::CleanUp, clean_up),
@@ -109,6 +110,11 @@ async fn follow_apps(account: Account) -> StepOutcome {
 
 async fn follow_channels(account: Account) -> StepOutcome {
     Ok(account.parts().channels.refresh().await?)
+}
+
+async fn follow_bans(account: Account) -> StepOutcome {
+    let parts = account.parts();
+    Ok(parts.risk.banned.refresh(parts.clock.now()).await?)
 }
 
 async fn follow_keys(account: Account) -> StepOutcome {

@@ -125,7 +125,9 @@ fn no_matter_before(kind: Expired, now: Timestamp, limits: &CleanupConfig) -> Ti
         Expired::Revocations | Expired::PhoneCodes => now,
         Expired::UnusedSessions | Expired::EndedSessions => now.minus(limits.keep_ended_sessions),
         Expired::Imports => now.minus(limits.keep_imports),
-        Expired::BansThatRanOut | Expired::LiftedBans => now.minus(limits.keep_ended_bans),
+        Expired::BansThatRanOut | Expired::LiftedBans | Expired::SubjectBansThatRanOut | Expired::LiftedSubjectBans => {
+            now.minus(limits.keep_ended_bans)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
         access_token::Buffer,
         end_reason::EndReason,
         ids::{AccountId, AppId, SessionId},
-        verdict::{self, Verdict},
+        verdict::Verdict,
     },
     error::AccountError,
     service::Parts,
@@ -34,7 +34,7 @@ impl Bearer {
             account_id: claims.account_id,
             app_id: claims.app_id,
             session_id: claims.session_id,
-            verdict: verdict::judge(&claims, claims.app_id, parts.revocations.index(), now),
+            verdict: parts.judge(&claims, claims.app_id, now),
         })
     }
 

@@ -23,6 +23,9 @@ pub(crate) enum Expired {
     BansThatRanOut,
     /// Bans of accounts that an operator lifted.
     LiftedBans,
+    /// The same of devices and networks.
+    SubjectBansThatRanOut,
+    LiftedSubjectBans,
 }
 
 /// One statement per database. MySQL finds the rows by the index itself: a subquery in a DELETE it would carry out once
@@ -51,7 +54,7 @@ macro_rules! delete_first {
 }
 
 impl Expired {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Revocations,
         Self::UnusedSessions,
         Self::EndedSessions,
@@ -59,6 +62,8 @@ impl Expired {
         Self::Imports,
         Self::BansThatRanOut,
         Self::LiftedBans,
+        Self::SubjectBansThatRanOut,
+        Self::LiftedSubjectBans,
     ];
 
     /// Deletes at most `batch` of those that stopped to matter by `before`, the oldest first. Answers how many.
@@ -75,6 +80,8 @@ impl Expired {
             Self::Imports => delete_first!("account_imports", "import_id", "updated_at"),
             Self::BansThatRanOut => delete_first!("account_bans", "account_id", "until_at"),
             Self::LiftedBans => delete_first!("account_bans", "account_id", "lifted_at"),
+            Self::SubjectBansThatRanOut => delete_first!("account_subject_bans", "ban_id", "until_at"),
+            Self::LiftedSubjectBans => delete_first!("account_subject_bans", "ban_id", "lifted_at"),
         }
     }
 }
@@ -87,7 +94,7 @@ mod tests {
     use crate::testing::migrate_all;
 
     /// Rows of a table: enough that reading all of them is not the cheaper way, and few of them old.
-    const FILL: [&str; 5] = [
+    const FILL: [&str; 6] = [
         "INSERT INTO account_revocations (account_id, epoch, created_at, expires_at) SELECT seq, 1, 0, seq FROM seq_1_to_2000",
         "INSERT INTO account_sessions (session_id, account_id, app_id, token_epoch, generation, refresh_digest, created_at, \
          last_seen_at, refresh_expires_at, absolute_expires_at, revoked_at) \
@@ -98,6 +105,8 @@ mod tests {
          updated_at) SELECT UNHEX(LPAD(HEX(seq), 64, '0')), 0, 0, 0, 0, 0, 0, seq FROM seq_1_to_2000",
         "INSERT INTO account_bans (account_id, revision, reason, banned_at, until_at, lifted_at) \
          SELECT seq, 1, 'x', 0, seq, seq FROM seq_1_to_2000",
+        "INSERT INTO account_subject_bans (kind, subject, shown, revision, reason, banned_at, until_at, lifted_at) \
+         SELECT 'device', seq, 'x', 1, 'x', 0, seq, seq FROM seq_1_to_2000",
     ];
 
     #[derive(Debug, sqlx::FromRow)]
@@ -117,6 +126,8 @@ mod tests {
             Expired::Imports => "ix_account_imports_updated",
             Expired::BansThatRanOut => "ix_account_bans_until",
             Expired::LiftedBans => "ix_account_bans_lifted",
+            Expired::SubjectBansThatRanOut => "ix_account_subject_bans_until",
+            Expired::LiftedSubjectBans => "ix_account_subject_bans_lifted",
         }
     }
 

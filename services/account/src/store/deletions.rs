@@ -6,12 +6,13 @@ use common::{
 };
 
 use super::{
-    account_id, at, counter, revocations,
+    account_id, at, audit, counter, revocations,
     session_batches::{self, Which},
     sessions::{Ended, Ending},
 };
 use crate::{
     domain::{
+        audit::AuditRecord,
         ids::{AccountId, SessionId},
         revocation::Revocation,
     },
@@ -120,6 +121,34 @@ impl Deletions {
             .execute()
             .await?;
         Ok(kept == 1)
+    }
+
+    /// Calls a pending deletion off and writes that down. `false`: none was pending, and nothing was changed or recorded.
+    pub(crate) async fn call_off(
+        &self,
+        account: AccountId,
+        record: &AuditRecord,
+        now: Timestamp,
+    ) -> Result<bool, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                let called_off = tx
+                    .sql(
+                        "UPDATE account_accounts SET deletion_requested_at = NULL, deletion_executes_at = NULL \
+                         WHERE account_id = ? AND deleted_at IS NULL AND deletion_executes_at IS NOT NULL",
+                    )
+                    .bind(account.get())
+                    .execute()
+                    .await?;
+                if called_off == 0 {
+                    return Ok(false);
+                }
+                audit::append(&mut tx, record, now).await?;
+                tx.commit().await?;
+                Ok(true)
+            })
+            .await
     }
 
     /// When the account will be deleted; `None`: it will not.

@@ -7,6 +7,7 @@
 //! - [`links`], [`passwords`]: further credentials of an account, and its password.
 //! - [`phone_codes`]: codes that were sent to phones.
 //! - [`bans`]: who may not play.
+//! - [`subject_bans`]: devices and parts of the network that are kept out.
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
@@ -31,6 +32,7 @@ pub(crate) mod revocations;
 pub(crate) mod session_batches;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
+pub(crate) mod subject_bans;
 pub(crate) mod token_keys;
 
 use common::clock::Timestamp;

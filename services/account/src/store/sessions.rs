@@ -342,6 +342,41 @@ impl Sessions {
         }
     }
 
+    /// Ends one session of an account, in whichever app, and writes that down. One that has ended already, never was or is
+    /// another's counts as none, and nothing is recorded.
+    pub(crate) async fn end_one_of(
+        &self,
+        account: AccountId,
+        id: SessionId,
+        record: &AuditRecord,
+        ending: Ending<'_>,
+    ) -> Result<Ended, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                let count = tx
+                    .sql(
+                        "UPDATE account_sessions SET revoked_at = ?, revoke_reason = ? \
+                         WHERE session_id = ? AND account_id = ? AND revoked_at IS NULL",
+                    )
+                    .bind(ending.now.as_millis())
+                    .bind(ending.reason)
+                    .bind(id.as_bytes().as_slice())
+                    .bind(account.get())
+                    .execute()
+                    .await?;
+                if count == 0 {
+                    return Ok(Ended::default());
+                }
+                audit::append(&mut tx, record, ending.now).await?;
+                let revocation = Revocation::Session(id);
+                revocations::append(&mut tx, &revocation, ending.now, ending.remembered_until).await?;
+                tx.commit().await?;
+                Ok(Ended { count, revocations: vec![revocation] })
+            })
+            .await
+    }
+
     /// Ends every live session of an account but one, in all apps.
     pub(crate) async fn end_others(
         &self,
