@@ -532,6 +532,23 @@ service AccountService {
     /// Lifts the ban of an account. Idempotent: where no ban is in effect nothing is changed and nothing recorded.
     account_admin.LiftBanResponse AdminLiftBan(1: account_admin.LiftBanRequest req),
 
+    /// Keeps an account whose player had asked for its deletion. Idempotent: where none is pending nothing is changed and
+    /// nothing recorded.
+    account_admin.CancelAccountDeletionResponse AdminCancelDeletion(1: account_admin.CancelAccountDeletionRequest req),
+
+    /// Ends one session of an account. Idempotent: of one that has ended nothing is changed and nothing recorded.
+    account_admin.EndAccountSessionResponse AdminEndSession(1: account_admin.EndAccountSessionRequest req),
+
+    /// Bans a device or a part of the network, in place of the ban there is; every instance follows within
+    /// `account.follow.apps_every`. Idempotent, but for its record.
+    account_admin.BanSubjectResponse AdminBanSubject(1: account_admin.BanSubjectRequest req),
+
+    /// Lifts such a ban. Idempotent: where it is not in effect nothing is changed and nothing recorded.
+    account_admin.LiftSubjectBanResponse AdminLiftSubjectBan(1: account_admin.LiftSubjectBanRequest req),
+
+    /// The bans of devices and networks in effect, from the database, in pages. Read only.
+    account_admin.ListBansResponse AdminListBans(1: account_admin.ListBansRequest req),
+
     /// Writes a record of a change that was made elsewhere. A repeat writes another one.
     account_admin.RecordChangeResponse AdminRecordChange(1: account_admin.RecordChangeRequest req),
 

@@ -159,6 +159,8 @@ struct ListChannelsResponse {
 union AccountSelector {
     1: i64 account_id,
     2: string username,
+    /// International: `+`, then digits.
+    3: string phone,
 }
 
 struct FindAccountRequest {
@@ -199,6 +201,13 @@ struct BanDetails {
     4: optional i64 until,
 }
 
+/// A deletion that its player asked for.
+struct PendingDeletion {
+    1: required i64 requested_at,
+    /// Not before.
+    2: required i64 executes_at,
+}
+
 struct FindAccountResponse {
     1: required i64 account_id,
     2: required i64 created_at,
@@ -206,6 +215,10 @@ struct FindAccountResponse {
     /// Of every app, the latest first, as many as a profile lists at most.
     4: required list<SessionDetails> sessions,
     5: optional BanDetails ban,
+    /// Set while a deletion is pending.
+    6: optional PendingDeletion deletion,
+    /// Set once the account has been deleted; nothing is left of its player then.
+    7: optional i64 deleted_at,
 }
 
 /// Something that has happened to an account.
@@ -273,6 +286,84 @@ struct LiftBanRequest {
 struct LiftBanResponse {
 }
 
+struct CancelAccountDeletionRequest {
+    1: required string actor,
+    2: required i64 account_id,
+}
+
+struct CancelAccountDeletionResponse {
+}
+
+struct EndAccountSessionRequest {
+    1: required string actor,
+    2: required i64 account_id,
+    3: required string session_id,
+}
+
+struct EndAccountSessionResponse {
+    /// 0 or 1.
+    1: required i64 revoked,
+}
+
+/// What a ban keeps out. Exactly one is set.
+union BanSubject {
+    /// As game clients send it.
+    1: string device_id,
+    /// An address, or a range such as 203.0.113.0/24.
+    2: string address,
+}
+
+struct BanSubjectRequest {
+    1: required string actor,
+    2: required BanSubject subject,
+    /// Shown to players: 1-255 bytes without control characters.
+    3: required string reason,
+    /// For operators only: the same.
+    4: optional string note,
+    /// Unix milliseconds, in the future; absent: for good.
+    5: optional i64 until,
+}
+
+struct BanSubjectResponse {
+    1: required i64 ban_id,
+}
+
+struct LiftSubjectBanRequest {
+    1: required string actor,
+    2: required i64 ban_id,
+}
+
+struct LiftSubjectBanResponse {
+}
+
+struct ListBansRequest {
+    /// Only bans with a higher number.
+    1: optional i64 after,
+    /// 1-200.
+    2: required i32 limit,
+}
+
+/// A ban of a device or of a part of the network that is in effect.
+struct SubjectBanDetails {
+    1: required i64 ban_id,
+    /// "device" or "address".
+    2: required string kind,
+    /// The range; of a device enough to recognise it, never enough to use it.
+    3: required string subject,
+    4: required string reason,
+    5: optional string note,
+    6: required i64 banned_at,
+    /// Absent: for good.
+    7: optional i64 until,
+}
+
+struct ListBansResponse {
+    /// By number.
+    1: required list<SubjectBanDetails> bans,
+    /// There are more.
+    2: required bool more,
+}
+
 /// A change that was made outside of this service.
 struct RecordChangeRequest {
     1: required string actor,
@@ -293,6 +384,9 @@ struct ListAuditRequest {
     1: optional i64 before,
     /// 1-200.
     2: required i32 limit,
+    /// Only what was done to this. Both or none.
+    3: optional string target_kind,
+    4: optional string target_id,
 }
 
 struct AuditRecord {

@@ -89,6 +89,11 @@ fn routes() -> Routes {
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)
         .post("/admin/v1/accounts/{account_id}/ban", admin::ban_account::ban_account)
         .delete("/admin/v1/accounts/{account_id}/ban", admin::lift_ban::lift_ban)
+        .delete("/admin/v1/accounts/{account_id}/deletion", admin::cancel_deletion::cancel_deletion)
+        .delete("/admin/v1/accounts/{account_id}/sessions/{session_id}", admin::end_session::end_session)
+        .get("/admin/v1/bans", admin::list_bans::list_bans)
+        .post("/admin/v1/bans", admin::ban_subject::ban_subject)
+        .delete("/admin/v1/bans/{ban_id}", admin::lift_subject_ban::lift_subject_ban)
         .put("/admin/v1/log-level", admin::log_level::log_level)
         .get("/admin/v1/audit", admin::audit::audit)
 }
@@ -161,6 +166,12 @@ mod tests {
         assert_eq!((status, &body["code"]), (503, &5_030_002.into()));
         assert_eq!(answer(Method::GET, "/nowhere", None).await.1["code"], 4_040_001);
         assert_eq!(answer(Method::GET, "/admin/openapi.json", None).await.1["openapi"], "3.1.0");
+    }
+
+    #[tokio::test]
+    async fn what_concerns_only_the_process_needs_nobody_else() {
+        let (status, body) = answer(Method::PUT, "/admin/v1/log-level", Some("Bearer s3cret")).await;
+        assert_ne!((status, &body["code"]), (503, &5_030_002.into()), "it is answered while the process starts");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{endpoints::admin, openapi};
     tags(
         (name = "Apps", description = "The games that sign players in, and what they allow."),
         (name = "Accounts", description = "Players."),
+        (name = "Bans", description = "Devices and parts of the network that are kept out."),
         (name = "Process", description = "The process that answers, and no other."),
         (name = "Audit", description = "Who changed what."),
         (name = "Documentation", description = "The contract itself.")
@@ -32,6 +33,11 @@ use crate::{endpoints::admin, openapi};
         admin::revoke_sessions::revoke_sessions,
         admin::ban_account::ban_account,
         admin::lift_ban::lift_ban,
+        admin::cancel_deletion::cancel_deletion,
+        admin::end_session::end_session,
+        admin::list_bans::list_bans,
+        admin::ban_subject::ban_subject,
+        admin::lift_subject_ban::lift_subject_ban,
         admin::log_level::log_level,
         admin::audit::audit,
         admin::openapi_json::openapi_json,

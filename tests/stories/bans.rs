@@ -6,16 +6,18 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    GameServer, Platform, Player, Role, Shape, eventually, in_a_fleet, in_four_roles, in_one_process, now_ms,
+    GameServer, Platform, Player, Role, Shape, Tokens, eventually, in_a_fleet, in_four_roles, in_one_process, now_ms,
 };
 
 in_one_process!(
     a_banned_player_is_kept_out_and_told_why_until_the_ban_is_lifted,
+    a_banned_device_and_a_banned_network_are_kept_out_until_their_bans_are_lifted,
     a_ban_is_over_at_its_end_and_the_session_goes_on,
 );
 
 in_four_roles!(
     a_banned_player_is_kept_out_and_told_why_until_the_ban_is_lifted,
+    a_banned_device_and_a_banned_network_are_kept_out_until_their_bans_are_lifted,
     a_ban_is_over_at_its_end_and_the_session_goes_on,
     a_gateway_whose_account_is_gone_knows_who_is_banned,
     a_ban_outlives_the_account_that_made_it,
@@ -23,6 +25,7 @@ in_four_roles!(
 
 in_a_fleet!(
     a_banned_player_is_kept_out_and_told_why_until_the_ban_is_lifted,
+    a_banned_device_and_a_banned_network_are_kept_out_until_their_bans_are_lifted,
     a_ban_is_over_at_its_end_and_the_session_goes_on,
     a_gateway_whose_account_is_gone_knows_who_is_banned,
     every_account_and_every_gateway_knows_a_ban_and_its_lifting_within_a_second,
@@ -101,6 +104,68 @@ async fn a_ban_is_over_at_its_end_and_the_session_goes_on(shape: Shape) {
     assert!(now_ms() >= until, "not before its end");
     ann.refresh().await.ok();
     ann.login().await;
+}
+
+/// Signs in on a device until whichever account is asked answers so: each follows a change within a second.
+async fn logins_become(player: &Player, device: &str, code: i64) {
+    eventually("every account answers so", || async {
+        for _ in 0..4 {
+            if player.try_login_with(json!({ "device_id": device })).await.code() != code {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+async fn a_banned_device_and_a_banned_network_are_kept_out_until_their_bans_are_lifted(shape: Shape) {
+    let platform = Platform::start(shape).await;
+    let (admin, ann) = (platform.admin(), platform.register("ann").await);
+    admin
+        .post("/admin/v1/bans", &json!({ "kind": "device", "subject": "pad" }))
+        .await
+        .refused_field(4_000_001, "reason");
+    for (kind, subject, field) in [("planet", "earth", "kind"), ("address", "earth", "subject")] {
+        let ban = json!({ "kind": kind, "subject": subject, "reason": "x" });
+        admin.post("/admin/v1/bans", &ban).await.refused_field(4_000_001, field);
+    }
+    let on_pad: Tokens = ann.try_login_with(json!({ "device_id": "pad-4711" })).await.ok_as();
+    let until = now_ms() + 3_600_000;
+    let ban =
+        json!({ "kind": "device", "subject": "pad-4711", "reason": "emulator", "note": "ticket 7", "until": until });
+    let device_ban = admin.post("/admin/v1/bans", &ban).await.ok()["ban_id"].clone();
+    logins_become(&ann, "pad-4711", 4_030_101).await;
+    let refused = ann.try_login_with(json!({ "device_id": "pad-4711" })).await;
+    let told = json!({ "reason": "emulator", "until": until.to_string(), "kind": "device" });
+    assert_eq!((refused.status, &refused.json()["details"]), (403, &told));
+    assert!(!refused.text.contains("ticket"), "{refused:?}");
+    ann.refresh_with(&on_pad.refresh_token).await.refused(4_030_101);
+    status_becomes(&platform.game_server(), &on_pad.access_token, "banned").await;
+    let verdict = platform.verify(&on_pad.access_token).await;
+    assert_eq!(verdict.ban, Some(json!({ "reason": "emulator", "until": until })));
+    assert_eq!(platform.verify(&ann.tokens.access_token).await.status, "valid", "the account is not banned");
+    logins_become(&ann, "phone-1", 2_000_000).await;
+
+    let ban = json!({ "kind": "address", "subject": "127.0.0.1/8", "reason": "bots" });
+    let network_ban = admin.post("/admin/v1/bans", &ban).await.ok()["ban_id"].clone();
+    logins_become(&ann, "phone-1", 4_030_101).await;
+    let page = admin.get("/admin/v1/bans?limit=1").await.ok();
+    let first = &page["bans"][0];
+    assert_eq!((&first["ban_id"], &first["kind"], &first["note"]), (&device_ban, &json!("device"), &json!("ticket 7")));
+    assert!(!page.to_string().contains("pad-4711"), "{page}");
+    let rest = admin.get(&format!("/admin/v1/bans?after={}", page["next"])).await.ok();
+    assert_eq!((&rest["bans"][0]["ban_id"], &rest["bans"][0]["subject"]), (&network_ban, &json!("127.0.0.0/8")));
+    for ban_id in [&device_ban, &network_ban, &network_ban] {
+        assert_eq!(admin.delete(&format!("/admin/v1/bans/{ban_id}")).await.ok(), json!({}));
+    }
+    logins_become(&ann, "pad-4711", 2_000_000).await;
+    status_becomes(&platform.game_server(), &on_pad.access_token, "valid").await;
+    assert_eq!(admin.get("/admin/v1/bans").await.ok(), json!({ "bans": [] }));
+    let audit = admin.get(&format!("/admin/v1/audit?target_kind=ban&target_id={device_ban}")).await.ok();
+    let actions: Vec<&Value> = audit["records"].as_array().unwrap().iter().map(|record| &record["action"]).collect();
+    assert_eq!(actions, ["ban.lift", "ban.create"]);
+    assert!(!audit.to_string().contains("pad-4711"), "{audit}");
 }
 
 /// Waits until every gateway's copy has what has happened so far.

@@ -18,7 +18,8 @@ fn told(page: &Value) -> Vec<(String, String)> {
 
 /// Once the newest event is of that kind.
 async fn history_that_ends_with(player: &Player, kind: &'static str) -> Value {
-    eventually(kind, async || Some(player.history("").await.ok()).filter(|page| page["events"][0]["kind"] == kind)).await
+    eventually(kind, async || Some(player.history("").await.ok()).filter(|page| page["events"][0]["kind"] == kind))
+        .await
 }
 
 async fn a_player_and_an_operator_see_who_signed_in_and_who_tried_to(shape: Shape) {

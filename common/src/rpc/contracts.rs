@@ -36,6 +36,11 @@ thrift_contract! {
     write AdminRevokeSessions;
     write AdminBanAccount;
     write AdminLiftBan;
+    write AdminCancelDeletion;
+    write AdminEndSession;
+    write AdminBanSubject;
+    write AdminLiftSubjectBan;
+    read AdminListBans;
     write AdminRecordChange;
     read AdminListHistory;
     read AdminListAudit;

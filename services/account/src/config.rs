@@ -1,5 +1,6 @@
 //! The section `account`.
 
+mod cleanup;
 mod deletion;
 mod id_token;
 mod jobs;
@@ -15,7 +16,7 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::{deletion::DeletionConfig, id_token::IdTokenConfig, jobs::JobConfig};
+pub use self::{cleanup::CleanupConfig, deletion::DeletionConfig, id_token::IdTokenConfig, jobs::JobConfig};
 use crate::{
     channels::ChannelsConfig,
     domain::{key_rotation::Pace, policy::LifetimeCaps},
@@ -63,6 +64,10 @@ pub struct Config {
     pub session_writes: GroupCommitConfig,
     /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
     pub profile_sessions: u32,
+    /// Live sessions that one account may have in one app, whatever the app allows per class of device; beyond it those end
+    /// that were not used for longest. A few more may live until somebody looks. Protects the table, and the time it takes
+    /// to sign an account out.
+    pub sessions_per_account: u32,
     /// Devices that one account may have in one app. Protects the table.
     pub linked_devices: u32,
 }
@@ -112,20 +117,6 @@ pub struct FollowConfig {
     pub keys_every: Duration,
 }
 
-/// Clearing away rows that no longer matter.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CleanupConfig {
-    /// How often one batch of rows is deleted, by whichever replica comes first.
-    #[serde(with = "humantime_serde")]
-    pub every: Duration,
-    /// Rows per batch. Protects other writers from waiting behind a long deletion.
-    pub batch: u32,
-    /// How long a session that has ended is kept, so that its owner is still told how it ended.
-    #[serde(with = "humantime_serde")]
-    pub keep_ended_sessions: Duration,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -144,6 +135,7 @@ impl Default for Config {
             history: HistoryConfig::default(),
             session_writes: GroupCommitConfig::default(),
             profile_sessions: 50,
+            sessions_per_account: 200,
             linked_devices: 10,
         }
     }
@@ -173,12 +165,6 @@ impl Default for FollowConfig {
     }
 }
 
-impl Default for CleanupConfig {
-    fn default() -> Self {
-        Self { every: Duration::from_secs(10), batch: 1000, keep_ended_sessions: Duration::from_secs(7 * 24 * 3600) }
-    }
-}
-
 impl Section for Config {
     const NAME: &'static str = "account";
 
@@ -195,12 +181,15 @@ impl Section for Config {
         self.channels.validate()?;
         self.follow.validate(&self.tokens)?;
         self.id_token.validate(&self.follow)?;
-        self.cleanup.validate()?;
+        self.cleanup.validate(&self.tokens)?;
         self.deletion.validate()?;
         self.jobs.validate()?;
         self.history.validate()?;
         if self.profile_sessions == 0 {
             return Err(Invalid::new("profile_sessions", "must be at least 1"));
+        }
+        if self.sessions_per_account == 0 {
+            return Err(Invalid::new("sessions_per_account", "must be at least 1"));
         }
         Ok(())
     }
@@ -260,16 +249,6 @@ impl FollowConfig {
     }
 }
 
-impl CleanupConfig {
-    fn validate(&self) -> Result<(), Invalid> {
-        at_least("cleanup.every", self.every, Duration::from_millis(10))?;
-        if self.batch == 0 {
-            return Err(Invalid::new("cleanup.batch", "must be at least 1"));
-        }
-        Ok(())
-    }
-}
-
 pub(crate) fn at_least(key: &str, value: Duration, least: Duration) -> Result<(), Invalid> {
     if value < least {
         return Err(Invalid::new(key, format!("must be at least {least:?}")));
@@ -310,11 +289,15 @@ mod tests {
         check(|config| config.id_token.keys_max_age = Duration::ZERO, "id_token.keys_max_age");
         check(|config| config.id_token.keys_max_age = config.id_token.key_announce, "id_token.key_announce");
         check(|config| config.cleanup.batch = 0, "cleanup.batch");
+        check(|config| config.cleanup.keep_ended_bans = config.tokens.access_ttl_max, "cleanup.keep_ended_bans");
+        check(|config| config.cleanup.keep_imports = Duration::ZERO, "cleanup.keep_imports");
         check(|config| config.deletion.cooling_off = Duration::from_secs(6 * 24 * 3600), "deletion.cooling_off");
         check(|config| config.deletion.cooling_off = Duration::from_secs(31 * 24 * 3600), "deletion.cooling_off");
         check(|config| config.deletion.batch = 0, "deletion.batch");
+        check(|config| config.deletion.retry_after = Duration::ZERO, "deletion.retry_after");
         check(|config| config.jobs.lease = Duration::from_secs(1), "jobs.lease");
         check(|config| config.profile_sessions = 0, "profile_sessions");
+        check(|config| config.sessions_per_account = 0, "sessions_per_account");
     }
 
     #[test]

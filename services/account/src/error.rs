@@ -16,6 +16,7 @@ use crate::{
         channel::{document::DocumentError, template::MissingField},
         field::FieldError,
         revocation::Ban,
+        risk::{block_list::Blocked, subject_ban::kind_of},
     },
     hash_pool::HashError,
     phone_codes::NoRoom,
@@ -40,6 +41,10 @@ pub(crate) enum AccountError {
     TooManyFailures { retry_after: Duration },
     #[error("an operator blocks the address or the device")]
     Blocked,
+    #[error("an operator has banned the address or the device")]
+    SubjectBanned { what: Blocked, ban: Ban },
+    #[error("there are as many bans as there can be")]
+    TooManyBans,
     #[error("the address has done too much of this")]
     AddressLimited { retry_after: Duration },
     #[error("the device has done too much of this")]
@@ -143,6 +148,8 @@ impl Refusal for AccountError {
                     .detail("executes_at", executes_at.as_millis().to_string());
             }
             Self::Banned(ban) => return banned(ban),
+            Self::SubjectBanned { what, ban } => return banned(ban).detail("kind", kind_of(*what)),
+            Self::TooManyBans => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many bans"),
             Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
             Self::Shared(error) => return error.public(),
             Self::PhoneCodesFull(NoRoom { retry_after }) => {

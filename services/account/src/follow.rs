@@ -36,6 +36,7 @@ impl Account {
             self.repeat("account-revocations", config.follow.revocations_every, follow_revocations),
             self.repeat("account-apps", config.follow.apps_every, follow_apps),
             self.repeat("account-channels", config.follow.apps_every, follow_channels),
+            self.repeat("account-bans", config.follow.apps_every, follow_bans),
             self.repeat("account-keys", config.follow.keys_every, follow_keys),
             self.repeat("account-signing-keys", config.follow.keys_every, follow_signing_keys),
             self.repeat_job("account-cleanup", Job::CleanUp, clean_up),
@@ -112,6 +113,11 @@ async fn follow_channels(account: Account) -> StepOutcome {
     Ok(account.parts().channels.refresh().await?)
 }
 
+async fn follow_bans(account: Account) -> StepOutcome {
+    let parts = account.parts();
+    Ok(parts.risk.banned.refresh(parts.clock.now()).await?)
+}
+
 async fn follow_keys(account: Account) -> StepOutcome {
     let parts = account.parts();
     Ok(parts.keys.refresh(&*parts.clock).await?)
@@ -180,19 +186,35 @@ mod tests {
             assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, 1);
         }
 
-        async fn a_batch_bounds_what_one_run_deletes(database: TestDatabase) {
-            let mut config = config();
-            config.cleanup.batch = 2;
-            let service = Service::start_with(database, config.clone()).await;
-            service.register("ann").await.expect("registered");
-            for _ in 0..4 {
-                service.login("ann", PASSWORD).await.expect("signed in");
+        async fn a_session_that_was_signed_out_is_kept_for_as_long_after_that_as_one_that_ran_out(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let keep = config().cleanup.keep_ended_sessions;
+            let ended = service.register("ann").await.expect("registered").tokens;
+            service.login("ann", PASSWORD).await.expect("signed in");
+            service.logout(&ended.access_token, false).await.expect("ended");
+            service.clock.advance(keep - Duration::from_millis(1));
+            clean_up(service.account.clone()).await.expect("cleared");
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, 2);
+            service.clock.advance(config().cleanup.every);
+            clean_up(service.account.clone()).await.expect("cleared");
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, 1, "the other one lives");
+        }
+
+        async fn a_run_goes_on_batch_by_batch_until_nothing_is_left_or_its_time_is_over(database: TestDatabase) {
+            let mut patient = config();
+            patient.cleanup.batch = 2;
+            let mut hasty = patient.clone();
+            hasty.cleanup.longest_run = Duration::ZERO;
+            let service = Service::start_with(database, patient.clone()).await;
+            let other = service.replica_with(hasty).await;
+            for name in ["ann", "bob", "cat", "dan", "eve", "fay", "gil"] {
+                service.register(name).await.expect("registered");
             }
-            service.clock.advance(config.tokens.refresh_ttl + config.cleanup.keep_ended_sessions);
-            for left in [3, 1, 0, 0] {
-                clean_up(service.account.clone()).await.expect("cleared");
+            service.clock.advance(patient.tokens.refresh_ttl + patient.cleanup.keep_ended_sessions);
+            for (account, left) in [(&other, 5), (&other, 3), (&service.account, 0)] {
+                clean_up(account.clone()).await.expect("cleared");
                 assert_eq!(service.count("SELECT COUNT(*) FROM account_sessions").await, left);
-                service.clock.advance(config.cleanup.every);
+                service.clock.advance(patient.cleanup.every);
             }
         }
 

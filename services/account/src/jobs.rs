@@ -14,10 +14,11 @@ use prometheus::{
 };
 
 use crate::{
-    domain::end_reason::EndReason,
+    config::CleanupConfig,
+    domain::{end_reason::EndReason, ids::AccountId},
     error::AccountError,
     service::Parts,
-    store::{cleanup, deletions, history, jobs::Turn},
+    store::{cleanup::Expired, deletions, jobs::Turn},
 };
 
 /// Seconds. A run is a few statements; the last bucket is where a lease begins to matter.
@@ -37,6 +38,9 @@ pub(crate) enum Job {
 pub(crate) enum JobError {
     #[error("another instance has taken the job")]
     LeaseLost,
+    /// The rest was done. The error is the one of the first account.
+    #[error("{failed} accounts could not be deleted and were put off, {deleted} were; account {account}: {error}")]
+    PutOff { deleted: u64, failed: u64, account: i64, error: AccountError },
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
@@ -71,9 +75,13 @@ pub(crate) async fn run(parts: &Parts, job: Job) -> Result<(), JobError> {
     let outcome = steps(parts, job, turn).await;
     let ended = parts.clock.now();
     metrics.duration.observe(ended.since(started).as_secs_f64());
-    if let Ok(rows) = outcome {
-        metrics.last_success.set(ended.as_millis() / 1000);
-        metrics.rows.inc_by(rows);
+    match &outcome {
+        Ok(rows) => {
+            metrics.last_success.set(ended.as_millis() / 1000);
+            metrics.rows.inc_by(*rows);
+        }
+        Err(JobError::PutOff { deleted, .. }) => metrics.rows.inc_by(*deleted),
+        Err(_) => {}
     }
     // A tenth early, so that the next look, which is never on time to the millisecond, finds it due.
     let due_at = started + job.every(parts) * 9 / 10;
@@ -89,37 +97,81 @@ async fn steps(parts: &Parts, job: Job, turn: Turn) -> Result<u64, JobError> {
     }
 }
 
+/// Batch by batch, each a step of its own, while a batch comes back full and there is time; every kind of row gets its
+/// turn in each run.
 async fn clean_up(parts: &Parts, turn: Turn) -> Result<u64, JobError> {
     let (now, limits) = (parts.clock.now(), &parts.config.cleanup);
-    let mut tx = step(parts, turn).await?;
-    let revocations = cleanup::revocations(&mut tx, now, limits.batch).await?;
-    tx.commit().await?;
-    let mut tx = step(parts, turn).await?;
-    let sessions = cleanup::sessions(&mut tx, now.minus(limits.keep_ended_sessions), limits.batch).await?;
-    tx.commit().await?;
-    let mut tx = step(parts, turn).await?;
-    let phone_codes = cleanup::phone_codes(&mut tx, now, limits.batch).await?;
-    tx.commit().await?;
-    let mut tx = step(parts, turn).await?;
-    let events = history::forget(&mut tx, now.minus(parts.config.history.keep), limits.batch).await?;
-    tx.commit().await?;
-    Ok(revocations + sessions + phone_codes + events)
+    let (mut deleted, mut pending) = (0, Expired::ALL.to_vec());
+    loop {
+        let mut full = Vec::new();
+        for kind in pending {
+            let mut tx = step(parts, turn).await?;
+            let rows = kind
+                .delete(&mut tx, no_matter_before(kind, now, limits, parts.config.history.keep), limits.batch)
+                .await?;
+            tx.commit().await?;
+            deleted += rows;
+            if rows >= u64::from(limits.batch) {
+                full.push(kind);
+            }
+        }
+        if full.is_empty() || parts.clock.now().since(now) >= limits.longest_run {
+            return Ok(deleted);
+        }
+        pending = full;
+    }
 }
 
-/// One account per step: whoever dies in the middle has deleted each account wholly or not at all.
+fn no_matter_before(kind: Expired, now: Timestamp, limits: &CleanupConfig, keep_history: Duration) -> Timestamp {
+    match kind {
+        Expired::Revocations | Expired::PhoneCodes => now,
+        Expired::UnusedSessions | Expired::EndedSessions => now.minus(limits.keep_ended_sessions),
+        Expired::Imports => now.minus(limits.keep_imports),
+        Expired::BansThatRanOut | Expired::LiftedBans | Expired::SubjectBansThatRanOut | Expired::LiftedSubjectBans => {
+            now.minus(limits.keep_ended_bans)
+        }
+        Expired::History => now.minus(keep_history),
+    }
+}
+
+/// One account per step: whoever dies in the middle has deleted each account wholly or not at all. One that fails is put
+/// off, and does not keep the others waiting.
 async fn delete_accounts(parts: &Parts, turn: Turn) -> Result<u64, JobError> {
-    let mut deleted = 0;
+    let (mut deleted, mut failed, mut first) = (0, 0, None);
     for account in parts.deletions.due(parts.clock.now(), parts.config.deletion.batch).await? {
-        let ending = parts.ending(EndReason::AccountDeletion.as_str());
-        let mut tx = step(parts, turn).await?;
-        let ended = deletions::execute(&mut tx, account, ending).await?;
-        tx.commit().await?;
-        if let Some(ended) = ended {
-            parts.ended(&ended, ending);
-            deleted += 1;
+        match delete_account(parts, turn, account).await {
+            Ok(true) => deleted += 1,
+            Ok(false) => {}
+            Err(JobError::Account(error)) => {
+                put_off(parts, turn, account).await?;
+                failed += 1;
+                first.get_or_insert((account, error));
+            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(deleted)
+    match first {
+        None => Ok(deleted),
+        Some((account, error)) => Err(JobError::PutOff { deleted, failed, account: account.get(), error }),
+    }
+}
+
+/// `false`: the deletion was called off.
+async fn delete_account(parts: &Parts, turn: Turn, account: AccountId) -> Result<bool, JobError> {
+    let ending = parts.ending(EndReason::AccountDeletion.as_str());
+    let mut tx = step(parts, turn).await?;
+    let ended = deletions::execute(&mut tx, account, ending).await?;
+    tx.commit().await.map_err(AccountError::from)?;
+    if let Some(ended) = &ended {
+        parts.ended(ended, ending);
+    }
+    Ok(ended.is_some())
+}
+
+async fn put_off(parts: &Parts, turn: Turn, account: AccountId) -> Result<(), JobError> {
+    let mut tx = step(parts, turn).await?;
+    deletions::put_off(&mut tx, account, parts.clock.now() + parts.config.deletion.retry_after).await?;
+    Ok(tx.commit().await?)
 }
 
 async fn step(parts: &Parts, turn: Turn) -> Result<Tx, JobError> {

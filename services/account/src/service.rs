@@ -6,7 +6,7 @@ use std::{
 };
 
 use common::{
-    clock::{SharedClock, SharedRandom},
+    clock::{SharedClock, SharedRandom, Timestamp},
     rpc::answer,
     shared::SharedState,
     sql::Segments,
@@ -23,12 +23,14 @@ use idl::{
         VerifyTokensRequest, VerifyTokensResponse,
     },
     account_admin::{
-        BanAccountRequest, BanAccountResponse, CreateAppRequest, CreateAppResponse, DescribeAppRequest,
-        DescribeAppResponse, FindAccountRequest, FindAccountResponse, LiftBanRequest, LiftBanResponse, ListAppsRequest,
-        ListAppsResponse, ListAuditRequest, ListAuditResponse, ListChannelsRequest, ListChannelsResponse,
-        ListHistoryRequest, ListHistoryResponse, PutChannelRequest, PutChannelResponse, RecordChangeRequest,
-        RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse, RotateAppSecretRequest,
-        RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
+        BanAccountRequest, BanAccountResponse, BanSubjectRequest, BanSubjectResponse, CancelAccountDeletionRequest,
+        CancelAccountDeletionResponse, CreateAppRequest, CreateAppResponse, DescribeAppRequest, DescribeAppResponse,
+        EndAccountSessionRequest, EndAccountSessionResponse, FindAccountRequest, FindAccountResponse, LiftBanRequest,
+        LiftBanResponse, LiftSubjectBanRequest, LiftSubjectBanResponse, ListAppsRequest, ListAppsResponse,
+        ListAuditRequest, ListAuditResponse, ListBansRequest, ListBansResponse, ListChannelsRequest,
+        ListChannelsResponse, ListHistoryRequest, ListHistoryResponse, PutChannelRequest, PutChannelResponse,
+        RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse,
+        RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
     },
 };
 use volo_thrift::ServerError;
@@ -39,7 +41,14 @@ use crate::{
     apps::Apps,
     channels::Channels,
     config::Config,
-    domain::{history::Happening, master_key::Vault, personal_data::PersonalData},
+    domain::{
+        access_token::Claims,
+        history::Happening,
+        ids::AppId,
+        master_key::Vault,
+        personal_data::PersonalData,
+        verdict::{self, Verdict},
+    },
     follow::Background,
     hash_pool::HashPool,
     history::Recorder,
@@ -146,6 +155,19 @@ impl Parts {
     /// Who may try to sign in or register.
     pub(crate) fn guard(&self) -> Guard<'_> {
         self.risk.guard(&*self.shared)
+    }
+
+    /// What a token that opened is worth to an app: by the rules that the gateways' copies share, and by the bans of
+    /// devices, which only this service knows.
+    pub(crate) fn judge(&self, claims: &Claims<'_>, app_id: AppId, now: Timestamp) -> Verdict {
+        let verdict = verdict::judge(claims, app_id, self.revocations.index(), now);
+        // What is over or another app's is not told anything else; an account's own ban says more.
+        let may_be_banned = matches!(verdict, Verdict::Valid | Verdict::Revoked);
+        let device = claims.device_id.filter(|_| may_be_banned);
+        match device.and_then(|device| self.risk.banned.of_device(device, now)) {
+            Some(ban) => Verdict::Banned(ban),
+            None => verdict,
+        }
     }
 
     /// How sessions that end now are written down.
@@ -303,6 +325,29 @@ impl AccountService for Account {
 
     async fn admin_lift_ban(&self, req: LiftBanRequest) -> Result<LiftBanResponse, ServerError> {
         answer(Box::pin(rpc::admin::lift_ban::lift_ban(&self.parts, req)).await)
+    }
+
+    async fn admin_cancel_deletion(
+        &self,
+        req: CancelAccountDeletionRequest,
+    ) -> Result<CancelAccountDeletionResponse, ServerError> {
+        answer(Box::pin(rpc::admin::cancel_deletion::cancel_deletion(&self.parts, req)).await)
+    }
+
+    async fn admin_end_session(&self, req: EndAccountSessionRequest) -> Result<EndAccountSessionResponse, ServerError> {
+        answer(Box::pin(rpc::admin::end_session::end_session(&self.parts, req)).await)
+    }
+
+    async fn admin_ban_subject(&self, req: BanSubjectRequest) -> Result<BanSubjectResponse, ServerError> {
+        answer(Box::pin(rpc::admin::ban_subject::ban_subject(&self.parts, req)).await)
+    }
+
+    async fn admin_lift_subject_ban(&self, req: LiftSubjectBanRequest) -> Result<LiftSubjectBanResponse, ServerError> {
+        answer(Box::pin(rpc::admin::lift_subject_ban::lift_subject_ban(&self.parts, req)).await)
+    }
+
+    async fn admin_list_bans(&self, req: ListBansRequest) -> Result<ListBansResponse, ServerError> {
+        answer(Box::pin(rpc::admin::list_bans::list_bans(&self.parts, req)).await)
     }
 
     async fn admin_record_change(&self, req: RecordChangeRequest) -> Result<RecordChangeResponse, ServerError> {

@@ -29,6 +29,10 @@ use crate::{
 const EARLIEST_RENEWAL: f64 = 0.5;
 const LATEST_RENEWAL: f64 = 0.8;
 
+/// Looks for sessions that are too many, in as many sign-ins as an account may have sessions. Few, because a look costs as
+/// much as storing a session; so the limit is exceeded by a sixteenth of it before somebody looks, on average.
+const LOOKS: f64 = 16.0;
+
 /// A session that has not been stored yet. Its tokens must not be answered before it is.
 pub(crate) struct Beginning {
     pub(crate) session: NewSession,
@@ -183,7 +187,9 @@ pub(crate) async fn store(parts: &Parts, app: &App, session: &NewSession) -> Res
     // A ban that is made from here on is in the index before it is acknowledged, and concerns the tokens of this session.
     parts.bans.refuse_banned(session.account_id, parts.clock.now()).await?;
     let Some(limit) = app.policy.devices.get(&session.client.device_class) else {
-        return parts.sessions.begin(session.clone()).await;
+        parts.sessions.begin(session.clone()).await?;
+        end_excess(parts, session).await;
+        return Ok(());
     };
     let ending = parts.ending(EndReason::DeviceLimit.as_str());
     let ended = parts.sessions.begin_within(session, *limit, ending).await?;
@@ -195,6 +201,20 @@ pub(crate) async fn store(parts: &Parts, app: &App, session: &NewSession) -> Res
     Ok(())
 }
 
+/// Ends sessions that are more than one account may have in one app, at some of the sign-ins.
+async fn end_excess(parts: &Parts, session: &NewSession) {
+    let most = parts.config.sessions_per_account;
+    if parts.random.fraction() * f64::from(most) >= LOOKS {
+        return;
+    }
+    let ending = parts.ending(EndReason::DeviceLimit.as_str());
+    match parts.sessions.end_beyond(session.account_id, session.app_id, most, ending).await {
+        Ok(ended) => parts.ended(&ended, ending),
+        // The player is signed in; a later look finds the same.
+        Err(error) => tracing::warn!(%error, "whether an account has too many sessions could not be looked at"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -202,7 +222,7 @@ mod tests {
     use common::clock::Clock;
     use idl::account::{RevocationTarget, TokenStatus};
 
-    use crate::testing::{Service, config};
+    use crate::testing::{PASSWORD, Service, config};
 
     common::on_each_database! {
         async fn an_app_sets_its_own_lifetimes_within_the_configured_limits(database: TestDatabase) {
@@ -239,6 +259,30 @@ mod tests {
             service.clock.advance(Duration::from_secs(40));
             let refreshed = service.refresh(&tokens.refresh_token).await.expect("refreshed").tokens;
             assert_eq!(refreshed.refresh_expires_at, tokens.refresh_expires_at);
+        }
+
+        async fn an_account_keeps_the_sessions_it_used_last_and_no_more_than_it_may(database: TestDatabase) {
+            let mut few = config();
+            few.sessions_per_account = 3;
+            let service = Service::start_with(database, few).await;
+            let mut sessions = vec![service.register("ann").await.expect("registered").tokens];
+            service.register("bob").await.expect("registered");
+            for _ in 0..2 {
+                service.clock.advance(Duration::from_secs(1));
+                sessions.push(service.login("ann", PASSWORD).await.expect("signed in").tokens);
+            }
+            service.clock.advance(Duration::from_secs(1));
+            sessions[0] = service.refresh(&sessions[0].refresh_token).await.expect("refreshed").tokens;
+            service.clock.advance(Duration::from_secs(1));
+            sessions.push(service.login("ann", PASSWORD).await.expect("signed in").tokens);
+            let mut statuses = Vec::new();
+            for tokens in &sessions {
+                statuses.push(service.status(&tokens.access_token).await);
+            }
+            let (valid, revoked) = (TokenStatus::VALID, TokenStatus::REVOKED);
+            assert_eq!(statuses, [valid, revoked, valid, valid], "the second one was not used for longest");
+            let refused = service.refresh(&sessions[1].refresh_token).await.expect_err("ended");
+            assert_eq!(refused.details, [("reason".into(), "device_limit".into())]);
         }
 
         async fn the_moment_to_renew_lies_in_the_middle_of_the_tokens_life_and_is_spread(database: TestDatabase) {

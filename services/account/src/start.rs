@@ -23,7 +23,9 @@ use crate::{
     apps::Apps,
     channels::{Channels, ChannelsStartError},
     domain::{
-        master_key::Vault, personal_data::PersonalData, risk::block_list::RiskDocument,
+        master_key::Vault,
+        personal_data::PersonalData,
+        risk::{block_list::RiskDocument, subject::SubjectKeys},
         signing_key_vault::SigningKeyVault,
     },
     error::AccountError,
@@ -35,7 +37,7 @@ use crate::{
     password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery, DeliveryStartError},
     revocations::{self, Revocations},
-    risk::{Risk, RiskParts},
+    risk::{BannedSubjects, Risk, RiskParts},
     rpc::verify_token::VerdictMetrics,
     service::Parts,
     signing_keys::SigningKeyRing,
@@ -113,7 +115,9 @@ pub struct Resources {
 /// The caller runs [`Account::background`]; without it nobody signs in, and other instances' revocations are not seen.
 pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) -> Result<Account, StartError> {
     let Resources { database, feed, shared, risk_documents, tasks, environment, clock, random, registry } = resources;
-    let risk = RiskParts { master_key, documents: risk_documents, environment, registry: &registry };
+    let banned = BannedSubjects::load(database.clone(), SubjectKeys::new(master_key), clock.now()).await?;
+    let (documents, risk_clock) = (risk_documents, clock.clone());
+    let risk = RiskParts { master_key, banned, documents, environment, clock: risk_clock, registry: &registry };
     let vault = Arc::new(Vault::new(master_key));
     // The keys first: they tell a wrong master key from damage.
     let announce = config.tokens.key_announce;

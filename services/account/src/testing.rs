@@ -198,7 +198,7 @@ impl Service {
 
     /// The audit, newest first.
     pub(crate) async fn audit(&self) -> Vec<AuditRecord> {
-        let request = ListAuditRequest { before: None, limit: 200 };
+        let request = ListAuditRequest { limit: 200, ..ListAuditRequest::default() };
         public(self.account.admin_list_audit(request).await).expect("records").records
     }
 

@@ -316,6 +316,11 @@ impl AccountService for Script {
         admin_revoke_sessions: RevokeAccountSessionsRequest -> RevokeAccountSessionsResponse;
         admin_ban_account: BanAccountRequest -> BanAccountResponse;
         admin_lift_ban: LiftBanRequest -> LiftBanResponse;
+        admin_cancel_deletion: CancelAccountDeletionRequest -> CancelAccountDeletionResponse;
+        admin_end_session: EndAccountSessionRequest -> EndAccountSessionResponse;
+        admin_ban_subject: BanSubjectRequest -> BanSubjectResponse;
+        admin_lift_subject_ban: LiftSubjectBanRequest -> LiftSubjectBanResponse;
+        admin_list_bans: ListBansRequest -> ListBansResponse;
         admin_record_change: RecordChangeRequest -> RecordChangeResponse;
         admin_list_history: ListHistoryRequest -> ListHistoryResponse;
         admin_list_audit: ListAuditRequest -> ListAuditResponse;

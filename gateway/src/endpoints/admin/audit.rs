@@ -21,6 +21,12 @@ pub(crate) struct Request {
     before: Option<i64>,
     /// 1-200; absent: 50.
     limit: Option<i64>,
+    /// Only what was done to one target: `app`, `account`, `ban` …
+    #[param(value_type = Option<String>, example = "account")]
+    target_kind: Option<FastStr>,
+    /// With `target_kind`: which one.
+    #[param(value_type = Option<String>, example = "100001")]
+    target_id: Option<FastStr>,
 }
 
 /// A page of records.
@@ -64,9 +70,9 @@ pub(crate) struct Record {
 #[utoipa::path(get, path = "/admin/v1/audit", tag = "Audit", security(("operator" = [])), params(Request), responses((status = 200, body = Answer)))]
 pub(crate) async fn audit(
     Operator { account, .. }: Operator,
-    Query(Request { before, limit }): Query<Request>,
+    Query(Request { before, limit, target_kind, target_id }): Query<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
-    let request = ListAuditRequest { before, limit: page::limit(limit)? };
+    let request = ListAuditRequest { before, limit: page::limit(limit)?, target_kind, target_id };
     let found = account.admin_list_audit(request).await.map_err(CallError::from)?;
     let next = found.records.last().filter(|_| found.more).map(|last| last.id);
     Ok(Envelope(Answer { records: found.records.into_iter().map(Record::from).collect(), next }))

@@ -36,7 +36,7 @@ pub(crate) struct Answer {}
 /// go on when the ban is over.
 #[utoipa::path(post, path = "/admin/v1/accounts/{account_id}/ban", tag = "Accounts", security(("operator" = [])), params(("account_id" = i64, Path)), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn ban_account(
-    Operator { actor, account, .. }: Operator,
+    Operator { actor, account }: Operator,
     Path(AccountPath { account_id }): Path<AccountPath>,
     Json(Request { reason, note, until }): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {

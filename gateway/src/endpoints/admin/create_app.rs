@@ -46,7 +46,7 @@ pub(crate) struct Answer {
 /// 4090103 when there is one of this id. If the answer is lost, look at the list of apps before you repeat.
 #[utoipa::path(post, path = "/admin/v1/apps", tag = "Apps", security(("operator" = [])), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn create_app(
-    Operator { actor, account, .. }: Operator,
+    Operator { actor, account }: Operator,
     Json(Request { name, app_id, delivery_url, policy }): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let policy = policy.map(Into::into);

@@ -1,4 +1,4 @@
-//! `GET /admin/v1/accounts`: an account, by its id or its username.
+//! `GET /admin/v1/accounts`: an account, by its id, its username or its phone.
 
 use common::{
     error_code::PublicError,
@@ -15,13 +15,16 @@ use volo::FastStr;
 use super::operator::Operator;
 use crate::endpoints::channel_or_official;
 
-/// Which account: exactly one of the two.
+/// Which account: exactly one of the three.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Request {
     account_id: Option<i64>,
     #[param(value_type = Option<String>)]
     username: Option<FastStr>,
+    /// International, such as `+8613800138000`; in a query the `+` is written `%2B`.
+    #[param(value_type = Option<String>)]
+    phone: Option<FastStr>,
 }
 
 /// What is known of an account. Times are Unix milliseconds.
@@ -60,7 +63,21 @@ pub(crate) struct Ban {
 pub(crate) struct Account {
     account_id: i64,
     created_at: i64,
+    /// Its player has asked for it to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion: Option<AccountDeletion>,
+    /// It has been deleted: nothing is left of its player.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<i64>,
     credentials: Vec<Credential>,
+}
+
+/// A deletion that is pending.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AccountDeletion {
+    requested_at: i64,
+    /// Not before, and soon after it.
+    executes_at: i64,
 }
 
 /// A way to sign in.
@@ -114,10 +131,11 @@ pub(crate) async fn find_account(
 }
 
 fn selector(request: Request) -> Result<AccountSelector, PublicError> {
-    match (request.account_id, request.username) {
-        (Some(account_id), None) => Ok(AccountSelector::AccountId(account_id)),
-        (None, Some(username)) => Ok(AccountSelector::Username(username)),
-        _ => Err(PublicError::invalid("account_id", "give exactly one of `account_id` and `username`")),
+    match (request.account_id, request.username, request.phone) {
+        (Some(account_id), None, None) => Ok(AccountSelector::AccountId(account_id)),
+        (None, Some(username), None) => Ok(AccountSelector::Username(username)),
+        (None, None, Some(phone)) => Ok(AccountSelector::Phone(phone)),
+        _ => Err(PublicError::invalid("account_id", "give exactly one of `account_id`, `username` and `phone`")),
     }
 }
 
@@ -127,6 +145,11 @@ impl From<FindAccountResponse> for Answer {
             account: Account {
                 account_id: found.account_id,
                 created_at: found.created_at,
+                deletion: found.deletion.map(|deletion| AccountDeletion {
+                    requested_at: deletion.requested_at,
+                    executes_at: deletion.executes_at,
+                }),
+                deleted_at: found.deleted_at,
                 credentials: found.credentials.into_iter().map(Credential::from).collect(),
             },
             sessions: found.sessions.into_iter().map(Session::from).collect(),
@@ -169,12 +192,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_one_of_the_two_says_which_account() {
-        let chosen = |account_id, username| selector(Request { account_id, username });
-        assert_eq!(chosen(Some(7), None), Ok(AccountSelector::AccountId(7)));
-        assert_eq!(chosen(None, Some("ann".into())), Ok(AccountSelector::Username("ann".into())));
-        for (account_id, username) in [(None, None), (Some(7), Some("ann".into()))] {
-            assert_eq!(chosen(account_id, username).expect_err("refused").details[0].0, "account_id");
+    fn exactly_one_of_the_three_says_which_account() {
+        let chosen = |account_id, username: Option<&'static str>, phone: Option<&'static str>| {
+            selector(Request { account_id, username: username.map(Into::into), phone: phone.map(Into::into) })
+        };
+        assert_eq!(chosen(Some(7), None, None), Ok(AccountSelector::AccountId(7)));
+        assert_eq!(chosen(None, Some("ann"), None), Ok(AccountSelector::Username("ann".into())));
+        assert_eq!(chosen(None, None, Some("+1")), Ok(AccountSelector::Phone("+1".into())));
+        for (account_id, username, phone) in [
+            (None, None, None),
+            (Some(7), Some("ann"), None),
+            (Some(7), None, Some("+1")),
+            (None, Some("ann"), Some("+1")),
+        ] {
+            assert_eq!(chosen(account_id, username, phone).expect_err("refused").details[0].0, "account_id");
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Answer {}
 /// Lifts the ban of an account. Where none is in effect nothing is changed.
 #[utoipa::path(delete, path = "/admin/v1/accounts/{account_id}/ban", tag = "Accounts", security(("operator" = [])), params(("account_id" = i64, Path)), responses((status = 200, body = Answer)))]
 pub(crate) async fn lift_ban(
-    Operator { actor, account, .. }: Operator,
+    Operator { actor, account }: Operator,
     Path(AccountPath { account_id }): Path<AccountPath>,
 ) -> Result<Envelope<Answer>, ApiError> {
     account.admin_lift_ban(LiftBanRequest { actor, account_id }).await.map_err(CallError::from)?;

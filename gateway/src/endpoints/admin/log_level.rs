@@ -13,7 +13,8 @@ use serde_json::json;
 use utoipa::ToSchema;
 use volo::FastStr;
 
-use super::operator::Operator;
+use super::operator::OperatorOfProcess;
+use crate::admin::AdminApi;
 
 /// Longer directives are refused: the audit keeps them.
 const MAX_LEVEL_BYTES: usize = 1024;
@@ -42,7 +43,7 @@ pub(crate) struct Answer {
 /// Changes how much the log of this process says, until it ends or a dynamic document says otherwise.
 #[utoipa::path(put, path = "/admin/v1/log-level", tag = "Process", security(("operator" = [])), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn log_level(
-    Operator { admin, actor, account }: Operator,
+    OperatorOfProcess { admin, actor }: OperatorOfProcess,
     Json(Request { level }): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let no_log = || PublicError::new(ErrorCode::FORBIDDEN).message("this process writes no log");
@@ -60,9 +61,16 @@ pub(crate) async fn log_level(
         target_id: admin.process().to_owned().into(),
         details_json: json!({ "level": { "before": *previous, "after": level } }).to_string().into(),
     };
-    let audited = account.admin_record_change(record).await;
-    if let Err(error) = &audited {
+    let audited = audited(&admin, record).await;
+    Ok(Envelope(Answer { level, previous: previous.to_string(), audited }))
+}
+
+/// Whether account has written it down. While the process starts nobody can be asked.
+async fn audited(admin: &AdminApi, record: RecordChangeRequest) -> bool {
+    let Ok(account) = admin.account() else { return false };
+    let written = account.admin_record_change(record).await;
+    if let Err(error) = &written {
         tracing::warn!(%error, "a change of the log level could not be written into the audit");
     }
-    Ok(Envelope(Answer { level, previous: previous.to_string(), audited: audited.is_ok() }))
+    written.is_ok()
 }

@@ -21,13 +21,27 @@ const NAME: FastStr = FastStr::from_static_str("operator");
 /// An operator, and what one may use. Refuses everybody else with 401, and everybody while the process still starts
 /// with 503.
 pub(crate) struct Operator {
-    pub(crate) admin: Arc<AdminApi>,
     /// Who is written down as having made a change.
     pub(crate) actor: FastStr,
     pub(crate) account: AccountServiceClient,
 }
 
+/// An operator who asks for nothing but this process. Refuses everybody else with 401.
+pub(crate) struct OperatorOfProcess {
+    pub(crate) admin: Arc<AdminApi>,
+    pub(crate) actor: FastStr,
+}
+
 impl FromContext for Operator {
+    type Rejection = ApiError;
+
+    async fn from_context(cx: &mut ServerContext, parts: &mut Parts) -> Result<Self, ApiError> {
+        let OperatorOfProcess { admin, actor } = OperatorOfProcess::from_context(cx, parts).await?;
+        Ok(Self { actor, account: admin.account()? })
+    }
+}
+
+impl FromContext for OperatorOfProcess {
     type Rejection = ApiError;
 
     async fn from_context(cx: &mut ServerContext, parts: &mut Parts) -> Result<Self, ApiError> {
@@ -39,7 +53,6 @@ impl FromContext for Operator {
         if !bool::from(token.expose_secret().as_bytes().ct_eq(admin.token().as_bytes())) {
             return Err(ApiError(PublicError::new(ErrorCode::TOKEN_INVALID)));
         }
-        let account = admin.account()?;
-        Ok(Self { admin, actor: NAME, account })
+        Ok(Self { admin, actor: NAME })
     }
 }

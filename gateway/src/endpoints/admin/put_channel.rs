@@ -34,7 +34,7 @@ impl fmt::Debug for Request {
 /// instance that answers at once, on the others within `account.follow.apps_every` (1 s).
 #[utoipa::path(put, path = "/admin/v1/apps/{app_id}/channels/{channel}", tag = "Apps", security(("operator" = [])), params(("app_id" = i64, Path), ("channel" = String, Path)), request_body = Request, responses((status = 200, body = Channel)))]
 pub(crate) async fn put_channel(
-    Operator { actor, account, .. }: Operator,
+    Operator { actor, account }: Operator,
     Path(ChannelPath { app_id, channel }): Path<ChannelPath>,
     Json(Request(document)): Json<Request>,
 ) -> Result<Envelope<Channel>, ApiError> {

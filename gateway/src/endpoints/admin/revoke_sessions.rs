@@ -31,7 +31,7 @@ pub(crate) struct Answer {
 /// Ends every session of an account, in every app. Sessions that begin later are not touched.
 #[utoipa::path(post, path = "/admin/v1/accounts/{account_id}/revoke-sessions", tag = "Accounts", security(("operator" = [])), params(("account_id" = i64, Path)), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn revoke_sessions(
-    Operator { actor, account, .. }: Operator,
+    Operator { actor, account }: Operator,
     Path(AccountPath { account_id }): Path<AccountPath>,
     Json(Request { reason }): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {

@@ -24,7 +24,7 @@ pub(crate) struct Answer {
 /// Gives an app a new secret. The one before stays good until the next rotation; older ones end now.
 #[utoipa::path(post, path = "/admin/v1/apps/{app_id}/rotate-secret", tag = "Apps", security(("operator" = [])), params(("app_id" = i64, Path)), responses((status = 200, body = Answer)))]
 pub(crate) async fn rotate_app_secret(
-    Operator { actor, account, .. }: Operator,
+    Operator { actor, account }: Operator,
     Path(AppPath { app_id }): Path<AppPath>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let call = account.admin_rotate_app_secret(RotateAppSecretRequest { actor, app_id });

@@ -37,7 +37,7 @@ pub(crate) struct Request {
 /// signatures at a gateway a second later. Sessions that live go on: a change decides about the next login or refresh.
 #[utoipa::path(patch, path = "/admin/v1/apps/{app_id}", tag = "Apps", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses((status = 200, body = App)))]
 pub(crate) async fn update_app(
-    Operator { actor, account, .. }: Operator,
+    Operator { actor, account }: Operator,
     Path(AppPath { app_id }): Path<AppPath>,
     Json(Request { name, enabled, delivery_url, policy }): Json<Request>,
 ) -> Result<Envelope<App>, ApiError> {

@@ -12,3 +12,4 @@ CREATE TABLE IF NOT EXISTS account_history (
     request_id TEXT    NULL
 );
 CREATE INDEX IF NOT EXISTS ix_account_history_account ON account_history (account_id, event_id);
+CREATE INDEX IF NOT EXISTS ix_account_history_at ON account_history (at);

@@ -27,11 +27,19 @@ pub struct DeletionConfig {
     pub every: Duration,
     /// Accounts that one run deletes at most. Protects other writers when many are due at once.
     pub batch: u32,
+    /// An account whose deletion failed is tried again after this time. Protects those that come after it.
+    #[serde(with = "humantime_serde")]
+    pub retry_after: Duration,
 }
 
 impl Default for DeletionConfig {
     fn default() -> Self {
-        Self { cooling_off: DAY * 15, every: Duration::from_secs(60), batch: 100 }
+        Self {
+            cooling_off: DAY * 15,
+            every: Duration::from_secs(60),
+            batch: 100,
+            retry_after: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -44,6 +52,6 @@ impl DeletionConfig {
         if self.batch == 0 {
             return Err(Invalid::new("deletion.batch", "must be at least 1"));
         }
-        Ok(())
+        at_least("deletion.retry_after", self.retry_after, Duration::from_secs(1))
     }
 }

@@ -80,6 +80,11 @@ impl Target {
         Self { kind: "account".to_owned(), id: account_id.to_string() }
     }
 
+    /// A ban of a device or of a part of the network.
+    pub(crate) fn ban(ban_id: i64) -> Self {
+        Self { kind: "ban".to_owned(), id: ban_id.to_string() }
+    }
+
     pub(crate) fn parse(kind: &str, id: &str) -> Result<Self, FieldError> {
         let kind = bounded(kind, 64).ok_or(FieldError::new("target_kind", "1 to 64 bytes without control characters"));
         let id = bounded(id, 128).ok_or(FieldError::new("target_id", "1 to 128 bytes without control characters"));

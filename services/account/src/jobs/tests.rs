@@ -61,6 +61,31 @@ common::on_each_database! {
         service.login("ann", PASSWORD).await.expect("signed in");
     }
 
+    async fn an_account_that_cannot_be_deleted_keeps_no_other_waiting_and_is_tried_again_later(database: TestDatabase) {
+        let mut one_at_a_time = config();
+        one_at_a_time.deletion.batch = 1;
+        let service = Service::start_with(database, one_at_a_time).await;
+        let ann = leaving(&service, "ann").await;
+        service.clock.advance(Duration::from_millis(1));
+        leaving(&service, "bob").await;
+        let spoil = "UPDATE account_accounts SET token_epoch = ? WHERE account_id = ?";
+        let set_epoch = |epoch: i64| service.database.write(spoil).bind(epoch).bind(ann.account_id).execute();
+        set_epoch(i64::from(u32::MAX)).await.expect("spoilt");
+        service.clock.advance(config().deletion.cooling_off);
+        let parts = service.account.parts();
+        let refused = run(parts, Job::Deletions).await;
+        assert!(matches!(&refused, Err(JobError::PutOff { deleted: 0, failed: 1, account, .. }) if *account == ann.account_id));
+        service.clock.advance(config().deletion.every);
+        run(parts, Job::Deletions).await.expect("the next one goes on");
+        let deleted = "SELECT COUNT(*) FROM account_accounts WHERE deleted_at IS NOT NULL";
+        assert_eq!(service.count(deleted).await, 1);
+        set_epoch(0).await.expect("repaired");
+        service.clock.advance(config().deletion.retry_after);
+        run(parts, Job::Deletions).await.expect("tried again");
+        assert_eq!(service.count(deleted).await, 2);
+        assert_eq!(service.count("SELECT COUNT(*) FROM account_credentials").await, 0);
+    }
+
     async fn several_instances_that_ask_at_once_run_a_job_once(database: TestDatabase) {
         let service = Service::start(database).await;
         let mut replicas = vec![service.account.clone()];
@@ -128,5 +153,31 @@ common::on_each_database! {
         run(other.parts(), Job::CleanUp).await.expect("not due");
         let told = other.parts().job_metrics.of(Job::CleanUp).last_success.get();
         assert_eq!(told, service.clock.now().as_millis() / 1000);
+    }
+
+    async fn an_ended_ban_and_an_abandoned_import_are_kept_for_as_long_as_configured(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let (now, limits) = (service.clock.now(), config().cleanup);
+        let ban = "INSERT INTO account_bans (account_id, revision, reason, banned_at, until_at, lifted_at) \
+             VALUES (?, 1, 'x', 0, ?, ?)";
+        let at = Some(now.as_millis());
+        for (account, until, lifted) in [(1_i64, at, None), (2, None, at), (3, None, None)] {
+            service.database.write(ban).bind(account).bind(until).bind(lifted).execute().await.expect("written");
+        }
+        let import = "INSERT INTO account_imports (import_id, byte_offset, line_count, imported, skipped, rejected, \
+             rejects_bytes, updated_at) VALUES (?, 0, 0, 0, 0, 0, 0, ?)";
+        service.database.write(import).bind(vec![7_u8; 32]).bind(now.as_millis()).execute().await.expect("written");
+        let millisecond = Duration::from_millis(1);
+        for (advance, imports, bans) in [
+            (limits.keep_imports - millisecond, 1, 3),
+            (limits.every, 0, 3),
+            (limits.keep_ended_bans - limits.keep_imports - limits.every, 0, 3),
+            (limits.every, 0, 1),
+        ] {
+            service.clock.advance(advance);
+            run(service.account.parts(), Job::CleanUp).await.expect("cleared");
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_imports").await, imports);
+            assert_eq!(service.count("SELECT COUNT(*) FROM account_bans").await, bans);
+        }
     }
 }

@@ -3,12 +3,13 @@
 use std::{net::IpAddr, time::Duration};
 
 use common::{
+    clock::SharedClock,
     config::{Environment, watch::ConfigWatch},
     shared::{Climb, Ladder, Rate, SharedError, SharedState, Standing},
 };
 use prometheus::Registry;
 
-use super::{config::RiskConfig, metrics::Metrics};
+use super::{banned::BannedSubjects, config::RiskConfig, metrics::Metrics};
 use crate::{
     domain::{
         client::Client,
@@ -36,16 +37,21 @@ pub(crate) struct Risk {
     pub(super) keys: SubjectKeys,
     pub(super) rules: Rules,
     pub(super) metrics: Metrics,
+    /// Who is kept out by a ban.
+    pub(crate) banned: BannedSubjects,
     documents: ConfigWatch<RiskDocument>,
     environment: Environment,
+    clock: SharedClock,
 }
 
 /// What the rules need from the process.
 #[derive(Debug)]
 pub(crate) struct RiskParts<'a> {
     pub(crate) master_key: &'a MasterKey,
+    pub(crate) banned: BannedSubjects,
     pub(crate) documents: ConfigWatch<RiskDocument>,
     pub(crate) environment: Environment,
+    pub(crate) clock: SharedClock,
     pub(crate) registry: &'a Registry,
 }
 
@@ -78,8 +84,10 @@ impl Risk {
             keys: SubjectKeys::new(parts.master_key),
             rules,
             metrics: Metrics::register(parts.registry)?,
+            banned: parts.banned,
             documents: parts.documents,
             environment: parts.environment,
+            clock: parts.clock,
         })
     }
 
@@ -90,14 +98,30 @@ impl Risk {
 }
 
 impl Guard<'_> {
-    /// Refuses whoever an operator keeps out, whatever they ask for.
+    /// Refuses whoever an operator keeps out, whatever they ask for. A ban comes first: it says why, and for how long.
     pub(crate) fn admit(&self, client: &Client) -> Result<(), AccountError> {
         let device = client.device_id.as_ref().map(|device| device.as_str());
+        self.refuse_banned(address_of(client), device)?;
         match self.risk.documents.current().blocked.blocks(address_of(client), device) {
             None => Ok(()),
             Some(why) => {
                 self.risk.metrics.blocked(why);
                 Err(AccountError::Blocked)
+            }
+        }
+    }
+
+    /// The same for a device of which nothing else is known.
+    pub(crate) fn admit_device(&self, device: Option<&str>) -> Result<(), AccountError> {
+        self.refuse_banned(None, device)
+    }
+
+    fn refuse_banned(&self, address: Option<IpAddr>, device: Option<&str>) -> Result<(), AccountError> {
+        match self.risk.banned.of(address, device, self.risk.clock.now()) {
+            None => Ok(()),
+            Some((what, ban)) => {
+                self.risk.metrics.banned(what);
+                Err(AccountError::SubjectBanned { what, ban })
             }
         }
     }

@@ -11,6 +11,8 @@ pub(super) struct Metrics {
     locks: ByRule,
     blocked_address: IntCounter,
     blocked_device: IntCounter,
+    banned_address: IntCounter,
+    banned_device: IntCounter,
     pub(super) registrations_of_address: IntCounter,
     pub(super) registrations_of_device: IntCounter,
     pub(super) known_devices: IntCounter,
@@ -49,6 +51,8 @@ impl Metrics {
         Ok(Self {
             blocked_address: refusals.with_label_values(&["blocked_address"]),
             blocked_device: refusals.with_label_values(&["blocked_device"]),
+            banned_address: refusals.with_label_values(&["banned_address"]),
+            banned_device: refusals.with_label_values(&["banned_device"]),
             registrations_of_address: refusals.with_label_values(&["registrations_of_address"]),
             registrations_of_device: refusals.with_label_values(&["registrations_of_device"]),
             refusals: ByRule::of(&refusals),
@@ -76,6 +80,13 @@ impl Metrics {
         match why {
             Blocked::Address => self.blocked_address.inc(),
             Blocked::Device => self.blocked_device.inc(),
+        }
+    }
+
+    pub(super) fn banned(&self, what: Blocked) {
+        match what {
+            Blocked::Address => self.banned_address.inc(),
+            Blocked::Device => self.banned_device.inc(),
         }
     }
 }

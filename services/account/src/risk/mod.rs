@@ -10,11 +10,13 @@
 //! In reading order:
 //! - `config`: the keys under `account.risk`.
 //! - `guard`: [`Guard`]: who is kept out by hand, and the one way to climb a ladder. [`Risk`]: what it stands on.
+//! - `banned`: [`BannedSubjects`]: the bans of devices and of parts of the network, in memory.
 //! - `password_attempt`: a sign-in with a password, from before the hash to after it.
 //! - `device_secret`: a wrong device secret.
 //! - `registration`: the budgets of new accounts.
 //! - `metrics`: what the operator sees.
 
+mod banned;
 mod config;
 mod device_secret;
 mod guard;
@@ -26,6 +28,7 @@ mod tests;
 
 pub use self::config::RiskConfig;
 pub(crate) use self::{
+    banned::BannedSubjects,
     guard::{Guard, Risk, RiskParts},
     password_attempt::Trying,
 };

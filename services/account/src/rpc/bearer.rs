@@ -8,7 +8,7 @@ use crate::{
         end_reason::EndReason,
         history::{EventKind, Happening},
         ids::{AccountId, AppId, SessionId},
-        verdict::{self, Verdict},
+        verdict::Verdict,
     },
     error::AccountError,
     service::Parts,
@@ -35,7 +35,7 @@ impl Bearer {
             account_id: claims.account_id,
             app_id: claims.app_id,
             session_id: claims.session_id,
-            verdict: verdict::judge(&claims, claims.app_id, parts.revocations.index(), now),
+            verdict: parts.judge(&claims, claims.app_id, now),
         })
     }
 

@@ -40,6 +40,7 @@ pub(crate) async fn refresh(parts: &Parts, request: RefreshRequest) -> Result<Re
         let session = found.ok_or(AccountError::TokenExpired)?;
         let decided = rotation::decide(&session.state, &presented, app.app_id, parts.clock.now(), grace);
         if matches!(decided, Rotation::Advance | Rotation::Repeat(_)) {
+            parts.guard().admit_device(session.device_id.as_deref())?;
             parts.bans.refuse_banned(session.account_id, parts.clock.now()).await?;
         }
         match decided {

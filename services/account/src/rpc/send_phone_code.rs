@@ -208,7 +208,7 @@ mod tests {
             let expires_at = sent_at + 5 * MINUTE;
             for (now, deleted) in [(Timestamp::from_millis(expires_at.as_millis() - 1), 0), (expires_at, 1)] {
                 let mut tx = service.database.begin().await.expect("begun");
-                assert_eq!(cleanup::phone_codes(&mut tx, now, 10).await.expect("cleared"), deleted);
+                assert_eq!(cleanup::Expired::PhoneCodes.delete(&mut tx, now, 10).await.expect("cleared"), deleted);
                 tx.commit().await.expect("committed");
             }
         }

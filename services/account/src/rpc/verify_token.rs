@@ -3,7 +3,7 @@
 //! Answers from memory: opens the token, looks at the revocations, answers. There is nothing to wait for, so this is not
 //! even an async function.
 
-use common::token::{access_token::Buffer, ids::AppId, verdict, wire};
+use common::token::{access_token::Buffer, ids::AppId, wire};
 use idl::account::{TokenStatus, TokenVerdict, VerifyTokenRequest};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
@@ -19,8 +19,7 @@ pub(super) fn judge(parts: &Parts, app_id: AppId, token: &str) -> Result<TokenVe
     let Some(claims) = parts.keys.open(token, &mut buffer, now)? else {
         return Ok(parts.verdicts.count(wire::invalid()));
     };
-    let verdict = verdict::judge(&claims, app_id, parts.revocations.index(), now);
-    Ok(parts.verdicts.count(wire::describe(verdict, &claims)))
+    Ok(parts.verdicts.count(wire::describe(parts.judge(&claims, app_id, now), &claims)))
 }
 
 /// Verdicts by status; the handles are looked up once.

@@ -144,6 +144,15 @@ impl CredentialName<'_> {
     }
 }
 
+/// From its beginning to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    pub(crate) created_at: Timestamp,
+    /// When the player asked for the deletion that is pending, and when it is carried out.
+    pub(crate) deletion: Option<(Timestamp, Timestamp)>,
+    pub(crate) deleted_at: Option<Timestamp>,
+}
+
 impl Accounts {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
@@ -248,6 +257,24 @@ impl Accounts {
             .optional()
             .await?;
         Ok(row.map(|(created_at,)| at(created_at)))
+    }
+
+    /// What there is to know of the account's life; `None` when there is no such account.
+    pub(crate) async fn life(&self, account_id: AccountId) -> Result<Option<Life>, AccountError> {
+        let row: Option<(i64, Option<i64>, Option<i64>, Option<i64>)> = self
+            .database
+            .read(
+                "SELECT created_at, deletion_requested_at, deletion_executes_at, deleted_at FROM account_accounts \
+                 WHERE account_id = ?",
+            )
+            .bind(account_id.get())
+            .optional()
+            .await?;
+        Ok(row.map(|(created_at, requested_at, executes_at, deleted_at)| Life {
+            created_at: at(created_at),
+            deletion: requested_at.map(at).zip(executes_at.map(at)),
+            deleted_at: deleted_at.map(at),
+        }))
     }
 
     /// What the account can be signed in to with, in `app_id`: its devices of other apps are left out.

@@ -6,7 +6,10 @@ use common::{
 };
 
 use super::at;
-use crate::{domain::audit::AuditRecord, error::AccountError};
+use crate::{
+    domain::audit::{AuditRecord, Target},
+    error::AccountError,
+};
 
 /// The audit as operators read it.
 #[derive(Clone, Debug)]
@@ -67,6 +70,28 @@ impl Audit {
                 "SELECT id, at, actor, action, target_kind, target_id, request_id, details FROM account_audit \
                  WHERE id < ? ORDER BY id DESC LIMIT ?",
             )
+            .bind(before)
+            .bind(i64::from(limit))
+            .all()
+            .await?;
+        Ok(rows.into_iter().map(StoredRecord::from).collect())
+    }
+
+    /// The same of one target.
+    pub(crate) async fn of_target_older_than(
+        &self,
+        target: &Target,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredRecord>, AccountError> {
+        let rows: Vec<Row> = self
+            .database
+            .read(
+                "SELECT id, at, actor, action, target_kind, target_id, request_id, details FROM account_audit \
+                 WHERE target_kind = ? AND target_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            )
+            .bind(target.kind())
+            .bind(target.id())
             .bind(before)
             .bind(i64::from(limit))
             .all()

@@ -6,11 +6,13 @@ use common::{
 };
 
 use super::{
-    account_id, at, counter, history, revocations,
-    sessions::{self, Ended, Ending},
+    account_id, at, audit, counter, history, revocations,
+    session_batches::{self, Which},
+    sessions::{Ended, Ending},
 };
 use crate::{
     domain::{
+        audit::AuditRecord,
         ids::{AccountId, SessionId},
         revocation::Revocation,
     },
@@ -45,13 +47,27 @@ pub(crate) async fn execute(
     }
     tx.sql("DELETE FROM account_credentials WHERE account_id = ?").bind(account.get()).execute().await?;
     tx.sql("DELETE FROM account_external_ids WHERE account_id = ?").bind(account.get()).execute().await?;
-    let count = sessions::anonymise(tx, account, ending).await?;
+    let count = session_batches::anonymise(tx, account, ending).await?;
     history::anonymise(tx, account).await?;
     let (epoch,): (i64,) =
         tx.sql("SELECT token_epoch FROM account_accounts WHERE account_id = ?").bind(account.get()).one().await?;
     let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
     revocations::append(tx, &revocation, ending.now, ending.remembered_until).await?;
     Ok(Some(Ended { count, revocations: vec![revocation] }))
+}
+
+/// Makes a deletion that was due, due at `until` only.
+pub(crate) async fn put_off(tx: &mut Tx, account: AccountId, until: Timestamp) -> Result<(), SqlError> {
+    tx.sql(
+        "UPDATE account_accounts SET deletion_executes_at = ? WHERE account_id = ? AND deletion_executes_at < ? \
+         AND deleted_at IS NULL",
+    )
+    .bind(until.as_millis())
+    .bind(account.get())
+    .bind(until.as_millis())
+    .execute()
+    .await
+    .map(drop)
 }
 
 impl Deletions {
@@ -87,7 +103,7 @@ impl Deletions {
                     .await?;
                 let (due,) = row.ok_or(AccountError::NoSuchAccount)?;
                 let due = due.ok_or(AccountError::NoSuchAccount)?;
-                let ended = sessions::end_others(&mut tx, account, kept, ending).await?;
+                let ended = session_batches::end(&mut tx, account, Which::AllBut(kept), ending).await?;
                 tx.commit().await?;
                 Ok((at(due), ended))
             })
@@ -106,6 +122,34 @@ impl Deletions {
             .execute()
             .await?;
         Ok(kept == 1)
+    }
+
+    /// Calls a pending deletion off and writes that down. `false`: none was pending, and nothing was changed or recorded.
+    pub(crate) async fn call_off(
+        &self,
+        account: AccountId,
+        record: &AuditRecord,
+        now: Timestamp,
+    ) -> Result<bool, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                let called_off = tx
+                    .sql(
+                        "UPDATE account_accounts SET deletion_requested_at = NULL, deletion_executes_at = NULL \
+                         WHERE account_id = ? AND deleted_at IS NULL AND deletion_executes_at IS NOT NULL",
+                    )
+                    .bind(account.get())
+                    .execute()
+                    .await?;
+                if called_off == 0 {
+                    return Ok(false);
+                }
+                audit::append(&mut tx, record, now).await?;
+                tx.commit().await?;
+                Ok(true)
+            })
+            .await
     }
 
     /// When the account will be deleted; `None`: it will not.

@@ -43,17 +43,6 @@ pub(super) async fn anonymise(tx: &mut Tx, account: AccountId) -> Result<(), Sql
         .map(drop)
 }
 
-/// Deletes at most `batch` events from before `before`.
-pub(crate) async fn forget(tx: &mut Tx, before: Timestamp, batch: u32) -> Result<u64, SqlError> {
-    let statement = Sql::Each {
-        mysql: "DELETE FROM account_history WHERE event_id < ? ORDER BY event_id LIMIT ?",
-        sqlite: "DELETE FROM account_history WHERE event_id IN \
-                 (SELECT event_id FROM account_history WHERE event_id < ? ORDER BY event_id LIMIT ?)",
-    };
-    let before = EventId::first_at(before);
-    tx.sql(statement).bind(before.as_bytes()).bind(i64::from(batch)).execute().await
-}
-
 impl Histories {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }

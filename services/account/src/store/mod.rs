@@ -3,9 +3,11 @@
 //! Each file owns the statements of its tables; nothing outside this module knows a table. In reading order:
 //! - [`accounts`]: accounts and their credentials.
 //! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
+//! - [`session_batches`]: ending sessions, however many an account has.
 //! - [`links`], [`passwords`]: further credentials of an account, and its password.
 //! - [`phone_codes`]: codes that were sent to phones.
 //! - [`bans`]: who may not play.
+//! - [`subject_bans`]: devices and parts of the network that are kept out.
 //! - [`revocations`]: the feed that other instances follow.
 //! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
@@ -29,8 +31,10 @@ pub(crate) mod links;
 pub(crate) mod passwords;
 pub(crate) mod phone_codes;
 pub(crate) mod revocations;
+pub(crate) mod session_batches;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
+pub(crate) mod subject_bans;
 pub(crate) mod token_keys;
 
 use common::clock::Timestamp;

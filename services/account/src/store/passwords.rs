@@ -8,7 +8,8 @@ use common::{
 use super::{
     accounts::CredentialName,
     at,
-    sessions::{self, Ended, Ending},
+    session_batches::{self, Which},
+    sessions::{Ended, Ending},
 };
 use crate::{
     domain::{
@@ -95,7 +96,7 @@ impl Passwords {
                 if replaced == 0 {
                     return Ok(None);
                 }
-                let ended = sessions::end_others(&mut tx, account, kept, ending).await?;
+                let ended = session_batches::end(&mut tx, account, Which::AllBut(kept), ending).await?;
                 tx.commit().await?;
                 Ok(Some(ended))
             })

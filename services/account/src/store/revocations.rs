@@ -6,17 +6,18 @@ use common::{
     token::feed,
 };
 
-use super::{account_id, at, counter, session_id, sessions::Ending};
+use super::{account_id, at, counter, session_id};
 use crate::{
-    domain::{
-        ids::{AccountId, AppId},
-        revocation::{Ban, Revocation},
-    },
+    domain::revocation::{Ban, Revocation},
     error::AccountError,
 };
 
 /// Rows read at once.
 const PAGE: usize = 2000;
+
+/// Adds sessions whose ids follow, in one statement however many they are.
+pub(super) const INSERT_SESSIONS: &str = "INSERT INTO account_revocations (session_id, created_at, expires_at) \
+     SELECT session_id, ?, ? FROM account_sessions WHERE session_id IN (";
 
 /// The feed of revocations.
 #[derive(Clone, Debug)]
@@ -50,61 +51,6 @@ pub(super) async fn append(
     .execute()
     .await
     .map(drop)
-}
-
-/// Adds the sessions of an account in an app that the transaction has just marked as ended, in one statement however
-/// many they are, and answers them. Sessions that somebody else ended in the same millisecond are added twice, which
-/// changes nothing.
-pub(super) async fn append_ended_of_app(
-    tx: &mut Tx,
-    account: AccountId,
-    app: AppId,
-    ending: Ending<'_>,
-) -> Result<Vec<Revocation>, AccountError> {
-    let ids: Vec<(Vec<u8>,)> = tx
-        .sql("SELECT session_id FROM account_sessions WHERE account_id = ? AND app_id = ? AND revoked_at = ?")
-        .bind(account.get())
-        .bind(app.get())
-        .bind(ending.now.as_millis())
-        .all()
-        .await?;
-    tx.sql(
-        "INSERT INTO account_revocations (session_id, created_at, expires_at) \
-         SELECT session_id, ?, ? FROM account_sessions WHERE account_id = ? AND app_id = ? AND revoked_at = ?",
-    )
-    .bind(ending.now.as_millis())
-    .bind(ending.remembered_until.as_millis())
-    .bind(account.get())
-    .bind(app.get())
-    .bind(ending.now.as_millis())
-    .execute()
-    .await?;
-    ids.iter().map(|(id,)| Ok(Revocation::Session(session_id(id)?))).collect()
-}
-
-/// The same for an account's sessions in all apps.
-pub(super) async fn append_ended(
-    tx: &mut Tx,
-    account: AccountId,
-    ending: Ending<'_>,
-) -> Result<Vec<Revocation>, AccountError> {
-    let ids: Vec<(Vec<u8>,)> = tx
-        .sql("SELECT session_id FROM account_sessions WHERE account_id = ? AND revoked_at = ?")
-        .bind(account.get())
-        .bind(ending.now.as_millis())
-        .all()
-        .await?;
-    tx.sql(
-        "INSERT INTO account_revocations (session_id, created_at, expires_at) \
-         SELECT session_id, ?, ? FROM account_sessions WHERE account_id = ? AND revoked_at = ?",
-    )
-    .bind(ending.now.as_millis())
-    .bind(ending.remembered_until.as_millis())
-    .bind(account.get())
-    .bind(ending.now.as_millis())
-    .execute()
-    .await?;
-    ids.iter().map(|(id,)| Ok(Revocation::Session(session_id(id)?))).collect()
 }
 
 impl Revocations {

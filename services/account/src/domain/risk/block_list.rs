@@ -78,7 +78,7 @@ impl TryFrom<Written> for BlockList {
     fn try_from(written: Written) -> Result<Self, NoAddress> {
         let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
         for (place, text) in written.addresses.iter().enumerate() {
-            match parse(text).ok_or(NoAddress(place + 1))? {
+            match parse_range(text).ok_or(NoAddress(place + 1))? {
                 IpNet::V4(net) => ipv4.push((net.network().to_bits().into(), net.broadcast().to_bits().into())),
                 IpNet::V6(net) => ipv6.push((net.network().to_bits(), net.broadcast().to_bits())),
             }
@@ -114,7 +114,7 @@ impl Ranges {
 }
 
 /// A range, or a single address.
-fn parse(text: &str) -> Option<IpNet> {
+pub(super) fn parse_range(text: &str) -> Option<IpNet> {
     let text = text.trim();
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }

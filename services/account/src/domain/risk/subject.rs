@@ -21,6 +21,10 @@ const CUSTOMER_PREFIX: u128 = !(u64::MAX as u128);
 /// Turns subjects into keys.
 pub(crate) struct SubjectKeys(hmac::Key);
 
+/// What is kept of a banned device: without the master key nobody can tell whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct DeviceDigest([u8; KEY_BYTES]);
+
 /// What is counted by itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Subject<'a> {
@@ -60,6 +64,17 @@ impl SubjectKeys {
         Self(hmac::Key::new(hmac::HMAC_SHA256, master_key.derive("risk subjects, 1").as_ref()))
     }
 
+    /// The digest of a device as game clients name it.
+    pub(crate) fn device_digest(&self, device: &str) -> DeviceDigest {
+        let mut mac = hmac::Context::with_key(&self.0);
+        // The keys of subjects begin with a length, so none of them has this beginning.
+        mac.update(b"banned device, 1");
+        mac.update(device.as_bytes());
+        let mut digest = [0; KEY_BYTES];
+        digest.copy_from_slice(&mac.sign().as_ref()[..KEY_BYTES]);
+        DeviceDigest(digest)
+    }
+
     /// The key of a subject. Two subjects never have the same one.
     pub(crate) fn of(&self, subject: Subject<'_>) -> String {
         let mut mac = hmac::Context::with_key(&self.0);
@@ -92,6 +107,18 @@ impl SubjectKeys {
             let _ = write!(key, "{byte:02x}");
         }
         key
+    }
+}
+
+impl DeviceDigest {
+    pub(crate) fn to_hex(self) -> String {
+        hex::encode(self.0)
+    }
+
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+        let mut digest = [0; KEY_BYTES];
+        hex::decode_to_slice(text, &mut digest).ok()?;
+        Some(Self(digest))
     }
 }
 

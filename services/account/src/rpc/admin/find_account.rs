@@ -1,12 +1,13 @@
-//! `AdminFindAccount`: an account by its id or username, with its live sessions in every app.
+//! `AdminFindAccount`: an account by its id, username or phone, with its live sessions in every app.
 
 use common::clock::Timestamp;
 use idl::account_admin::{
-    AccountSelector, BanDetails, CredentialDetails, FindAccountRequest, FindAccountResponse, SessionDetails,
+    AccountSelector, BanDetails, CredentialDetails, FindAccountRequest, FindAccountResponse, PendingDeletion,
+    SessionDetails,
 };
 
 use crate::{
-    domain::{ids::AccountId, username::Username},
+    domain::{ids::AccountId, phone::PhoneNumber, username::Username},
     error::AccountError,
     rpc::credentials,
     service::Parts,
@@ -23,24 +24,37 @@ pub(crate) async fn find_account(
 ) -> Result<FindAccountResponse, AccountError> {
     let account_id = match request.selector {
         AccountSelector::AccountId(id) => AccountId::parse(id).map_err(|_| AccountError::NoSuchAccount)?,
-        AccountSelector::Username(name) => account_of(parts, &Username::parse(&name)?).await?,
+        AccountSelector::Username(name) => {
+            let name = Username::parse(&name)?;
+            account_of(parts, CredentialName::Password(&name)).await?
+        }
+        AccountSelector::Phone(phone) => {
+            let index = parts.personal_data.index_of(&PhoneNumber::parse(&phone)?);
+            account_of(parts, CredentialName::Phone(&index)).await?
+        }
     };
     let limit = parts.config.profile_sessions;
-    let (created_at, credentials, ban, sessions) = tokio::try_join!(
-        parts.accounts.created_at(account_id),
+    let (life, credentials, ban, sessions) = tokio::try_join!(
+        parts.accounts.life(account_id),
         parts.accounts.credentials_of_every_app(account_id),
         parts.bans.in_effect(account_id, parts.clock.now()),
         parts.sessions.live_in_every_app(account_id, parts.clock.now(), limit),
     )?;
+    let life = life.ok_or(AccountError::NoSuchAccount)?;
     Ok(FindAccountResponse {
         account_id: account_id.get(),
-        created_at: created_at.ok_or(AccountError::NoSuchAccount)?.as_millis(),
+        created_at: life.created_at.as_millis(),
         credentials: credentials
             .into_iter()
             .map(|credential| credential_details(parts, account_id, credential))
             .collect(),
         sessions: sessions.into_iter().map(session_details).collect(),
         ban: ban.map(ban_details),
+        deletion: life.deletion.map(|(requested_at, executes_at)| PendingDeletion {
+            requested_at: requested_at.as_millis(),
+            executes_at: executes_at.as_millis(),
+        }),
+        deleted_at: life.deleted_at.map(Timestamp::as_millis),
     })
 }
 
@@ -53,8 +67,8 @@ fn ban_details(BanInEffect { ban, note, banned_at }: BanInEffect) -> BanDetails 
     }
 }
 
-async fn account_of(parts: &Parts, username: &Username) -> Result<AccountId, AccountError> {
-    let credential = parts.accounts.credential(CredentialName::Password(username), None).await?;
+async fn account_of(parts: &Parts, name: CredentialName<'_>) -> Result<AccountId, AccountError> {
+    let credential = parts.accounts.credential(name, None).await?;
     Ok(credential.ok_or(AccountError::NoSuchAccount)?.account_id)
 }
 
@@ -89,7 +103,7 @@ mod tests {
         account_admin::{AccountSelector, FindAccountRequest, FindAccountResponse},
     };
 
-    use crate::testing::{PASSWORD, Service, code, field, public};
+    use crate::testing::{PASSWORD, PHONE, Phones, Service, code, field, public};
 
     async fn find(
         service: &Service,
@@ -112,6 +126,18 @@ mod tests {
             let found = find(&service, AccountSelector::AccountId(guest.account_id)).await.expect("found");
             assert_eq!(found.credentials[0].app_id, Some(service.app_id()));
             assert_eq!((&*found.sessions[0].device_class, found.sessions[0].app_id), ("mobile", service.app_id()));
+        }
+
+        async fn an_account_is_found_by_its_phone(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            let ann = service.sign_in_with(&phones, PHONE).await.tokens;
+            let found = find(&service, AccountSelector::Phone(PHONE.into())).await.expect("found");
+            assert_eq!((found.account_id, &*found.credentials[0].kind), (ann.account_id, "phone"));
+            let unknown = find(&service, AccountSelector::Phone("+8613812345679".into())).await;
+            assert_eq!(code(unknown), ErrorCode::NO_SUCH_ACCOUNT);
+            let impossible = find(&service, AccountSelector::Phone("007".into())).await;
+            assert_eq!(field(impossible), (ErrorCode::INVALID_ARGUMENT, "phone".to_owned()));
         }
 
         async fn nobody_is_not_found_and_a_name_that_cannot_be_is_refused(database: TestDatabase) {

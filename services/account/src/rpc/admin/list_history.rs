@@ -133,7 +133,7 @@ mod tests {
             let service = Service::start(database).await;
             let account_id = service.register("ann").await.expect("registered").tokens.account_id;
             service.account.clone().flush().await;
-            service.clock.advance(config().history.keep);
+            service.clock.advance(config().history.keep - Duration::from_secs(1));
             service.login("ann", crate::testing::PASSWORD).await.expect("signed in");
             jobs::run(service.account.parts(), Job::CleanUp).await.expect("run");
             assert_eq!(told(&history(&service, account_id).await).len(), 2, "not before their time");

@@ -3,12 +3,17 @@
 //! [`wire`] turns what several of them take and answer into the domain and back.
 
 pub(crate) mod ban_account;
+pub(crate) mod ban_subject;
+pub(crate) mod cancel_deletion;
 pub(crate) mod create_app;
 pub(crate) mod describe_app;
+pub(crate) mod end_session;
 pub(crate) mod find_account;
 pub(crate) mod lift_ban;
+pub(crate) mod lift_subject_ban;
 pub(crate) mod list_apps;
 pub(crate) mod list_audit;
+pub(crate) mod list_bans;
 pub(crate) mod list_channels;
 pub(crate) mod list_history;
 pub(crate) mod put_channel;
