@@ -25,7 +25,7 @@ use moka::future::Cache;
 use subtle::ConstantTimeEq;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::upstream::{could_not_tell, within};
+use crate::upstream::{open_question, within};
 
 /// How long an entry is used without asking again. A disabled app is refused this soon after the first request that
 /// finds the entry stale.
@@ -94,7 +94,7 @@ impl AppDirectory {
             let account = account.clone();
             Box::pin(async move {
                 let answer = within(patience, account.get_app(request)).await;
-                Ok(answer.map_err(could_not_tell)?.app)
+                Ok(answer.map_err(open_question)?.app)
             })
         });
         Self::asking(ask, capacity, tasks)
