@@ -249,7 +249,8 @@ struct EndOtherSessionsResponse {
     1: required i64 revoked,
 }
 
-/// The authoritative answers. There is deliberately no value for "could not tell": that is an error, never a status.
+/// The authoritative answers. About one token there is deliberately no value for "could not tell": that is an error, never a
+/// status.
 enum TokenStatus {
     VALID = 1,
     EXPIRED = 2,
@@ -257,6 +258,9 @@ enum TokenStatus {
     BANNED = 4,
     /// Forged, malformed, or another app's token: tells nothing else.
     INVALID = 5,
+    /// No verdict: could not tell, ask again. Only in VerifyTokens, so that one such token leaves the others theirs; whoever
+    /// does not know it takes it for what it is, a status that says nothing about the token.
+    OPEN = 6,
 }
 
 /// Why an account may not play, and until when.
@@ -267,7 +271,7 @@ struct Ban {
     2: optional i64 until,
 }
 
-/// Everything but `status` is absent when the status is INVALID.
+/// Everything but `status` is absent when the status is INVALID, everything but it and `retry_after_ms` when it is OPEN.
 struct TokenVerdict {
     1: required TokenStatus status,
     2: optional i64 account_id,
@@ -279,6 +283,8 @@ struct TokenVerdict {
     8: optional string device_id,
     /// Set when the status is BANNED.
     9: optional Ban ban,
+    /// When to ask again. Set when the status is OPEN.
+    10: optional i64 retry_after_ms,
 }
 
 struct VerifyTokenRequest {
@@ -293,7 +299,7 @@ struct VerifyTokensRequest {
 }
 
 struct VerifyTokensResponse {
-    /// In the order of the request.
+    /// In the order of the request. Never all of them OPEN: then the call fails as VerifyToken does.
     1: required list<TokenVerdict> verdicts,
 }
 
@@ -432,7 +438,7 @@ service AccountService {
     /// Effects: writes a session; acknowledged only after commit. A repeat makes another session.
     LoginResponse Login(1: LoginRequest req),
 
-    /// Rotates a refresh token. Within the grace the predecessor yields the same successor, so a repeat is safe;
+    /// Rotates a refresh token. Within its grace a token that was used leads to the current one, so a repeat is safe;
     /// after it, reuse revokes the session and answers REFRESH_TOKEN_REUSED.
     RefreshResponse Refresh(1: RefreshRequest req),
 

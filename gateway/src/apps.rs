@@ -21,11 +21,14 @@ use common::{
 };
 use futures_util::future::BoxFuture;
 use idl::account::{AccountServiceClient, AppInfo, GetAppRequest};
-use moka::future::Cache;
+use moka::{
+    future::Cache,
+    ops::compute::{CompResult, Op},
+};
 use subtle::ConstantTimeEq;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::upstream::{could_not_tell, within};
+use crate::upstream::{open_question, within};
 
 /// How long an entry is used without asking again. A disabled app is refused this soon after the first request that
 /// finds the entry stale.
@@ -94,7 +97,7 @@ impl AppDirectory {
             let account = account.clone();
             Box::pin(async move {
                 let answer = within(patience, account.get_app(request)).await;
-                Ok(answer.map_err(could_not_tell)?.app)
+                Ok(answer.map_err(open_question)?.app)
             })
         });
         Self::asking(ask, capacity, tasks)
@@ -145,8 +148,12 @@ impl AppDirectory {
         match self.entries.get(&app_id).await {
             Some(entry) => Ok(entry),
             None => {
-                let loaded = self.entries.try_get_with(app_id, self.load(app_id, false)).await;
-                loaded.map_err(|error| PublicError::clone(&error))
+                let load = async {
+                    let loaded = self.load(app_id, false).await?;
+                    Ok(self.newer_than(app_id, &loaded).await.unwrap_or(loaded))
+                };
+                let loaded = self.entries.try_get_with(app_id, load).await;
+                loaded.map_err(|error: Arc<PublicError>| PublicError::clone(&error))
             }
         }
     }
@@ -169,10 +176,7 @@ impl AppDirectory {
             tokio::time::sleep_until(old.loaded_at + BETWEEN_LOOKS).await;
         }
         match self.load(app_id, read_again).await {
-            Ok(loaded) => {
-                self.entries.insert(app_id, loaded.clone()).await;
-                Ok(loaded)
-            }
+            Ok(loaded) => Ok(self.keep(app_id, loaded).await),
             Err(error) => {
                 *failure = Some(Failure { at: Instant::now(), error: error.clone() });
                 Err(error)
@@ -184,10 +188,29 @@ impl AppDirectory {
         let directory = self.clone();
         self.tasks.spawn_in_context(async move {
             match directory.load(app_id, false).await {
-                Ok(loaded) => directory.entries.insert(app_id, loaded).await,
+                Ok(loaded) => drop(directory.keep(app_id, loaded).await),
                 Err(_) => entry.refreshing.store(false, Ordering::Relaxed),
             }
         });
+    }
+
+    /// Keeps what was looked up, unless something is kept that was looked up later: an answer that was long on its way says
+    /// what was so when it was asked for, and must not bring a secret back that has been revoked since. Answers the newer one.
+    async fn keep(&self, app_id: i64, loaded: Arc<Entry>) -> Arc<Entry> {
+        let kept = self.entries.entry(app_id).and_compute_with(|current| {
+            let newest = current.is_none_or(|current| current.value().loaded_at <= loaded.loaded_at);
+            std::future::ready(if newest { Op::Put(loaded.clone()) } else { Op::Nop })
+        });
+        match kept.await {
+            CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
+                entry.into_value()
+            }
+            CompResult::StillNone(_) | CompResult::Removed(_) => loaded,
+        }
+    }
+
+    async fn newer_than(&self, app_id: i64, loaded: &Entry) -> Option<Arc<Entry>> {
+        self.entries.get(&app_id).await.filter(|current| current.loaded_at > loaded.loaded_at)
     }
 
     async fn load(&self, app_id: i64, read_again: bool) -> Result<Arc<Entry>, PublicError> {
@@ -239,6 +262,7 @@ mod tests {
     use std::sync::{PoisonError, atomic::AtomicUsize};
 
     use futures_util::future::join_all;
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -252,6 +276,8 @@ mod tests {
         remembered: std::sync::Mutex<Vec<&'static str>>,
         away: AtomicBool,
         asked: AtomicUsize,
+        /// Answers from memory wait for it, once they are made up.
+        gate: std::sync::Mutex<Option<Arc<Notify>>>,
     }
 
     impl Account {
@@ -285,6 +311,10 @@ mod tests {
                 self.remember();
             }
             let secrets = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(gate) = gate.filter(|_| request.read_again.is_none()) {
+                gate.notified().await;
+            }
             let secrets = secrets.into_iter().map(Into::into).collect();
             Ok((request.app_id == APP).then(|| AppInfo { app_id: APP, name: "Game".into(), enabled: true, secrets }))
         }
@@ -309,6 +339,30 @@ mod tests {
             assert_eq!(apps.authenticate(APP, new).await, Ok(true), "{new}");
             assert_eq!(apps.authenticate(APP, old).await, Ok(true), "{old}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_wins_over_a_back_fill() {
+        let account = Account::with("old");
+        let (apps, gate) = (directory(&account), Arc::new(Notify::new()));
+        assert_eq!(apps.authenticate(APP, "old").await, Ok(true));
+        // The entry is stale: the next use looks in the background, and that look is long on its way.
+        tokio::time::advance(FRESH_FOR * 2).await;
+        *account.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate.clone());
+        let before = account.asked();
+        assert_eq!(apps.authenticate(APP, "old").await, Ok(true));
+        while account.asked() == before {
+            tokio::task::yield_now().await;
+        }
+        // Meanwhile the secret is revoked, and a signature with the new one makes the gateway look again.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        account.rotate_to(vec!["new"]);
+        assert_eq!(apps.authenticate(APP, "new").await, Ok(true));
+        gate.notify_one();
+        apps.tasks.tracker().close();
+        apps.tasks.tracker().wait().await;
+        let kept = apps.entries.get(&APP).await.and_then(|entry| entry.app.clone()).expect("kept");
+        assert_eq!((kept.has_secret("new"), kept.has_secret("old")), (true, false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -55,6 +55,20 @@ pub(crate) fn could_not_tell(error: ClientError) -> PublicError {
     }
 }
 
+/// The same where the question is whether a token is good. A bad one has its verdict: a refusal that would say of the token,
+/// or of its player, what only a verdict may say leaves the question open.
+pub(crate) fn open_question(error: ClientError) -> PublicError {
+    let error = could_not_tell(error);
+    match error.code {
+        ErrorCode::TOKEN_INVALID
+        | ErrorCode::TOKEN_EXPIRED
+        | ErrorCode::TOKEN_REVOKED
+        | ErrorCode::REFRESH_TOKEN_REUSED
+        | ErrorCode::ACCOUNT_BANNED => PublicError::unavailable(ASK_AGAIN_AFTER),
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use volo_thrift::{ApplicationException, ApplicationExceptionKind};

@@ -193,6 +193,57 @@ mod tests {
         assert_eq!(index.len(), 0);
     }
 
+    /// Three threads meet at every entry: one makes the revocation, one reads the same of an earlier time from the feed, and
+    /// one forgets what has expired, which the entry had until then.
+    #[test]
+    fn what_is_revoked_while_others_are_read_and_forgotten_stays_revoked() {
+        const ENTRIES: i64 = 20_000;
+        let (expired, now) = (Timestamp::from_millis(400), Timestamp::from_millis(500));
+        let session = |number: i64| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            SessionId::from_bytes(id)
+        };
+        let account = |number: i64| AccountId::parse(number).expect("in range");
+        let of = |number, epoch, revision| {
+            let ban = Some(Ban { reason: "cheating".into(), until: None });
+            [
+                Revocation::Session(session(number)),
+                Revocation::Account { account_id: account(number), epoch },
+                Revocation::Ban { account_id: account(number), revision, ban },
+            ]
+        };
+        let index = RevocationIndex::default();
+        let apply = |revocations: [Revocation; 3], expires_at| {
+            revocations.into_iter().for_each(|revocation| index.apply(revocation, expires_at));
+        };
+        (1..=ENTRIES).for_each(|number| apply(of(number, 1, 1), expired));
+        let writing = std::sync::atomic::AtomicBool::new(true);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                (1..=ENTRIES).for_each(|number| apply(of(number, 2, 2), LATER));
+                writing.store(false, std::sync::atomic::Ordering::Release);
+            });
+            threads.spawn(|| (1..=ENTRIES).for_each(|number| apply(of(number, 1, 1), expired)));
+            threads.spawn(|| {
+                while writing.load(std::sync::atomic::Ordering::Acquire) {
+                    index.forget_expired(now);
+                }
+            });
+        });
+        index.forget_expired(now);
+        for number in 1..=ENTRIES {
+            let account_id = account(number);
+            let elsewhere = SessionId::from_bytes([0xff; 16]);
+            assert!(
+                index.covers(&Claims { account_id, session_id: session(number), epoch: 9, ..claims() }),
+                "{number}"
+            );
+            assert!(index.covers(&Claims { account_id, session_id: elsewhere, epoch: 1, ..claims() }), "{number}");
+            assert!(index.ban_of(account_id, now).is_some(), "{number}");
+        }
+    }
+
     #[test]
     fn an_entry_is_forgotten_when_it_expires_and_not_before() {
         let index = RevocationIndex::default();

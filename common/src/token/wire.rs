@@ -1,5 +1,7 @@
 //! Verdicts and revocations as they cross RPC.
 
+use std::time::Duration;
+
 use idl::account::{self, RevocationEntry, RevocationKind, TokenStatus, TokenVerdict};
 use pilota::{Bytes, FastStr};
 
@@ -9,7 +11,7 @@ use super::{
     revocation::{Ban, Revocation},
     verdict::Verdict,
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, error_code::DEFAULT_RETRY_AFTER};
 
 /// An entry of the feed as this version understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub fn describe(verdict: Verdict, claims: &Claims<'_>) -> TokenVerdict {
         channel: claims.channel.map(FastStr::new),
         device_id: claims.device_id.map(FastStr::new),
         ban,
+        retry_after_ms: None,
     }
 }
 
@@ -54,6 +57,27 @@ fn ban_on_wire(Ban { reason, until }: Ban) -> account::Ban {
 /// The answer about what is no token of the app that asks. It tells nothing else.
 pub fn invalid() -> TokenVerdict {
     TokenVerdict { status: TokenStatus::INVALID, ..TokenVerdict::default() }
+}
+
+/// What stands among the answers about many tokens for one that could not be judged: no answer, and when to ask again.
+pub fn open(retry_after: Duration) -> TokenVerdict {
+    let retry_after_ms = i64::try_from(retry_after.as_millis()).unwrap_or(i64::MAX);
+    TokenVerdict { status: TokenStatus::OPEN, retry_after_ms: Some(retry_after_ms), ..TokenVerdict::default() }
+}
+
+/// When to ask again about a token whose answer says nothing: it is open, or of a later version.
+pub fn open_for(verdict: &TokenVerdict) -> Option<Duration> {
+    match verdict.status {
+        TokenStatus::VALID
+        | TokenStatus::EXPIRED
+        | TokenStatus::REVOKED
+        | TokenStatus::BANNED
+        | TokenStatus::INVALID => None,
+        _ => {
+            let told = verdict.retry_after_ms.and_then(|millis| u64::try_from(millis).ok());
+            Some(told.map_or(DEFAULT_RETRY_AFTER, Duration::from_millis))
+        }
+    }
 }
 
 /// A revocation, and until when it matters.
@@ -142,6 +166,18 @@ mod tests {
         assert_eq!(read_entry(&later), (expected, Timestamp::from_millis(5)));
         let senseless = RevocationEntry { session_id: Some(Bytes::from_static(b"short")), ..known };
         assert_eq!(read_entry(&senseless).0, Entry::Unclear { session: None, account: None });
+    }
+
+    #[test]
+    fn only_what_is_no_verdict_is_open() {
+        let verdict = |status| TokenVerdict { status, ..TokenVerdict::default() };
+        for status in 1..=5 {
+            assert_eq!(open_for(&verdict(TokenStatus::from(status))), None, "{status}");
+        }
+        for status in [0, 99] {
+            assert_eq!(open_for(&verdict(TokenStatus::from(status))), Some(DEFAULT_RETRY_AFTER), "{status}");
+        }
+        assert_eq!(open_for(&open(Duration::from_millis(1500))), Some(Duration::from_millis(1500)));
     }
 
     proptest! {

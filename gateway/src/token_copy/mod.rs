@@ -12,7 +12,9 @@
 //! - [`reach`]: whether account is known to be away.
 //! - [`metrics`]: what is counted.
 //! - [`tokens`]: asks account, and falls back on the copy.
+//! - [`batch`]: the same for many tokens at once.
 
+pub(crate) mod batch;
 pub(crate) mod config;
 mod follow;
 mod held;

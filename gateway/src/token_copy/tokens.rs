@@ -6,7 +6,7 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use common::{clock::SharedClock, error_code::PublicError, rpc::CallError, token::master_key::TokenKeyVault};
-use idl::account::{AccountServiceClient, TokenVerdict, VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse};
+use idl::account::{AccountServiceClient, TokenVerdict, VerifyTokenRequest};
 use prometheus::Registry;
 use tokio::time::Instant;
 use volo::FastStr;
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    upstream::{could_not_tell, within},
+    upstream::{open_question, within},
 };
 
 /// The status of an answer that says nothing about the token. Every other refusal is account's own, about the caller.
@@ -30,17 +30,17 @@ const OPEN_QUESTION: u16 = 503;
 /// Answers questions about tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens {
-    account: AccountServiceClient,
-    patience: Duration,
-    metrics: Metrics,
-    fallback: Option<Fallback>,
+    pub(super) account: AccountServiceClient,
+    pub(super) patience: Duration,
+    pub(super) metrics: Metrics,
+    pub(super) fallback: Option<Fallback>,
 }
 
 /// What answers when account can't.
 #[derive(Clone, Debug)]
-struct Fallback {
-    copy: Arc<TokenCopy>,
-    reach: Arc<Reach>,
+pub(super) struct Fallback {
+    pub(super) copy: Arc<TokenCopy>,
+    pub(super) reach: Arc<Reach>,
     vault: Arc<TokenKeyVault>,
     clock: SharedClock,
 }
@@ -95,34 +95,16 @@ impl Tokens {
         self.account_or_copy(fallback, call(token.clone()), from_copy).await
     }
 
-    /// The verdicts on many tokens, in their order. An answer that lacks some would be taken for one: when one token can't
-    /// be judged, none is.
-    pub(crate) async fn verify_all(
-        &self,
-        app_id: i64,
-        tokens: Vec<FastStr>,
-    ) -> Result<Told<VerifyTokensResponse>, PublicError> {
-        let call = |tokens| self.account.verify_tokens(VerifyTokensRequest { app_id, tokens });
-        let Some(fallback) = &self.fallback else {
-            return self.account_alone(call(tokens)).await;
-        };
-        let from_copy = || {
-            let verdicts = tokens.iter().map(|token| fallback.judge(app_id, token)).collect::<Result<_, _>>()?;
-            Ok(VerifyTokensResponse { verdicts })
-        };
-        self.account_or_copy(fallback, call(tokens.clone()), from_copy).await
-    }
-
-    async fn account_alone<T>(
+    pub(super) async fn account_alone<T>(
         &self,
         call: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<Told<T>, PublicError> {
-        let answer = within(self.patience, call).await.map_err(could_not_tell)?;
+        let answer = within(self.patience, call).await.map_err(open_question)?;
         self.metrics.by_account.inc();
         Ok(Told { answer, degraded: false })
     }
 
-    async fn account_or_copy<T>(
+    pub(super) async fn account_or_copy<T>(
         &self,
         fallback: &Fallback,
         call: impl Future<Output = Result<T, ClientError>>,
@@ -144,7 +126,7 @@ impl Tokens {
             Err(error) => error,
         };
         fallback.reach.failed(&error);
-        let error = could_not_tell(error.into());
+        let error = open_question(error.into());
         if error.http_status() != OPEN_QUESTION {
             return Err(error);
         }
@@ -162,15 +144,15 @@ impl Tokens {
 }
 
 impl Fallback {
-    fn judge(&self, app_id: i64, token: &str) -> Result<TokenVerdict, NoVerdict> {
+    pub(super) fn judge(&self, app_id: i64, token: &str) -> Result<TokenVerdict, NoVerdict> {
         self.copy.judge(app_id, token, self.clock.now(), Instant::now())
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use common::{
-        clock::{SystemRandom, testing::ManualClock},
+        clock::{SystemRandom, Timestamp, testing::ManualClock},
         discovery::{StaticConfig, StaticList},
         error_code::ErrorCode,
         rpc::{ClientConfig, ClientMetrics, ClientParts, Transport, account_client},
@@ -185,14 +167,19 @@ mod tests {
     };
 
     /// With a copy that knows every key and no revocation.
-    fn tokens() -> Tokens {
+    pub(in crate::token_copy) fn tokens() -> Tokens {
+        tokens_at(NOW)
+    }
+
+    /// The same at another time.
+    pub(in crate::token_copy) fn tokens_at(now: Timestamp) -> Tokens {
         let registry = Registry::new();
         let metrics = ClientMetrics::register(&registry).expect("fresh");
         let parts = ClientParts { caller: "gateway", random: Arc::new(SystemRandom), metrics };
         let nobody = Transport::Wire(Arc::new(StaticList::new(&StaticConfig::default())));
         let account = account_client(nobody, &ClientConfig::default(), &parts);
         let vault = TokenKeyVault::new(&MasterKey::generate(&SystemRandom));
-        let clock = Arc::new(ManualClock::at(NOW));
+        let clock = Arc::new(ManualClock::at(now));
         let tokens = Tokens::new(&Config::default(), account, Some(vault), clock, &registry).expect("fresh");
         let copy = &tokens.fallback.as_ref().expect("a vault").copy;
         copy.replace_ring(ring());
@@ -200,7 +187,7 @@ mod tests {
         tokens
     }
 
-    fn refusal(code: ErrorCode) -> ClientError {
+    pub(in crate::token_copy) fn refusal(code: ErrorCode) -> ClientError {
         CallError::Answered(PublicError::new(code)).into()
     }
 
@@ -251,6 +238,29 @@ mod tests {
         let revoked = TokenVerdict { status: TokenStatus::REVOKED, ..TokenVerdict::default() };
         let told = ask(&tokens(), &token(1), Ok(revoked)).await;
         assert_eq!(status(told), Some((TokenStatus::REVOKED, false)), "the copy is not asked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_would_pass_for_a_verdict_leaves_the_question_open_whoever_is_there_to_answer_it() {
+        let verdicts = [
+            ErrorCode::TOKEN_INVALID,
+            ErrorCode::TOKEN_EXPIRED,
+            ErrorCode::TOKEN_REVOKED,
+            ErrorCode::REFRESH_TOKEN_REUSED,
+            ErrorCode::ACCOUNT_BANNED,
+        ];
+        for code in verdicts {
+            let told = ask(&tokens(), &token(1), Err(refusal(code))).await;
+            assert_eq!(status(told), Some((TokenStatus::VALID, true)), "{code:?}");
+            let answer = async || Err::<TokenVerdict, _>(refusal(code));
+            let without_copy = tokens().account_alone(answer()).await;
+            let behind = tokens();
+            behind.fallback.as_ref().expect("a vault").copy.drop_feed();
+            for open in [without_copy, ask(&behind, &token(1), answer().await).await] {
+                let error = open.expect_err("open");
+                assert_eq!((error.code, error.retry_after.is_some()), (ErrorCode::DEPENDENCY_UNAVAILABLE, true));
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

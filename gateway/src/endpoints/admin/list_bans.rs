@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use volo::FastStr;
 
-use super::{operator::Operator, page};
+use super::operator::Operator;
+use crate::endpoints::page;
 
 /// Which page.
 #[derive(Debug, Deserialize, IntoParams)]

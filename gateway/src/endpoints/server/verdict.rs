@@ -155,6 +155,7 @@ mod tests {
             channel: None,
             device_id: None,
             ban: None,
+            retry_after_ms: None,
         }
     }
 }

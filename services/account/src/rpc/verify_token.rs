@@ -3,23 +3,49 @@
 //! Answers from memory: opens the token, looks at the revocations, answers. There is nothing to wait for, so this is not
 //! even an async function.
 
-use common::token::{access_token::Buffer, ids::AppId, wire};
+use common::{
+    error_code::{ErrorCode, PublicError},
+    rpc::Refusal,
+    token::{access_token::Buffer, ids::AppId, read_ring::Unsure, wire},
+};
 use idl::account::{TokenStatus, TokenVerdict, VerifyTokenRequest};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::{error::AccountError, service::Parts};
+use crate::{domain::field::FieldError, service::Parts};
 
-pub(crate) fn verify_token(parts: &Parts, request: &VerifyTokenRequest) -> Result<TokenVerdict, AccountError> {
-    judge(parts, AppId::parse(request.app_id)?, &request.token)
+/// Why there is no verdict. It can't say that the token is bad: that is a verdict.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum VerifyError {
+    /// The question itself is wrong.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// Could not tell.
+    #[error(transparent)]
+    Unsure(#[from] Unsure),
+}
+
+pub(crate) fn verify_token(parts: &Parts, request: &VerifyTokenRequest) -> Result<TokenVerdict, VerifyError> {
+    let app_id = AppId::parse(request.app_id)?;
+    Ok(judge(parts, app_id, &request.token)?)
 }
 
 /// The answer for one token. An error only when it can't be told, whatever the token is.
-pub(super) fn judge(parts: &Parts, app_id: AppId, token: &str) -> Result<TokenVerdict, AccountError> {
+pub(super) fn judge(parts: &Parts, app_id: AppId, token: &str) -> Result<TokenVerdict, Unsure> {
     let (mut buffer, now) = (Buffer::default(), parts.clock.now());
-    let Some(claims) = parts.keys.open(token, &mut buffer, now)? else {
+    let opened = parts.keys.open(token, &mut buffer, now).inspect_err(|_| parts.verdicts.open.inc())?;
+    let Some(claims) = opened else {
         return Ok(parts.verdicts.count(wire::invalid()));
     };
     Ok(parts.verdicts.count(wire::describe(parts.judge(&claims, app_id, now), &claims)))
+}
+
+impl Refusal for VerifyError {
+    fn public(&self) -> PublicError {
+        match self {
+            Self::Field(FieldError { field, reason }) => PublicError::invalid(*field, *reason),
+            Self::Unsure(_) => PublicError::new(ErrorCode::DEPENDENCY_UNAVAILABLE),
+        }
+    }
 }
 
 /// Verdicts by status; the handles are looked up once.
@@ -30,6 +56,7 @@ pub(crate) struct VerdictMetrics {
     banned: IntCounter,
     revoked: IntCounter,
     invalid: IntCounter,
+    open: IntCounter,
 }
 
 impl VerdictMetrics {
@@ -37,12 +64,16 @@ impl VerdictMetrics {
         let opts = Opts::new("playgate_token_verdicts_total", "Tokens judged, by verdict.");
         let verdicts = IntCounterVec::new(opts, &["status"])?;
         registry.register(Box::new(verdicts.clone()))?;
+        let open = "Tokens that could not be judged: they name a key that is not known yet, or are of a later version.";
+        let open = IntCounter::new("playgate_token_open_questions_total", open)?;
+        registry.register(Box::new(open.clone()))?;
         Ok(Self {
             valid: verdicts.with_label_values(&["valid"]),
             expired: verdicts.with_label_values(&["expired"]),
             banned: verdicts.with_label_values(&["banned"]),
             revoked: verdicts.with_label_values(&["revoked"]),
             invalid: verdicts.with_label_values(&["invalid"]),
+            open,
         })
     }
 
@@ -62,10 +93,19 @@ impl VerdictMetrics {
 mod tests {
     use std::time::Duration;
 
-    use common::error_code::ErrorCode;
-    use idl::account::{TokenStatus, TokenVerdict};
+    use common::token::key_ring::KeyId;
 
+    use super::*;
     use crate::testing::{Service, code, status_on};
+
+    #[test]
+    fn whatever_keeps_a_token_from_being_judged_is_never_a_verdict_on_it() {
+        let public = |error: VerifyError| (error.public().http_status(), error.public().code);
+        let open = (503, ErrorCode::DEPENDENCY_UNAVAILABLE);
+        assert_eq!(public(Unsure::Unreadable.into()), open);
+        assert_eq!(public(Unsure::UnknownKey(KeyId::FIRST).into()), open);
+        assert_eq!(public(FieldError::new("app_id", "no such app").into()), (400, ErrorCode::INVALID_ARGUMENT));
+    }
 
     const NOTHING_ELSE: TokenVerdict = TokenVerdict {
         status: TokenStatus::INVALID,
@@ -77,6 +117,7 @@ mod tests {
         channel: None,
         device_id: None,
         ban: None,
+        retry_after_ms: None,
     };
 
     common::on_each_database! {
