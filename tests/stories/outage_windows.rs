@@ -13,12 +13,12 @@ use tokio::{
 };
 use xtask::services::{Nacos, Redis};
 
-use crate::support::{Load, Platform, Role, Shape, eventually, in_a_fleet};
+use crate::support::{Load, Platform, Report, Role, Shape, eventually, in_a_fleet};
 
 in_a_fleet!(
     an_account_replica_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint,
-    redis_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint,
-    the_registry_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint,
+    redis_dies_or_hangs_and_no_request_fails,
+    the_registry_dies_or_hangs_and_no_request_fails,
     the_database_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint,
 );
 
@@ -42,7 +42,7 @@ async fn an_account_replica_dies_or_hangs_and_no_verify_fails_for_longer_than_it
     takes_part(&platform).await;
 }
 
-async fn redis_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint(shape: Shape) {
+async fn redis_dies_or_hangs_and_no_request_fails(shape: Shape) {
     let _alone = alone().await;
     let mut redis = Redis::start().unwrap();
     let platform = Platform::build(shape).set("redis.url", &redis.url()).start().await;
@@ -51,16 +51,16 @@ async fn redis_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint(shape:
     block_in_place(|| redis.kill().unwrap());
     let outage = outage.lasts().await;
     block_in_place(|| redis.restart().unwrap());
-    outage.ends().await;
+    outage.ends_and_tells().await.nothing_failed();
 
     let outage = Outage::begins("Redis hangs", &platform).await;
     block_in_place(|| redis.freeze().unwrap());
     let outage = outage.lasts().await;
     block_in_place(|| redis.thaw().unwrap());
-    outage.ends().await;
+    outage.ends_and_tells().await.nothing_failed();
 }
 
-async fn the_registry_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint(shape: Shape) {
+async fn the_registry_dies_or_hangs_and_no_request_fails(shape: Shape) {
     let _alone = alone().await;
     let mut nacos = Nacos::start().unwrap();
     let platform = Platform::build(shape).set("nacos.server", &nacos.address()).start().await;
@@ -69,13 +69,15 @@ async fn the_registry_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint
     block_in_place(|| nacos.kill().unwrap());
     let outage = outage.lasts().await;
     block_in_place(|| nacos.restart().unwrap());
-    outage.ends().await;
+    // It has forgotten everybody. The load goes on until all have registered again.
+    everybody_is_registered(&platform).await;
+    outage.ends_and_tells().await.nothing_failed();
 
     let outage = Outage::begins("Nacos hangs", &platform).await;
     block_in_place(|| nacos.freeze().unwrap());
     let outage = outage.lasts().await;
     block_in_place(|| nacos.thaw().unwrap());
-    outage.ends().await;
+    outage.ends_and_tells().await.nothing_failed();
 }
 
 async fn the_database_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint(shape: Shape) {
@@ -93,6 +95,18 @@ async fn the_database_dies_or_hangs_and_no_verify_fails_for_longer_than_its_hint
     let outage = outage.lasts().await;
     block_in_place(|| platform.mariadb().thaw().unwrap());
     outage.ends().await;
+}
+
+/// Waits until Nacos lists every instance of every service.
+async fn everybody_is_registered(platform: &Platform) {
+    let registry = platform.registry();
+    for service in [Role::Account, Role::Setting, Role::Pay] {
+        let instances = platform.replicas().iter().filter(|replica| replica.role == service).count();
+        eventually("they are registered", || async {
+            (registry.instances(service.name()).await.len() == instances).then_some(())
+        })
+        .await;
+    }
 }
 
 /// Verifies before something breaks, while it is broken and after it is mended: about three seconds each.
@@ -123,6 +137,11 @@ impl Outage {
 
     /// It is mended: all has to be well again by itself. Holds what was seen against what is promised.
     async fn ends(self) {
+        self.ends_and_tells().await;
+    }
+
+    /// The same, and what was seen, for further promises.
+    async fn ends_and_tells(self) -> Report {
         let Self { what, load, broken, mending } = self;
         let mended = load.now();
         load.is_well_again(mended).await;
@@ -136,7 +155,9 @@ impl Outage {
         report
             .nothing_good_was_called_bad()
             .every_refusal_said_when_to_come_back()
-            .verifies_failed_no_longer_than_their_hint();
+            .verifies_failed_no_longer_than_their_hint()
+            .went_on(broken, well);
+        report
     }
 }
 

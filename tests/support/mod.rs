@@ -19,6 +19,7 @@ mod player;
 mod python;
 mod raw;
 mod receiver;
+mod registry;
 mod replica;
 mod role;
 
@@ -30,7 +31,7 @@ pub(crate) use client::Client;
 pub(crate) use collector::{Collector, Span};
 pub(crate) use eventually::{PATIENCE, eventually};
 pub(crate) use game_server::{GameServer, SignedRequest, Verdict, now_ms};
-pub(crate) use load::Load;
+pub(crate) use load::{Load, Report};
 pub(crate) use platform::{Builder, Platform, Shape};
 pub(crate) use player::{Player, Tokens};
 pub(crate) use python::ask_python;
@@ -39,6 +40,7 @@ pub(crate) use receiver::Receiver;
 pub(crate) use replica::{Replica, Which};
 pub(crate) use role::{Role, playgate, run_to_end};
 
+pub(crate) use registry::Registry;
 /// Makes tests of stories that hold whatever the platform is made of, and however many processes share the work.
 macro_rules! in_every_shape {
     ($($story:ident),+ $(,)?) => {

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Kind, Outcome, Report, record::Record};
+use super::{Kind, Outcome, Report, record::Record, starvation::Watch};
 use crate::support::{Client, GameServer, Platform, Player, eventually, now_ms};
 
 /// Between two verifies: 100 a second, from all game servers together. Unoptimised processes on a small machine can do
@@ -42,6 +42,7 @@ const MOST_UNDER_WAY: usize = 4096;
 pub(crate) struct Load {
     shared: Arc<Shared>,
     askers: JoinSet<()>,
+    machine: Watch,
 }
 
 struct Shared {
@@ -85,7 +86,8 @@ impl Load {
         for gateway in platform.operators(platform.front()) {
             askers.spawn(Arc::clone(&shared).feel_the_pulse(gateway));
         }
-        Self { shared, askers }
+        let machine = Watch::start(shared.began.into_std());
+        Self { shared, askers, machine }
     }
 
     /// Since the load began.
@@ -117,7 +119,7 @@ impl Load {
             ended.unwrap();
         }
         let records = std::mem::take(&mut *self.shared.records.lock().unwrap());
-        Report::new(records)
+        Report::new(records, self.machine.stop())
     }
 }
 
@@ -172,7 +174,7 @@ impl Shared {
         }
     }
 
-    /// Looks whether a gateway gets any time from its machine.
+    /// Looks whether a gateway is alive.
     async fn feel_the_pulse(self: Arc<Self>, operator: Client) {
         let mut ticks = interval(PULSE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -3,11 +3,13 @@
 //! In reading order:
 //! - `generator`: [`Load`], who asks what, how often.
 //! - `record`: [`Outcome`], what one answer means for whoever asked.
+//! - `starvation`: whether the machine gave anybody time.
 //! - `report`: [`Report`], the windows in which questions failed, and what may be promised about them.
 
 mod generator;
 mod record;
 mod report;
+mod starvation;
 
 pub(crate) use self::{
     generator::Load,

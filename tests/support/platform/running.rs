@@ -17,7 +17,7 @@ use super::{
     settings::{Blueprint, found_by_a_list},
 };
 use crate::support::{
-    Admin, Answer, App, Client, GameServer, PATIENCE, Player, Replica, Verdict, Which,
+    Admin, Answer, App, Client, GameServer, PATIENCE, Player, Registry, Replica, Verdict, Which,
     database::Database,
     eventually,
     role::{Role, RoleProcess, Settings},
@@ -148,6 +148,15 @@ impl Platform {
     /// Everything the processes wrote.
     pub(crate) fn logs(&self) -> String {
         self.processes.iter().map(RoleProcess::log).collect()
+    }
+
+    /// The Nacos that the processes find each other through.
+    pub(crate) fn registry(&self) -> Registry {
+        let set = |key: &str| {
+            let settings = [self.blueprint.common.clone(), self.blueprint.extra.clone()].concat();
+            settings.into_iter().rfind(|(set, _)| set == key).expect("a platform on Nacos").1
+        };
+        Registry::new(&set("nacos.server"), &set("nacos.group"))
     }
 }
 
