@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use xtask::services::Nacos;
 
-use crate::support::{Client, PATIENCE, Platform, Role, Shape, eventually, in_a_fleet};
+use crate::support::{Client, PATIENCE, Platform, Registry, Role, Shape, eventually, in_a_fleet};
 
 in_a_fleet!(
     an_account_that_drains_and_comes_back_loses_no_request,
@@ -57,7 +57,7 @@ impl Load {
     }
 }
 
-/// What the metrics of an account say about it.
+/// What Nacos and an account's metrics say about the account.
 struct Seen {
     is_registered: bool,
     /// Calls it has answered since it was started.
@@ -66,14 +66,17 @@ struct Seen {
 
 impl Seen {
     /// `None` once the process is gone.
-    async fn at(operator: &Client) -> Option<Self> {
-        let metrics = operator.try_send(operator.request(Method::GET, "/metrics")).await.ok()?.text;
-        let calls = metrics.lines().filter(|line| line.starts_with("playgate_rpc_server_requests_total{"));
-        Some(Self {
-            is_registered: metrics.lines().any(|line| line == "playgate_nacos_registered{service=\"account\"} 1"),
-            calls: calls.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum(),
-        })
+    async fn at(operator: &Client, registry: &Registry, address: &String) -> Option<Self> {
+        let is_registered = registry.instances("account").await.contains(address);
+        Some(Self { is_registered, calls: calls(operator).await? })
     }
+}
+
+/// Calls that a process has answered since it was started. `None` once it is gone.
+async fn calls(operator: &Client) -> Option<u64> {
+    let metrics = operator.try_send(operator.request(Method::GET, "/metrics")).await.ok()?.text;
+    let calls = metrics.lines().filter(|line| line.starts_with("playgate_rpc_server_requests_total{"));
+    Some(calls.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum())
 }
 
 #[expect(clippy::print_stdout, reason = "how long it takes is shown by `cargo test -- --nocapture`")]
@@ -83,13 +86,13 @@ async fn an_account_that_drains_and_comes_back_loses_no_request(shape: Shape) {
     let mut platform = builder.set("nacos.refresh_interval", "5s").start().await;
     let (ann, leaving) = (platform.register("ann").await, Role::Account.replica(0));
     let load = Load::start(&platform, &ann.tokens.access_token);
-    let operator = platform.operator(leaving);
-    eventually("it gets requests", || async { Some(Seen::at(&operator).await?.calls).filter(|calls| *calls > 100) })
-        .await;
+    let (operator, registry, address) = (platform.operator(leaving), platform.registry(), platform.address_of(leaving));
+    let look = async || Seen::at(&operator, &registry, &address).await;
+    eventually("it gets requests", || async { Some(look().await?.calls).filter(|calls| *calls > 100) }).await;
 
     platform.terminate(leaving);
     let (told, mut deregistered, mut calls, mut last) = (Instant::now(), None, 0, Duration::ZERO);
-    while let Some(seen) = Seen::at(&operator).await {
+    while let Some(seen) = look().await {
         if !seen.is_registered {
             deregistered.get_or_insert(told.elapsed());
         }
@@ -106,7 +109,7 @@ async fn an_account_that_drains_and_comes_back_loses_no_request(shape: Shape) {
     platform.restart(leaving).await;
     let (ready, mut registered, mut first) = (Instant::now(), None, None);
     while registered.is_none() || first.is_none() {
-        let seen = Seen::at(&operator).await.expect("it runs");
+        let seen = look().await.expect("it runs");
         if seen.is_registered {
             registered.get_or_insert(ready.elapsed());
         }
@@ -115,7 +118,9 @@ async fn an_account_that_drains_and_comes_back_loses_no_request(shape: Shape) {
         }
         assert!(ready.elapsed() < PATIENCE, "it is not found: {registered:?}, {first:?}");
     }
-    println!("ready -> registered: {:?}, ready -> its first request: {:?}", registered.unwrap(), first.unwrap());
+    let (registered, first) = (registered.unwrap(), first.unwrap());
+    println!("ready -> registered: {registered:?}, ready -> its first request: {first:?}");
+    println!("registered -> its first request: {:?}", first.saturating_sub(registered));
     println!("answers meanwhile, all of them good: {}", load.ends_without_loss().await);
 }
 

@@ -150,6 +150,11 @@ impl Platform {
         self.processes.iter().map(RoleProcess::log).collect()
     }
 
+    /// Where a process takes requests or calls: `127.0.0.1:PORT`.
+    pub(crate) fn address_of(&self, replica: Replica) -> String {
+        self.process(replica).address()
+    }
+
     /// The Nacos that the processes find each other through.
     pub(crate) fn registry(&self) -> Registry {
         let set = |key: &str| {
