@@ -1,11 +1,16 @@
 //! The account service dies, or hangs, and the gateway has a copy of what decides about a token: game servers get their
 //! answers all the same, and the answers say where they come from.
 
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use xtask::services::Redis;
 
 use crate::support::{
-    Builder, GameServer, Platform, Role, Shape, Verdict, eventually, in_a_fleet, in_four_roles, in_one_process, now_ms,
+    Builder, Client, GameServer, Platform, Role, Shape, Verdict, eventually, in_a_fleet, in_four_roles, in_one_process,
+    now_ms,
 };
 
 in_one_process!(the_copy_keeps_up_while_account_answers);
@@ -24,8 +29,15 @@ in_four_roles!(
 in_a_fleet!(
     the_copy_keeps_up_while_account_answers,
     while_account_is_gone_verdicts_come_from_the_copy_and_say_so,
+    while_account_hangs_only_the_first_wait_for_it,
+    a_copy_that_is_too_old_is_an_open_question,
     when_account_comes_back_it_is_asked_again,
+    a_gateway_that_starts_while_account_is_gone_calls_no_token_bad,
+    every_gateway_knows_a_sign_out_within_a_second_and_says_so_when_account_hangs,
 );
+
+/// The longest that a sign-out may be missing in a gateway's copy after it was answered.
+const PROMISE: Duration = Duration::from_secs(1);
 
 fn with_copy(shape: Shape) -> Builder {
     Platform::build(shape).set("gateway.fallback.master_key", &"5a".repeat(32))
@@ -47,6 +59,19 @@ async fn copies_are_current(platform: &Platform) {
 fn sum(metrics: &str, series: &str) -> i64 {
     let values = metrics.lines().filter(|line| line.starts_with(series)).map(|line| line.rsplit(' ').next().unwrap());
     values.map(|value| value.parse::<i64>().unwrap()).sum()
+}
+
+/// Asks every gateway about a good token, so that each knows the app.
+async fn every_gateway_knows_the_app(platform: &Platform, token: &str) {
+    for server in each_gateway(platform) {
+        assert!(!server.verify(token).await.degraded);
+    }
+}
+
+/// The game server, at each gateway.
+fn each_gateway(platform: &Platform) -> Vec<GameServer> {
+    let gateways = platform.replicas().into_iter().filter(|replica| replica.role == platform.front());
+    gateways.map(|gateway| platform.game_server_at(gateway)).collect()
 }
 
 /// An answer from the copy.
@@ -146,23 +171,26 @@ async fn an_expired_token_is_expired_while_account_is_gone_too(shape: Shape) {
 }
 
 async fn while_account_hangs_only_the_first_wait_for_it(shape: Shape) {
-    /// So many calls in a row go unanswered until account counts as away.
+    /// So many calls of a gateway in a row go unanswered until account counts as away.
     const WAIT: i64 = 3;
     let mut platform = with_copy(shape).start().await;
     let ann = platform.register("ann").await;
-    let server = platform.game_server();
-    assert!(!server.verify(&ann.tokens.access_token).await.degraded);
+    every_gateway_knows_the_app(&platform, &ann.tokens.access_token).await;
     copies_are_current(&platform).await;
     let before = calls_about_tokens(&platform).await;
     platform.freeze(Role::Account);
+    let servers = each_gateway(&platform);
     for _ in 0..50 {
-        assert_eq!(from_copy(&server, &ann.tokens.access_token).await.status, "valid");
+        for server in &servers {
+            assert_eq!(from_copy(server, &ann.tokens.access_token).await.status, "valid");
+        }
     }
-    assert!(calls_about_tokens(&platform).await - before <= WAIT);
+    let waited = calls_about_tokens(&platform).await - before;
+    assert!(waited <= WAIT * i64::try_from(servers.len()).unwrap(), "{waited} calls");
     platform.thaw(Role::Account);
 }
 
-/// How often the gateway has asked account about a token.
+/// How often the gateways have asked account about a token.
 async fn calls_about_tokens(platform: &Platform) -> i64 {
     let metrics = platform.metrics(Role::Gateway).await;
     let calls: Vec<&str> = metrics.lines().filter(|line| line.contains("method=\"VerifyToken\"")).collect();
@@ -172,36 +200,36 @@ async fn calls_about_tokens(platform: &Platform) -> i64 {
 async fn a_copy_that_is_too_old_is_an_open_question(shape: Shape) {
     let mut platform = with_copy(shape).set("gateway.fallback.max_staleness", "2s").start().await;
     let ann = platform.register("ann").await;
-    let server = platform.game_server();
-    assert!(!server.verify(&ann.tokens.access_token).await.degraded);
+    every_gateway_knows_the_app(&platform, &ann.tokens.access_token).await;
     copies_are_current(&platform).await;
     platform.kill(Role::Account);
-    eventually("the copy is too old", || async {
-        let answer = server.ask(&ann.tokens.access_token).await;
-        if answer.status == 200 {
-            assert_eq!(answer.ok()["status"], "valid");
-            return None;
+    for server in each_gateway(&platform) {
+        eventually("the copy is too old", || async {
+            let answer = server.ask(&ann.tokens.access_token).await;
+            if answer.status == 200 {
+                assert_eq!(answer.ok()["status"], "valid");
+                return None;
+            }
+            answer.could_not_tell();
+            Some(())
+        })
+        .await;
+        for token in [ann.tokens.access_token.as_str(), "garbage"] {
+            server.ask(token).await.could_not_tell();
+            server.ask_batch(&[token]).await.could_not_tell();
         }
-        answer.could_not_tell();
-        Some(())
-    })
-    .await;
-    for token in [ann.tokens.access_token.as_str(), "garbage"] {
-        server.ask(token).await.could_not_tell();
-        server.ask_batch(&[token]).await.could_not_tell();
     }
-    let metrics = platform.metrics(Role::Gateway).await;
-    assert!(sum(&metrics, "playgate_token_copy_refusals_total{reason=\"stale\"}") > 0, "{metrics}");
+    for operator in platform.operators(Role::Gateway) {
+        let metrics = operator.get("/metrics").await.text;
+        assert!(sum(&metrics, "playgate_token_copy_refusals_total{reason=\"stale\"}") > 0, "{metrics}");
+    }
 }
 
 async fn when_account_comes_back_it_is_asked_again(shape: Shape) {
     let mut platform = with_copy(shape).start().await;
     let ann = platform.register("ann").await;
     let server = platform.game_server();
-    // Through every gateway, so that each knows the app.
-    for _ in 0..platform.operators(platform.front()).len() {
-        assert!(!server.verify(&ann.tokens.access_token).await.degraded);
-    }
+    every_gateway_knows_the_app(&platform, &ann.tokens.access_token).await;
     copies_are_current(&platform).await;
     platform.kill(Role::Account);
     for _ in 0..10 {
@@ -230,20 +258,77 @@ async fn a_gateway_that_starts_while_account_is_gone_calls_no_token_bad(shape: S
     platform.kill(Role::Gateway);
     // It gets ready: there is other work.
     platform.restart(Role::Gateway).await;
-    for token in [ann.tokens.access_token.as_str(), "garbage"] {
-        platform.game_server().ask(token).await.could_not_tell();
+    for server in each_gateway(&platform) {
+        for token in [ann.tokens.access_token.as_str(), "garbage"] {
+            server.ask(token).await.could_not_tell();
+        }
     }
     platform.restart(Role::Account).await;
-    eventually("verify is answered again", || async {
-        let answer = platform.game_server().ask(&ann.tokens.access_token).await;
-        if answer.status == 200 {
-            assert_eq!(answer.ok()["status"], "valid");
-            return Some(());
+    for server in each_gateway(&platform) {
+        eventually("verify is answered again", || async {
+            let answer = server.ask(&ann.tokens.access_token).await;
+            if answer.status == 200 {
+                assert_eq!(answer.ok()["status"], "valid");
+                return Some(());
+            }
+            answer.could_not_tell();
+            None
+        })
+        .await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "how long it takes is shown by `cargo test -- --nocapture`")]
+async fn every_gateway_knows_a_sign_out_within_a_second_and_says_so_when_account_hangs(shape: Shape) {
+    let mut redis = Redis::start().unwrap();
+    let mut platform = with_copy(shape).set("redis.url", &redis.url()).start().await;
+    let ann = platform.register("ann").await;
+    every_gateway_knows_the_app(&platform, &ann.tokens.access_token).await;
+    for (number, circumstances) in (1..).zip(["with redis", "redis is gone"]) {
+        if circumstances == "redis is gone" {
+            redis.kill().unwrap();
         }
-        answer.could_not_tell();
-        None
-    })
-    .await;
+        let signed_out = ann.login().await;
+        for server in each_gateway(&platform) {
+            assert_eq!(server.verify(&signed_out.tokens.access_token).await.status, "valid");
+        }
+        signed_out.logout().await.ok();
+        let answered = Instant::now();
+        join_all(platform.operators(Role::Gateway).iter().map(|gateway| async move {
+            eventually("the copy knows it", || shows(gateway, "playgate_token_copy_entries", number)).await;
+        }))
+        .await;
+        let took = answered.elapsed();
+        println!("{circumstances}, signed out -> in the copy of every gateway: {took:?}");
+        assert!(took <= PROMISE, "{circumstances}: {took:?}");
+
+        let now = i64::try_from(now_ms() / 1000).unwrap();
+        for account in platform.operators(Role::Account) {
+            eventually("the account knows it", || shows(&account, "playgate_revocation_entries", number)).await;
+            eventually("the account goes on reading", || async {
+                let metrics = account.get("/metrics").await.text;
+                (sum(&metrics, "playgate_revocation_feed_last_read_timestamp_seconds") > now).then_some(())
+            })
+            .await;
+        }
+
+        platform.freeze(Role::Account);
+        for server in each_gateway(&platform) {
+            assert_eq!(from_copy(&server, &signed_out.tokens.access_token).await.status, "revoked");
+            assert_eq!(from_copy(&server, &ann.tokens.access_token).await.status, "valid");
+        }
+        platform.thaw(Role::Account);
+        for server in each_gateway(&platform) {
+            eventually("account is asked again", || async {
+                (!server.verify(&ann.tokens.access_token).await.degraded).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+async fn shows(operator: &Client, gauge: &str, value: i64) -> Option<()> {
+    (sum(&operator.get("/metrics").await.text, gauge) == value).then_some(())
 }
 
 async fn under_another_master_key_there_is_no_copy_and_the_log_says_so(shape: Shape) {
