@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Output},
     thread,
     time::Duration,
@@ -155,6 +155,11 @@ impl Platform {
         self.process(replica).address()
     }
 
+    /// Where a process keeps its data.
+    pub(crate) fn data_dir_of(&self, replica: Replica) -> PathBuf {
+        self.directory.path().join(Blueprint::data_dir(replica))
+    }
+
     /// The Nacos that the processes find each other through.
     pub(crate) fn registry(&self) -> Registry {
         let set = |key: &str| {
@@ -193,10 +198,10 @@ impl Platform {
     pub(crate) fn admin(&self) -> Admin {
         let front = self.front();
         let data_dir = match self.shape {
-            Shape::AllInOne => "data".to_owned(),
-            Shape::FourRolesMariadb | Shape::FleetOnNacos => format!("data-{}-0", front.name()),
+            Shape::AllInOne => self.directory.path().join("data"),
+            Shape::FourRolesMariadb | Shape::FleetOnNacos => self.data_dir_of(front.replica(0)),
         };
-        Admin::with_token_of(self.operator(front), &self.directory.path().join(data_dir))
+        Admin::with_token_of(self.operator(front), &data_dir)
     }
 
     /// The operator listeners of every process that is meant.

@@ -16,7 +16,7 @@ impl Blueprint {
     /// The configuration of one process, without its listeners.
     pub(super) fn of(&self, replica: Replica) -> Settings {
         // Replicas share a directory here for their logs only: each has data of its own, as on a machine of its own.
-        let data_dir = setting("data_dir", &format!("./data-{}-{}", replica.role.name(), replica.index));
+        let data_dir = setting("data_dir", &format!("./{}", Self::data_dir(replica)));
         let own = match replica.role {
             Role::All => embedded(),
             Role::Account => self.for_commands(),
@@ -25,6 +25,11 @@ impl Blueprint {
             Role::Gateway => Vec::new(),
         };
         [vec![data_dir], own, self.common.clone(), self.extra.clone()].concat()
+    }
+
+    /// The name of the directory with the data of one of several processes.
+    pub(super) fn data_dir(replica: Replica) -> String {
+        format!("data-{}-{}", replica.role.name(), replica.index)
     }
 
     /// The configuration that an operator's commands need: what account has.
