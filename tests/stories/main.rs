@@ -41,6 +41,7 @@ mod admin_accounts;
 mod admin_apps;
 mod admin_without_account;
 mod device_limits;
+mod dynamic_documents;
 mod roles_apart;
 
 // What it withstands.

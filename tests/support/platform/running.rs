@@ -150,6 +150,11 @@ impl Platform {
         self.processes.iter().map(RoleProcess::log).collect()
     }
 
+    /// Everything one process wrote.
+    pub(crate) fn log_of(&self, replica: Replica) -> String {
+        self.process(replica).log()
+    }
+
     /// Where a process takes requests or calls: `127.0.0.1:PORT`.
     pub(crate) fn address_of(&self, replica: Replica) -> String {
         self.process(replica).address()
