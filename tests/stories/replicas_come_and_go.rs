@@ -1,6 +1,7 @@
 //! Replicas of a fleet come and go under load: requests follow them, and none is lost.
 
 use std::{
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,13 +14,17 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use xtask::services::Nacos;
 
-use crate::support::{Client, PATIENCE, Platform, Registry, Role, Shape, eventually, in_a_fleet};
+use crate::support::{
+    Client, DnsServer, PATIENCE, Platform, Registry, Role, Shape, eventually, in_a_fleet, in_four_roles,
+};
 
 in_a_fleet!(
     an_account_that_drains_and_comes_back_loses_no_request,
     a_gateway_is_ready_once_it_has_found_an_account,
     a_gateway_that_starts_while_nacos_is_gone_goes_by_the_list_of_its_last_run,
 );
+
+in_four_roles!(accounts_behind_a_name_come_and_go_and_the_dns_server_falls_silent_and_no_request_is_lost);
 
 const ASKERS: usize = 4;
 
@@ -156,4 +161,43 @@ async fn a_gateway_that_starts_while_nacos_is_gone_goes_by_the_list_of_its_last_
     for _ in 0..4 {
         assert_eq!(server.verify(&ann.tokens.access_token).await.status, "valid");
     }
+}
+
+async fn accounts_behind_a_name_come_and_go_and_the_dns_server_falls_silent_and_no_request_is_lost(shape: Shape) {
+    const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+    let dns = DnsServer::start(&[FIRST]).await;
+    let mut platform = Platform::build(shape).found_by_dns(&dns).start().await;
+    let ann = platform.register("ann").await;
+    let load = Load::start(&platform, &ann.tokens.access_token);
+
+    let second = platform.add(Role::Account).await;
+    dns.accounts_are(&[FIRST, SECOND]);
+    eventually("the second is asked", || async { (calls(&platform.operator(second)).await? > 0).then_some(()) }).await;
+
+    dns.accounts_are(&[SECOND]);
+    knows_accounts(&platform, 1).await;
+    let first = Role::Account.replica(0);
+    platform.terminate(first);
+    let ended = platform.ends_within(first, PATIENCE).await;
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+
+    dns.fall_silent();
+    let (asked, answered) = (dns.questions(), calls(&platform.operator(second)).await.expect("it runs"));
+    eventually("the silent server is asked again and again", || async {
+        let more = calls(&platform.operator(second)).await? - answered;
+        (dns.questions() >= asked + 6 && more > 100).then_some(())
+    })
+    .await;
+    knows_accounts(&platform, 1).await;
+    assert!(load.ends_without_loss().await > 0);
+}
+
+/// Waits until the gateway has a list of so many accounts.
+async fn knows_accounts(platform: &Platform, number: usize) {
+    let sample = format!("playgate_discovery_instances{{service=\"account\"}} {number}");
+    eventually("the gateway has the list", || async {
+        platform.metrics(Role::Gateway).await.lines().any(|line| line == sample).then_some(())
+    })
+    .await;
 }

@@ -11,8 +11,10 @@ mod channel;
 mod client;
 mod collector;
 mod database;
+mod dns;
 mod eventually;
 mod game_server;
+mod listener;
 mod load;
 mod platform;
 mod player;
@@ -29,6 +31,7 @@ pub(crate) use app::App;
 pub(crate) use channel::{Channel, IssuerKey};
 pub(crate) use client::Client;
 pub(crate) use collector::{Collector, Span};
+pub(crate) use dns::DnsServer;
 pub(crate) use eventually::{PATIENCE, eventually};
 pub(crate) use game_server::{GameServer, SignedRequest, Verdict, now_ms};
 pub(crate) use load::{Load, Report};
@@ -37,10 +40,10 @@ pub(crate) use player::{Player, Tokens};
 pub(crate) use python::ask_python;
 pub(crate) use raw::RawConnection;
 pub(crate) use receiver::Receiver;
+pub(crate) use registry::Registry;
 pub(crate) use replica::{Replica, Which};
 pub(crate) use role::{Role, playgate, run_to_end};
 
-pub(crate) use registry::Registry;
 /// Makes tests of stories that hold whatever the platform is made of, and however many processes share the work.
 macro_rules! in_every_shape {
     ($($story:ident),+ $(,)?) => {

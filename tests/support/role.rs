@@ -14,7 +14,7 @@ use xtask::{
     process::{OwnedProcess, Signal},
 };
 
-use super::{Client, PATIENCE, Replica};
+use super::{Client, PATIENCE, Replica, listener::Listener};
 
 /// A part of the platform that a process can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,14 +87,14 @@ pub(crate) struct RoleProcess {
     pub(crate) replica: Replica,
     directory: PathBuf,
     settings: Settings,
-    listener: Port,
+    listener: Listener,
     operator: Port,
     process: Option<OwnedProcess>,
 }
 
 impl RoleProcess {
     /// Starts the role, which takes requests or calls at `listener`; it is not ready yet.
-    pub(crate) fn start(replica: Replica, directory: &Path, mut settings: Settings, listener: Port) -> Self {
+    pub(crate) fn start(replica: Replica, directory: &Path, mut settings: Settings, listener: Listener) -> Self {
         let operator = Port::reserve().unwrap();
         settings.push((replica.role.listen_key().to_owned(), listener.address()));
         settings.push(("operator.listen".to_owned(), operator.address()));
@@ -113,6 +113,10 @@ impl RoleProcess {
     /// Where it takes requests or calls: `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> String {
         self.listener.address()
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.listener
     }
 
     /// Waits until `/readyz` says it is.

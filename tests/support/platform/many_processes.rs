@@ -1,26 +1,26 @@
 //! Roles as processes of their own, one or several of each, on a MariaDB server.
 
 use tempfile::TempDir;
-use xtask::ports::Port;
 
 use super::{
     Builder, Platform, Shape, operator,
-    settings::{Blueprint, found_by_a_list, on_nacos_and_redis, setting},
+    settings::{Blueprint, behind_a_name, found_by_a_list, found_by_dns, on_nacos_and_redis, setting},
 };
-use crate::support::{Client, Replica, Role, database::Database, role::RoleProcess};
+use crate::support::{Client, Replica, Role, database::Database, listener::Listener, role::RoleProcess};
 
 pub(super) async fn start(builder: Builder, directory: TempDir) -> Platform {
-    let Builder { shape, extra, own_mariadb } = builder;
+    let Builder { shape, extra, own_mariadb, dns } = builder;
     let name = database_name(&directory);
     let database = if own_mariadb { Database::private(name).await } else { Database::shared(name).await };
-    let listeners: Vec<(Replica, Port)> =
-        shape.replicas().into_iter().map(|replica| (replica, Port::reserve().unwrap())).collect();
-    let found = match shape {
-        Shape::FleetOnNacos => on_nacos_and_redis(&database),
-        Shape::FourRolesMariadb | Shape::AllInOne => found_by_a_list(&instances(&listeners)),
+    let listeners: Vec<(Replica, Listener)> =
+        shape.replicas().into_iter().map(|replica| (replica, listener(replica, dns.is_some()))).collect();
+    let found = match (shape, &dns) {
+        (_, Some(server)) => found_by_dns(server, &listeners),
+        (Shape::FleetOnNacos, None) => on_nacos_and_redis(&database),
+        (Shape::FourRolesMariadb | Shape::AllInOne, None) => found_by_a_list(&instances(&listeners)),
     };
     let common = [vec![setting("log.format", "json")], found].concat();
-    let blueprint = Blueprint { common, database_url: Some(database.url()), extra };
+    let blueprint = Blueprint { common, database_url: Some(database.url()), extra, is_found_by_dns: dns.is_some() };
 
     operator::migrate(directory.path(), &blueprint.for_commands()).await;
     let app = operator::create_app(directory.path(), &blueprint.for_commands(), "story").await;
@@ -42,8 +42,13 @@ pub(super) async fn start(builder: Builder, directory: TempDir) -> Platform {
     platform
 }
 
+fn listener(replica: Replica, is_found_by_dns: bool) -> Listener {
+    let listener = Listener::reserve();
+    if is_found_by_dns && replica.role == Role::Account { listener.on(behind_a_name(replica)) } else { listener }
+}
+
 /// Where the services are.
-fn instances(listeners: &[(Replica, Port)]) -> Vec<(Role, String)> {
+fn instances(listeners: &[(Replica, Listener)]) -> Vec<(Role, String)> {
     let services = listeners.iter().filter(|(replica, _)| replica.role != Role::Gateway);
     services.map(|(replica, port)| (replica.role, port.address())).collect()
 }

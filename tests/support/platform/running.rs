@@ -10,16 +10,17 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::{ports::Port, process::Signal, services::MariaDb};
+use xtask::{process::Signal, services::MariaDb};
 
 use super::{
     Builder, Shape, operator,
-    settings::{Blueprint, found_by_a_list},
+    settings::{Blueprint, behind_a_name, found_by_a_list},
 };
 use crate::support::{
     Admin, Answer, App, Client, GameServer, PATIENCE, Player, Registry, Replica, Verdict, Which,
     database::Database,
     eventually,
+    listener::Listener,
     role::{Role, RoleProcess, Settings},
 };
 
@@ -325,7 +326,10 @@ impl Platform {
     fn begin_with(&mut self, role: Role, settings: &Settings) -> Replica {
         let replica = role.replica(self.replicas().iter().filter(|replica| replica.role == role).count());
         let settings = [self.blueprint.of(replica), settings.clone()].concat();
-        let listener = Port::reserve().unwrap();
+        let listener = match (role, self.blueprint.is_found_by_dns) {
+            (Role::Account, true) => self.process(role).listener().on(behind_a_name(replica)),
+            _ => Listener::reserve(),
+        };
         self.processes.push(RoleProcess::start(replica, self.directory.path(), settings, listener));
         replica
     }

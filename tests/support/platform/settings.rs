@@ -1,6 +1,8 @@
 //! What the processes of a platform are configured with.
 
-use crate::support::{Replica, Role, database::Database, role::Settings};
+use std::net::Ipv4Addr;
+
+use crate::support::{DnsServer, Replica, Role, database::Database, listener::Listener, role::Settings};
 
 /// What every process of a platform has in its configuration, and what a role has besides.
 pub(super) struct Blueprint {
@@ -10,6 +12,8 @@ pub(super) struct Blueprint {
     pub(super) database_url: Option<String>,
     /// What the story wants to be different.
     pub(super) extra: Settings,
+    /// Whether accounts are addresses behind a name, all with the same port.
+    pub(super) is_found_by_dns: bool,
 }
 
 impl Blueprint {
@@ -65,6 +69,24 @@ pub(super) fn found_by_a_list(instances: &[(Role, String)]) -> Settings {
         setting(&format!("discovery.static.{}", role.name()), &format!("[\"{address}\"]"))
     };
     [vec![setting("discovery.kind", "static")], instances.iter().map(listed).collect()].concat()
+}
+
+/// The addresses behind names, as whom this server knows.
+pub(super) fn found_by_dns(server: &str, listeners: &[(Replica, Listener)]) -> Settings {
+    let named = |(replica, listener): &(Replica, Listener)| {
+        let (role, port) = (replica.role.name(), listener.port());
+        setting(&format!("discovery.dns.{role}"), &format!("{role}.{}:{port}", DnsServer::DOMAIN))
+    };
+    let services = listeners.iter().filter(|(replica, _)| replica.role != Role::Gateway);
+    // Looks often, so that stories are not about waiting.
+    let asked = [("kind", "dns"), ("dns.server", server), ("dns.min_ttl", "100ms"), ("dns.timeout", "200ms")];
+    let asked = asked.map(|(key, value)| setting(&format!("discovery.{key}"), value));
+    asked.into_iter().chain(services.map(named)).collect()
+}
+
+/// The address of an account among those behind the name.
+pub(super) fn behind_a_name(account: Replica) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, u8::try_from(2 + account.index).unwrap())
 }
 
 /// Through servers that all stories share, where this platform has a place of its own.
