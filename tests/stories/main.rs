@@ -66,6 +66,7 @@ mod risk;
 mod demo;
 mod first_run;
 mod no_secrets_in_logs;
+mod readme;
 
 // How it can be watched.
 mod tracing;
