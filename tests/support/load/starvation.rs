@@ -13,8 +13,8 @@ use std::{
 /// Between two of its wakings.
 const WAKE_EVERY: Duration = Duration::from_millis(20);
 
-/// A thread that wakes this late finds a machine on which a verify, which has to wait for a dozen threads to wake, takes
-/// more than a second whatever the platform does.
+/// A thread that wakes this late finds a machine on which a verify, for which a dozen threads have to wake one after the
+/// other, takes more than a second whatever the platform does.
 const STARVED: Duration = Duration::from_millis(100);
 
 /// A moment in which the machine gave no time.
