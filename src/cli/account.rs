@@ -22,8 +22,9 @@ const STDIN: &str = "/dev/stdin";
 /// Where rejected lines are named when the accounts come from standard input.
 const REJECTS_OF_STDIN: &str = "import.rejects.ndjson";
 
-/// How often the line on a terminal changes.
+/// How often the line on a terminal changes, and how often there is another one elsewhere.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
+const SHOW_ELSEWHERE_EVERY: Duration = Duration::from_secs(10);
 
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
@@ -67,7 +68,7 @@ pub(super) async fn run(command: AccountCommand, globals: &Globals) -> Result<Ex
     Ok(if summary.rejected == 0 { ExitStatus::Clean } else { ExitStatus::Data })
 }
 
-/// One line on standard error that is written over, where that is a terminal.
+/// One line on standard error that is written over where that is a terminal, and now and then another one where it is not.
 struct ProgressLine {
     began: Instant,
     first: Option<Progress>,
@@ -82,22 +83,33 @@ impl ProgressLine {
 
     fn show(&mut self, progress: &Progress) {
         let first = *self.first.get_or_insert(*progress);
-        // In the first second nothing can be told about speed.
-        if !self.on_terminal
-            || self.began.elapsed() < Duration::from_secs(1)
-            || self.shown_at.is_some_and(|at| at.elapsed() < SHOW_EVERY)
-        {
+        let running = self.began.elapsed();
+        if !is_due(self.on_terminal, running, self.shown_at.map(|at| at.elapsed())) {
             return;
         }
         self.shown_at = Some(Instant::now());
-        // A terminal that can't be written to is no reason to stop.
-        let _ = write!(stderr().lock(), "\r\x1b[2K{}", describe(progress, &first, self.began.elapsed()));
+        let line = describe(progress, &first, running);
+        // Where nobody can be told is no reason to stop.
+        let _ = if self.on_terminal {
+            write!(stderr().lock(), "\r\x1b[2K{line}")
+        } else {
+            writeln!(stderr().lock(), "{line}")
+        };
     }
 
     fn clear(&self) {
-        if self.shown_at.is_some() {
+        if self.on_terminal && self.shown_at.is_some() {
             let _ = write!(stderr().lock(), "\r\x1b[2K");
         }
+    }
+}
+
+/// In the first second nothing can be told about speed.
+fn is_due(on_terminal: bool, running: Duration, since_shown: Option<Duration>) -> bool {
+    if on_terminal {
+        running >= Duration::from_secs(1) && since_shown.is_none_or(|since| since >= SHOW_EVERY)
+    } else {
+        since_shown.unwrap_or(running) >= SHOW_ELSEWHERE_EVERY
     }
 }
 
@@ -124,6 +136,15 @@ mod tests {
             |lines, bytes| Progress { lines, imported: lines, bytes, total_bytes: Some(1000), ..Progress::default() };
         let line = describe(&at(600, 600), &at(500, 500), Duration::from_secs(2));
         assert_eq!(line, "600 lines (600 imported, 0 there already, 0 rejected), 50/s, 60 %, 0:08 left");
+    }
+
+    #[test]
+    fn a_terminal_is_told_often_and_a_log_every_ten_seconds() {
+        let [short, long] = [1, 10].map(Duration::from_secs);
+        assert!(!is_due(true, SHOW_EVERY, None) && is_due(true, short, None));
+        assert!(!is_due(true, long, Some(Duration::ZERO)) && is_due(true, long, Some(SHOW_EVERY)));
+        assert!(!is_due(false, short, None) && is_due(false, long, None));
+        assert!(!is_due(false, long * 2, Some(short)) && is_due(false, long * 2, Some(long)));
     }
 
     #[test]

@@ -25,8 +25,9 @@ pub struct CleanupConfig {
     /// How long a session that has ended is kept, so that its owner is still told how it ended.
     #[serde(with = "humantime_serde")]
     pub keep_ended_sessions: Duration,
-    /// How long the ban of an account is kept after it has run out or was lifted, for operators to look at; the audit
-    /// keeps what they did. At least twice `tokens.access_ttl_max`: until then it is told to who verifies tokens.
+    /// How long the ban of an account, a device or a network is kept after it has run out or was lifted, for operators to
+    /// look at; the audit keeps what they did. At least twice `tokens.access_ttl_max`: until then the ban of an account is
+    /// told to who verifies tokens.
     #[serde(with = "humantime_serde")]
     pub keep_ended_bans: Duration,
     /// How long an import that stopped in the middle can be resumed.

@@ -85,6 +85,11 @@ impl Target {
         Self { kind: "ban".to_owned(), id: ban_id.to_string() }
     }
 
+    /// Accounts of another platform.
+    pub(crate) fn import(source: &str) -> Self {
+        Self { kind: "import".to_owned(), id: source.to_owned() }
+    }
+
     pub(crate) fn parse(kind: &str, id: &str) -> Result<Self, FieldError> {
         let kind = bounded(kind, 64).ok_or(FieldError::new("target_kind", "1 to 64 bytes without control characters"));
         let id = bounded(id, 128).ok_or(FieldError::new("target_id", "1 to 128 bytes without control characters"));

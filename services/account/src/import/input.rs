@@ -7,6 +7,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
+use common::clock::{Random, random_bytes};
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncSeekExt, BufReader},
@@ -26,24 +27,19 @@ pub(crate) struct ImportId(pub(crate) [u8; 32]);
 #[derive(Debug)]
 pub(super) struct OpenInput {
     file: File,
-    /// `None`: a pipe or the like, which can't be gone on with.
-    pub(super) resumable: Option<ResumableFile>,
-}
-
-/// A file that can be gone on with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ResumableFile {
+    /// Of a pipe or the like, which can't be gone on with, it is another one each time.
     pub(super) id: ImportId,
-    pub(super) length: u64,
+    /// Of a file.
+    pub(super) length: Option<u64>,
 }
 
 impl OpenInput {
     /// Opens a file and tells its identity: a change of the file, also within, makes it another one.
-    pub(super) async fn open(path: &Path, source: &str) -> io::Result<Self> {
+    pub(super) async fn open(path: &Path, source: &str, random: &dyn Random) -> io::Result<Self> {
         let mut file = File::open(path).await?;
         let metadata = file.metadata().await?;
         if !metadata.is_file() {
-            return Ok(Self { file, resumable: None });
+            return Ok(Self { file, id: ImportId(random_bytes(random)), length: None });
         }
         let changed_at = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut beginning = Vec::new();
@@ -56,12 +52,12 @@ impl OpenInput {
         digest.update(&beginning);
         let mut id = [0; 32];
         id.copy_from_slice(digest.finish().as_ref());
-        Ok(Self { file, resumable: Some(ResumableFile { id: ImportId(id), length: metadata.len() }) })
+        Ok(Self { file, id: ImportId(id), length: Some(metadata.len()) })
     }
 
     /// A pipe is read from where it is.
     pub(super) async fn read_from(mut self, offset: u64) -> io::Result<BufReader<File>> {
-        if self.resumable.is_some() {
+        if self.length.is_some() {
             self.file.seek(SeekFrom::Start(offset)).await?;
         }
         Ok(BufReader::with_capacity(BUFFER, self.file))
@@ -70,6 +66,8 @@ impl OpenInput {
 
 #[cfg(test)]
 mod tests {
+    use common::clock::SystemRandom;
+
     use super::*;
 
     #[tokio::test]
@@ -77,7 +75,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("accounts.ndjson");
         std::fs::write(&path, "one").expect("written");
-        let id = async |source| OpenInput::open(&path, source).await.expect("opened").resumable.expect("a file").id;
+        let id = async |source| OpenInput::open(&path, source, &SystemRandom).await.expect("opened").id;
         let first = id("old").await;
         assert_eq!(id("old").await, first);
         assert_ne!(id("other").await, first);

@@ -40,8 +40,8 @@ impl Rejects {
         Ok(Self { path: path.to_owned(), file: None })
     }
 
-    /// Writes behind the first `keep` bytes; what stands there is from a batch that was not committed. Answers the
-    /// length then. When it returns, what was written survives a crash.
+    /// Writes behind the first `keep` bytes; what stands there is from a batch that was not committed. If somebody has
+    /// taken the file or a part of it away, it goes on at its end. Answers the length then. When it returns, what was written survives a crash.
     pub(super) async fn write(&mut self, keep: u64, refused: &[(u64, Refusal)]) -> io::Result<u64> {
         if refused.is_empty() {
             return Ok(keep);
@@ -58,6 +58,7 @@ impl Rejects {
                 self.file.insert(OpenOptions::new().create(true).truncate(false).write(true).open(&self.path).await?)
             }
         };
+        let keep = keep.min(file.metadata().await?.len());
         file.set_len(keep).await?;
         file.seek(SeekFrom::Start(keep)).await?;
         file.write_all(&text).await?;
@@ -70,6 +71,17 @@ impl Rejects {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_was_taken_away_is_not_filled_up_with_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("rejects.ndjson");
+        let mut rejects = Rejects::open(&path, 4000).await.expect("opened");
+        let length = rejects.write(4000, &[(1, Refusal::NotJson)]).await.expect("written");
+        let text = std::fs::read_to_string(&path).expect("read");
+        assert_eq!(text, "{\"line\":1,\"reason\":\"not a JSON object\"}\n");
+        assert_eq!(length, text.len() as u64);
+    }
 
     #[tokio::test]
     async fn what_was_not_committed_is_written_over_and_an_old_file_goes() {

@@ -1,17 +1,18 @@
 //! Lines into batches into the database.
 
 use std::{
+    future::Future,
     io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use common::{
-    clock::SharedClock,
+    clock::{SharedClock, SystemRandom},
     sql::{Database, Segments, SqlError},
 };
 use serde::Serialize;
-use tokio::{io::AsyncBufRead, time::sleep};
+use tokio::{fs::canonicalize, io::AsyncBufRead, time::sleep};
 
 use super::{
     input::{ImportId, OpenInput},
@@ -20,7 +21,10 @@ use super::{
     rejects::Rejects,
 };
 use crate::{
-    domain::field::FieldError,
+    domain::{
+        audit::{Action, Actor, AuditRecord, Details, Target},
+        field::FieldError,
+    },
     start::ACCOUNT_IDS,
     store::imports::{Checkpoint, Imports, NewAccount, Taken},
 };
@@ -28,9 +32,13 @@ use crate::{
 /// Lines that are written together. Protects players from waiting behind a long transaction.
 const BATCH: usize = 512;
 
-/// How often a batch is tried while the database is away or somebody takes its names meanwhile, and the pause between.
+/// How often something is tried while the database is away or somebody takes a batch's names meanwhile, and the pause
+/// between.
 const ATTEMPTS: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the names of a batch are read until two readings in a row say the same.
+const LOOKS: usize = 5;
 
 /// Imports accounts into an open, migrated database. The platform may run meanwhile.
 #[derive(Debug)]
@@ -90,6 +98,9 @@ pub enum ImportError {
     /// The database did not answer, or not as expected.
     #[error("the account store can't be changed")]
     Store(#[from] SqlError),
+    /// Somebody makes accounts of the same names all the time.
+    #[error("accounts with the same names are made faster than they can be looked at")]
+    Unsettled,
 }
 
 /// Some lines on their way into the database.
@@ -121,7 +132,7 @@ impl Import {
         if !(1..=64).contains(&source.len()) || !source.bytes().all(allowed) {
             return Err(FieldError::new("source", "must be 1 to 64 of a-z, 0-9, '.', '_' and '-'").into());
         }
-        let account_ids = Segments::open(&database, ACCOUNT_IDS).await?;
+        let account_ids = patiently(|| Segments::open(&database, ACCOUNT_IDS)).await?;
         Ok(Self { imports: Imports::new(database), account_ids, clock, source: source.to_owned() })
     }
 
@@ -133,13 +144,12 @@ impl Import {
         rejects: &Path,
         mut progress: impl FnMut(&Progress),
     ) -> Result<Summary, ImportError> {
-        let input = OpenInput::open(file, &self.source).await.map_err(ImportError::Input)?;
-        let id = input.resumable.map(|file| file.id);
-        let total_bytes = input.resumable.map(|file| file.length);
-        let began = match id {
-            Some(id) => self.imports.checkpoint(id).await?.unwrap_or_default(),
-            None => Checkpoint::default(),
-        };
+        if is_the_same(file, rejects).await {
+            return Err(FieldError::new("rejects", "must be another file than the accounts").into());
+        }
+        let input = OpenInput::open(file, &self.source, &SystemRandom).await.map_err(ImportError::Input)?;
+        let (id, total_bytes) = (input.id, input.length);
+        let began = patiently(|| self.imports.checkpoint(id)).await?.unwrap_or_default();
         let stream = input.read_from(began.offset).await.map_err(ImportError::Input)?;
         let mut lines = Lines::new(stream, began.lines, began.offset);
         let mut written = Rejects::open(rejects, began.rejects_bytes).await.map_err(ImportError::Rejects)?;
@@ -152,9 +162,7 @@ impl Import {
             done = self.write(&batch, done, &mut written, id).await?;
             progress(&Progress::of(&done, total_bytes));
         }
-        if let Some(id) = id {
-            self.imports.forget(id).await?;
-        }
+        self.finish(id, done).await;
         Ok(Summary {
             lines: done.lines,
             imported: done.imported,
@@ -163,6 +171,33 @@ impl Import {
             resumed_after_line: began.lines,
             rejects: (done.rejected > 0).then(|| rejects.to_owned()),
         })
+    }
+
+    /// Writes down that the import is through. It is, whether or not that can be written: then its checkpoint stays until
+    /// the clean-up takes it, and the same file again finds nothing left to do.
+    async fn finish(&self, id: ImportId, done: Checkpoint) {
+        let counts = [
+            ("lines", done.lines),
+            ("imported", done.imported),
+            ("skipped", done.skipped),
+            ("rejected", done.rejected),
+        ];
+        let details = counts.into_iter().fold(Details::default(), |details, (name, count)| details.with(name, count));
+        let record = self.record("account.import", details);
+        let now = self.clock.now();
+        if let Err(error) = patiently(|| self.imports.forget(id, &record, now)).await {
+            tracing::warn!(%error, "the import is through, which could not be written down");
+        }
+    }
+
+    fn record(&self, action: &'static str, details: Details) -> AuditRecord {
+        AuditRecord {
+            actor: Actor::command_line(),
+            action: Action::of(action),
+            target: Target::import(&self.source),
+            request_id: None,
+            details,
+        }
     }
 
     async fn read(&self, lines: &mut Lines<impl AsyncBufRead + Unpin>) -> io::Result<Batch> {
@@ -190,13 +225,14 @@ impl Import {
         batch: &Batch,
         before: Checkpoint,
         rejects: &mut Rejects,
-        id: Option<ImportId>,
+        id: ImportId,
     ) -> Result<Checkpoint, ImportError> {
         let mut attempt = 1;
         loop {
             match self.try_write(batch, before, rejects, id).await {
-                // A commit whose outcome is unknown is found out about by looking again: what is there is skipped.
+                // What became of a commit whose outcome is unknown, the next attempt finds noted.
                 Err(ImportError::Store(error)) if attempt < ATTEMPTS && error.is_temporary() => sleep(PAUSE).await,
+                Err(ImportError::Unsettled) if attempt < ATTEMPTS => sleep(PAUSE).await,
                 Err(ImportError::Store(SqlError::UniqueViolation { .. })) if attempt < ATTEMPTS => {}
                 outcome => return outcome,
             }
@@ -209,7 +245,7 @@ impl Import {
         batch: &Batch,
         before: Checkpoint,
         rejects: &mut Rejects,
-        id: Option<ImportId>,
+        id: ImportId,
     ) -> Result<Checkpoint, ImportError> {
         let sorted = self.sorted(batch).await?;
         let mut accounts = Vec::with_capacity(sorted.new.len());
@@ -218,7 +254,8 @@ impl Import {
             let created_at = record.created_at.unwrap_or(now);
             accounts.push(NewAccount { account_id: self.account_ids.next().await?, created_at, record });
         }
-        let refused = [&batch.refused[..], &sorted.refused].concat();
+        let mut refused = [&batch.refused[..], &sorted.refused].concat();
+        refused.sort_by_key(|(line, _)| *line);
         let rejects_bytes = rejects.write(before.rejects_bytes, &refused).await.map_err(ImportError::Rejects)?;
         let after = Checkpoint {
             offset: batch.end,
@@ -228,23 +265,56 @@ impl Import {
             rejected: before.rejected + refused.len() as u64,
             rejects_bytes,
         };
-        self.imports.write(&self.source, &accounts, id.map(|id| (id, after)), now).await?;
-        Ok(after)
+        // Beside the first accounts: an import that is killed has been begun all the same.
+        let begins = (before.lines == 0).then(|| self.record("account.import_begin", Details::default()));
+        Ok(self.imports.write(&self.source, &accounts, id, after, begins.as_ref(), now).await?)
     }
 
-    /// What becomes of the records. Names are read one kind after the other, so somebody who commits the same account
-    /// meanwhile is seen by halves, and half of an account looks like another one that has the name. Whoever was seen by
-    /// halves is seen whole the next time: a name is somebody else's only if two readings in a row say so.
-    async fn sorted<'b>(&self, batch: &'b Batch) -> Result<Sorted<'b>, SqlError> {
+    async fn sorted<'b>(&self, batch: &'b Batch) -> Result<Sorted<'b>, ImportError> {
         let records: Vec<&Record> = batch.records.iter().map(|(_, record)| record).collect();
-        let mut sorted = sort(batch, self.imports.taken(&self.source, &records).await?);
-        while !sorted.refused.is_empty() {
-            let before = std::mem::replace(&mut sorted, sort(batch, self.imports.taken(&self.source, &records).await?));
-            if sorted.refused_lines().eq(before.refused_lines()) {
-                break;
-            }
+        settle(batch, || self.imports.taken(&self.source, &records)).await
+    }
+}
+
+/// What becomes of the records. Names are read one kind after the other, so somebody who commits the same account
+/// meanwhile is seen by halves, and half of an account looks like another one that has the name. Whoever was seen by
+/// halves is seen whole the next time: a name is somebody else's only if two readings in a row say so.
+async fn settle<F>(batch: &Batch, mut look: impl FnMut() -> F) -> Result<Sorted<'_>, ImportError>
+where
+    F: Future<Output = Result<Taken, SqlError>>,
+{
+    let mut sorted = sort(batch, look().await?);
+    for _ in 1..LOOKS {
+        if sorted.refused.is_empty() {
+            return Ok(sorted);
         }
-        Ok(sorted)
+        let before = std::mem::replace(&mut sorted, sort(batch, look().await?));
+        if sorted.refused_lines().eq(before.refused_lines()) {
+            return Ok(sorted);
+        }
+    }
+    Err(ImportError::Unsettled)
+}
+
+/// Asks again while the database is away.
+async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, SqlError>
+where
+    F: Future<Output = Result<T, SqlError>>,
+{
+    for _ in 1..ATTEMPTS {
+        match ask().await {
+            Err(error) if error.is_temporary() => sleep(PAUSE).await,
+            answered => return answered,
+        }
+    }
+    ask().await
+}
+
+/// Whether both paths lead to one file. One that is not there yet is no other.
+async fn is_the_same(one: &Path, other: &Path) -> bool {
+    match (canonicalize(one).await, canonicalize(other).await) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
     }
 }
 

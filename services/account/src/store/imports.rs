@@ -4,17 +4,27 @@ use std::{collections::HashSet, ops::Range};
 
 use common::{
     clock::Timestamp,
-    sql::{Database, Sql, SqlError, Text, Tx},
+    sql::{Database, Query, Sql, SqlError, Text, Tx},
 };
 
 use crate::{
-    domain::{credential::CredentialKind, ids::AppId},
+    domain::{audit::AuditRecord, credential::CredentialKind, ids::AppId},
     import::{ImportId, Record},
-    store::accounts::EVERY_APP,
+    store::{accounts::EVERY_APP, audit},
 };
 
 /// Rows in one statement. Statements have a power of two of them, so that there are few texts.
 const MOST_ROWS: usize = 512;
+
+const CHECKPOINT: &str = "SELECT byte_offset, line_count, imported, skipped, rejected, rejects_bytes \
+     FROM account_imports WHERE import_id = ?";
+
+/// Waits for an attempt whose connection was lost while it committed.
+const LOCK_CHECKPOINT: Sql = Sql::Each {
+    mysql: "SELECT byte_offset, line_count, imported, skipped, rejected, rejects_bytes \
+            FROM account_imports WHERE import_id = ? FOR UPDATE",
+    sqlite: CHECKPOINT,
+};
 
 /// Accounts of another platform.
 #[derive(Clone, Debug)]
@@ -68,7 +78,8 @@ impl Imports {
         Self { database }
     }
 
-    /// Which names of `records` exist.
+    /// Which names of `records` exist. External ids are read last: an account that is made meanwhile has its own by the
+    /// time its names are seen.
     pub(crate) async fn taken(&self, source: &str, records: &[&Record]) -> Result<Taken, SqlError> {
         let external_ids: Vec<&str> = records.iter().filter_map(|record| record.external_id.as_deref()).collect();
         let usernames: Vec<&str> = records
@@ -76,7 +87,6 @@ impl Imports {
             .filter_map(|record| record.password.as_ref().map(|password| password.username.folded()))
             .collect();
         let mut taken = Taken {
-            external_ids: self.external_ids(source, &external_ids).await?,
             usernames: self.credentials(CredentialKind::Password, EVERY_APP, &usernames).await?,
             ..Taken::default()
         };
@@ -92,58 +102,57 @@ impl Imports {
             let found = self.credentials(CredentialKind::Device, app_id.get(), &names).await?;
             taken.devices.extend(found.into_iter().map(|name| (app_id, name)));
         }
+        taken.external_ids = self.external_ids(source, &external_ids).await?;
         Ok(taken)
     }
 
-    /// Makes the accounts with all that belongs to them, and notes how far the import is then: all or nothing.
+    /// Makes the accounts with all that belongs to them, and notes how far the import is then: all or nothing. A `record`
+    /// is written down with them. Answers how far it is: what was noted before, if an earlier attempt at the same lines has
+    /// gone through after all.
     pub(crate) async fn write(
         &self,
         source: &str,
         accounts: &[NewAccount<'_>],
-        reached: Option<(ImportId, Checkpoint)>,
+        id: ImportId,
+        reached: Checkpoint,
+        record: Option<&AuditRecord>,
         now: Timestamp,
-    ) -> Result<(), SqlError> {
+    ) -> Result<Checkpoint, SqlError> {
         self.database
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
+                let noted = checkpoint(tx.sql(LOCK_CHECKPOINT), id).await?;
+                if let Some(noted) = noted
+                    && (noted.offset, noted.lines) == (reached.offset, reached.lines)
+                {
+                    return Ok(noted);
+                }
                 for rows in few_sizes(accounts.len()) {
                     insert_accounts(&mut tx, &accounts[rows]).await?;
                 }
                 insert_credentials(&mut tx, accounts).await?;
                 insert_external_ids(&mut tx, source, accounts).await?;
-                if let Some((id, checkpoint)) = reached {
-                    note(&mut tx, id, checkpoint, now).await?;
+                if let Some(record) = record {
+                    audit::append(&mut tx, record, now).await?;
                 }
-                tx.commit().await
+                note(&mut tx, id, reached, now).await?;
+                tx.commit().await?;
+                Ok(reached)
             })
             .await
     }
 
     /// How far an import had come that did not end.
     pub(crate) async fn checkpoint(&self, id: ImportId) -> Result<Option<Checkpoint>, SqlError> {
-        let row: Option<(i64, i64, i64, i64, i64, i64)> = self
-            .database
-            .read(
-                "SELECT byte_offset, line_count, imported, skipped, rejected, rejects_bytes FROM account_imports \
-                 WHERE import_id = ?",
-            )
-            .bind(id.0.as_slice())
-            .optional()
-            .await?;
-        Ok(row.map(|(offset, lines, imported, skipped, rejected, rejects_bytes)| Checkpoint {
-            offset: offset.unsigned_abs(),
-            lines: lines.unsigned_abs(),
-            imported: imported.unsigned_abs(),
-            skipped: skipped.unsigned_abs(),
-            rejected: rejected.unsigned_abs(),
-            rejects_bytes: rejects_bytes.unsigned_abs(),
-        }))
+        checkpoint(self.database.read(CHECKPOINT), id).await
     }
 
-    /// The import is through.
-    pub(crate) async fn forget(&self, id: ImportId) -> Result<(), SqlError> {
-        let delete = self.database.write("DELETE FROM account_imports WHERE import_id = ?");
-        delete.bind(id.0.as_slice()).execute().await.map(drop)
+    /// The import is through, and that is written down.
+    pub(crate) async fn forget(&self, id: ImportId, record: &AuditRecord, now: Timestamp) -> Result<(), SqlError> {
+        let mut tx = self.database.begin().await?;
+        tx.sql("DELETE FROM account_imports WHERE import_id = ?").bind(id.0.as_slice()).execute().await?;
+        audit::append(&mut tx, record, now).await?;
+        tx.commit().await
     }
 
     async fn external_ids(&self, source: &str, names: &[&str]) -> Result<HashSet<String>, SqlError> {
@@ -181,6 +190,18 @@ impl Imports {
         let select = self.database.read("SELECT app_id FROM account_apps WHERE app_id = ?").bind(app_id.get());
         Ok(select.optional::<(i64,)>().await?.is_some())
     }
+}
+
+async fn checkpoint(query: Query<'_>, id: ImportId) -> Result<Option<Checkpoint>, SqlError> {
+    let row: Option<(i64, i64, i64, i64, i64, i64)> = query.bind(id.0.as_slice()).optional().await?;
+    Ok(row.map(|(offset, lines, imported, skipped, rejected, rejects_bytes)| Checkpoint {
+        offset: offset.unsigned_abs(),
+        lines: lines.unsigned_abs(),
+        imported: imported.unsigned_abs(),
+        skipped: skipped.unsigned_abs(),
+        rejected: rejected.unsigned_abs(),
+        rejects_bytes: rejects_bytes.unsigned_abs(),
+    }))
 }
 
 async fn insert_accounts(tx: &mut Tx, accounts: &[NewAccount<'_>]) -> Result<(), SqlError> {

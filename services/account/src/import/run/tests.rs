@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use common::{clock::SystemClock, error_code::ErrorCode};
+use common::{
+    clock::{Clock, SystemClock, SystemRandom},
+    error_code::ErrorCode,
+};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -61,6 +64,61 @@ impl Accounts {
 
 async fn open(service: &Service) -> Import {
     Import::open(service.database.clone(), Arc::new(SystemClock), "old").await.expect("opened")
+}
+
+/// People with a username and a device of the same name, and no external id.
+fn people(names: &[&str]) -> Batch {
+    let record = |name: &&str| {
+        let secret = "5e".repeat(32);
+        let device = format!(r#"{{"app_id":7,"device_id":"{name}","device_secret_sha256":"{secret}"}}"#);
+        let line = format!(r#"{{"username":"{name}","password_hash":"{HASH}","device":{device}}}"#);
+        Record::parse(line.as_bytes(), SystemClock.now()).expect("an account")
+    };
+    let lines = names.len() as u64;
+    Batch { records: (1..=lines).zip(names.iter().map(record)).collect(), lines, ..Batch::default() }
+}
+
+/// What becomes of them when the looks see these usernames and devices, one after the other: new, skipped and refused.
+async fn settled(names: &[&str], looks: &[(&[&str], &[&str])]) -> Result<(usize, u64, usize), ImportError> {
+    let (batch, mut looks) = (people(names), looks.iter());
+    let app_id = batch.records[0].1.device.as_ref().expect("a device").app_id;
+    let look = || {
+        let (usernames, devices) = looks.next().expect("no more looks than that");
+        let taken = Taken {
+            usernames: usernames.iter().map(|name| (*name).to_owned()).collect(),
+            devices: devices.iter().map(|name| (app_id, (*name).to_owned())).collect(),
+            apps: [app_id].into_iter().collect(),
+            ..Taken::default()
+        };
+        std::future::ready(Ok(taken))
+    };
+    settle(&batch, look).await.map(|sorted| (sorted.new.len(), sorted.skipped, sorted.refused.len()))
+}
+
+#[tokio::test]
+async fn who_was_seen_by_halves_and_then_whole_is_there() {
+    for half in [(&["ann"][..], &[][..]), (&[], &["ann"])] {
+        let whole: (&[&str], &[&str]) = (&["ann"], &["ann"]);
+        assert_eq!(settled(&["ann"], &[half, whole]).await.expect("settled"), (0, 1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_two_looks_find_with_another_account_is_refused() {
+    let hers: (&[&str], &[&str]) = (&["ann"], &[]);
+    assert_eq!(settled(&["ann", "bob"], &[hers, hers]).await.expect("settled"), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn who_is_new_or_there_is_so_at_the_first_look() {
+    assert_eq!(settled(&["ann", "bob"], &[(&["ann"], &["ann"])]).await.expect("settled"), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn looks_that_never_agree_come_to_an_end() {
+    let (anns, bobs): ((&[&str], &[&str]), (&[&str], &[&str])) = ((&["ann"], &[]), (&["bob"], &[]));
+    let outcome = settled(&["ann", "bob"], &[anns, bobs, anns, bobs, anns]).await;
+    assert!(matches!(outcome, Err(ImportError::Unsettled)), "{outcome:?}");
 }
 
 /// lines, imported, skipped, rejected
@@ -125,8 +183,8 @@ common::on_each_database! {
         assert_eq!(
             accounts.rejected(),
             format!(
-                "{{\"line\":8,\"reason\":\"not a JSON object\"}}\n\
-                 {{\"line\":6,\"field\":\"username or device\",\"reason\":\"{taken}\"}}\n"
+                "{{\"line\":6,\"field\":\"username or device\",\"reason\":\"{taken}\"}}\n\
+                 {{\"line\":8,\"reason\":\"not a JSON object\"}}\n"
             )
         );
         service.login("ann", crate::testing::PASSWORD).await.expect("her password is still hers");
@@ -188,6 +246,46 @@ common::on_each_database! {
         }
         assert_eq!(service.count("SELECT COUNT(*) FROM account_external_ids").await, 100_000);
         service.login("player-99999", PASSWORD).await.expect("signed in");
+    }
+
+    async fn an_attempt_that_went_through_unheard_is_counted_as_what_it_was(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let accounts = Accounts::many(3);
+        let import = open(&service).await;
+        let input = OpenInput::open(&accounts.file(), "old", &SystemRandom).await.expect("opened");
+        let id = input.id;
+        let mut lines = Lines::new(input.read_from(0).await.expect("opened"), 0, 0);
+        let batch = import.read(&mut lines).await.expect("read");
+        let mut rejects = Rejects::open(&accounts.rejects(), 0).await.expect("opened");
+        let first = import.write(&batch, Checkpoint::default(), &mut rejects, id).await.expect("written");
+        assert_eq!((first.imported, first.skipped), (3, 0));
+        // The answer was lost: nobody knows of it.
+        let again = import.write(&batch, Checkpoint::default(), &mut rejects, id).await.expect("written");
+        assert_eq!(again, first);
+        assert_eq!(counts(&accounts.import(&service).await), (3, 3, 0, 0));
+        assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, 3);
+    }
+
+    async fn an_import_is_written_down_when_it_begins_and_when_it_is_through(database: TestDatabase) {
+        let service = Service::start(database).await;
+        Accounts::many(2).import(&service).await;
+        let records = service.audit().await;
+        let told: Vec<_> = records.iter().map(|record| (&*record.actor, &*record.action, &*record.target_id)).collect();
+        assert_eq!(
+            told[..2],
+            [("command line", "account.import", "old"), ("command line", "account.import_begin", "old")]
+        );
+        assert_eq!(&*records[0].details_json, r#"{"imported":2,"lines":2,"rejected":0,"skipped":0}"#);
+    }
+
+    async fn the_accounts_are_never_written_over_by_the_rejects(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let accounts = Accounts::of("not json\n");
+        let import = open(&service).await;
+        let roundabout = accounts.directory.path().join(".").join("accounts.ndjson");
+        let refused = import.run(&accounts.file(), &roundabout, |_| ()).await;
+        assert!(matches!(refused, Err(ImportError::Argument(FieldError { field: "rejects", .. }))), "{refused:?}");
+        assert_eq!(std::fs::read_to_string(accounts.file()).expect("read"), "not json\n");
     }
 
     async fn a_source_that_cannot_be_is_refused(database: TestDatabase) {
