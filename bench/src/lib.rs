@@ -9,15 +9,24 @@
 //! - [`client`]: one HTTP request at a time, to set a scenario up and to check that its answers are right.
 //! - [`signing`]: server requests as game servers sign them.
 //! - [`platform`]: the platform under test, in one process or in four.
+//! - [`database`]: a MariaDB for it, as durable as in production.
+//! - [`bare`]: the ingredients that bound a scenario, alone: hashing, syncing.
 //! - [`load`]: wrk, and what it saw; CPU time and memory from `/proc`.
 //! - [`scenario`]: who is measured under what load.
 //! - [`rounds`]: measuring in turns, medians and ratios.
+//! - `caller`: requests that are timed one by one, for what the generator can't play.
+//! - [`contention`]: what logins do to verifications.
+//! - [`storm`]: the worst patch day.
 //! - [`footprint`]: memory at rest, time to start.
 //! - [`report`]: the table and the JSON file.
 //!
 //! Never here: anything the product needs at run time.
 
+pub mod bare;
+mod caller;
 pub mod client;
+pub mod contention;
+pub mod database;
 pub mod footprint;
 pub mod load;
 pub mod peer;
@@ -26,3 +35,4 @@ pub mod report;
 pub mod rounds;
 pub mod scenario;
 pub mod signing;
+pub mod storm;

@@ -1,35 +1,40 @@
-//! `cargo xtask bench [verify|login|footprint]...`: our claims, beside their peers, on this machine.
+//! `cargo xtask bench [verify|login|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer command talks to its terminal")]
 
 use std::{env, fs, path::PathBuf, process::ExitCode, thread, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bench::{
-    footprint,
+    contention, footprint,
     report::{self, Results},
     rounds::Plan,
     scenario::{Group, Setup},
+    storm,
 };
 use clap::Parser;
 
 #[derive(Parser)]
 #[command(name = "bench", about = "Load scenarios beside the peers that bound them", version)]
 struct Arguments {
-    /// What to measure; verify, login and footprint if left out.
+    /// What to measure; verify, login, login_verify and footprint if left out.
     groups: Vec<Group>,
 
-    /// Turns: every target is measured once in each.
+    /// Turns: every target is measured once in each. The storm is played once.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 
-    /// Seconds of one measurement.
+    /// Seconds of one measurement. The storm takes its own time.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
 
     /// Connections of the generator.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+
+    /// Players who are online in the storm.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    players: u32,
 
     /// Threads that serve requests in each server process, ours and the peers'. Half of the cores if left out: the
     /// generator needs the other half.
@@ -77,32 +82,52 @@ fn run(arguments: &Arguments) -> Result<()> {
     );
     let groups = if arguments.groups.is_empty() { &Group::DEFAULT[..] } else { &arguments.groups };
     let mut results = Results::default();
+    // What a storm breaks is reported after everything else was measured and written.
+    let mut broken = 0;
     for group in groups {
-        run_group(*group, &setup, &mut results)?;
+        broken += run_group(*group, &setup, arguments.players, &mut results)?;
     }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&results)?;
         fs::write(path, text + "\n").with_context(|| format!("{} can't be written", path.display()))?;
     }
+    ensure!(broken == 0, "the storm has broken {broken} promises");
     Ok(())
 }
 
-fn run_group(group: Group, setup: &Setup<'_>, results: &mut Results) -> Result<()> {
-    let progress = |text: &str| eprintln!("  {text}");
+/// How many promises were broken.
+fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Results) -> Result<usize> {
     let measured = match group {
         Group::Verify => setup.verify(progress)?,
         Group::Login => setup.login(progress)?,
         Group::Limits => setup.limits(progress)?,
+        Group::LoginVerify => {
+            let contention = contention::measure(setup, progress)?;
+            println!("\n{contention}");
+            results.add_login_verify(contention);
+            return Ok(0);
+        }
         Group::Footprint => {
             let footprint = footprint::measure(setup.program, setup.workers, progress)?;
             println!("\nidle: {:.1} MB, exec to ready: {:.0} ms", footprint.idle_mb, footprint.exec_to_ready_ms);
             results.add_footprint(footprint);
-            return Ok(());
+            return Ok(0);
+        }
+        Group::Storm => {
+            let report = storm::play(setup, players.try_into()?, progress)?;
+            println!("\n{report}");
+            let broken = report.violations().len();
+            results.add_storm(report);
+            return Ok(broken);
         }
     };
     println!("\n{}", report::table(&measured));
     results.add(&measured);
-    Ok(())
+    Ok(0)
+}
+
+fn progress(text: &str) {
+    eprintln!("  {text}");
 }
 
 #[cfg(test)]

@@ -13,9 +13,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use xtask::{ports::Port, process::OwnedProcess};
+use xtask::{
+    ports::Port,
+    process::{OwnedProcess, Signal},
+};
 
 use crate::{
+    bare::HashParameters,
     client::{self, Request},
     signing::App,
 };
@@ -26,11 +30,28 @@ const ROLES: [&str; 4] = ["account", "setting", "pay", "gateway"];
 /// The password of every player.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// The master key of every installation. A gateway that runs alone has it, too, and with it a copy of what it takes to
+/// judge tokens: that is how the platform is meant to be run.
+const MASTER_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+/// Registrations that an address or a device may ask for: more than any scenario does from this one address.
+const REGISTRATIONS: u32 = 1_000_000;
+
+/// What a platform stands on besides its own files.
+#[derive(Clone, Debug, Default)]
+pub struct Backing {
+    /// `mysql://…`; absent: SQLite in the data directory.
+    pub database_url: Option<String>,
+    /// `redis://…`; absent: state in each process's own memory.
+    pub redis_url: Option<String>,
+}
+
 /// A data directory with a migrated database and one app, and what it takes to start the platform on it.
 #[derive(Debug)]
 pub struct Installation {
     program: PathBuf,
     workers: usize,
+    backing: Backing,
     directory: TempDir,
     app: App,
 }
@@ -44,7 +65,8 @@ pub struct Platform {
     pub app: App,
     /// From the start of the first process until the last was ready.
     pub ready_after: Duration,
-    processes: Vec<OwnedProcess>,
+    /// With the role each serves.
+    processes: Vec<(&'static str, OwnedProcess)>,
     _ports: Ports,
 }
 
@@ -53,6 +75,8 @@ pub struct Platform {
 pub struct Player {
     /// The access token.
     pub access_token: String,
+    /// Gets the next access token, once.
+    pub refresh_token: String,
     /// Set when a device account was created.
     #[serde(default)]
     pub device_secret: Option<String>,
@@ -69,11 +93,16 @@ struct Ports {
 }
 
 impl Installation {
-    /// Migrates an empty database and makes an app.
+    /// Migrates an empty database and makes an app, on embedded defaults.
     pub fn new(program: &Path, workers: usize) -> Result<Self> {
+        Self::on(Backing::default(), program, workers)
+    }
+
+    /// Migrates an empty database and makes an app. The servers have to outlive what is started here.
+    pub fn on(backing: Backing, program: &Path, workers: usize) -> Result<Self> {
         let directory = TempDir::with_prefix("playgate-bench-")?;
         let app = App { app_id: 0, app_secret: String::new() };
-        let mut installation = Self { program: program.to_owned(), workers, directory, app };
+        let mut installation = Self { program: program.to_owned(), workers, backing, directory, app };
         let config = installation.write_config("setup", &json!({}))?;
         installation.complete(&config, ["migrate"])?;
         let created = installation.complete(&config, ["app", "create", "--name", "bench"])?;
@@ -91,7 +120,7 @@ impl Installation {
         let start = Instant::now();
         let process = self.spawn(&config, "all")?;
         client::wait_until_answered(&ports.operators[0].address(), &Request::get("/readyz"))?;
-        Ok(self.running(ports, vec![process], start.elapsed()))
+        Ok(self.running(ports, vec![("all", process)], start.elapsed()))
     }
 
     /// One process per role, on one machine, over loopback.
@@ -101,13 +130,13 @@ impl Installation {
         let mut processes = Vec::new();
         for (role, operator) in ROLES.iter().zip(&ports.operators) {
             let config = self.write_config(role, &ports.config(role, operator))?;
-            processes.push(self.spawn(&config, role)?);
+            processes.push((*role, self.spawn(&config, role)?));
             client::wait_until_answered(&operator.address(), &Request::get("/readyz"))?;
         }
         Ok(self.running(ports, processes, start.elapsed()))
     }
 
-    fn running(&self, ports: Ports, processes: Vec<OwnedProcess>, ready_after: Duration) -> Platform {
+    fn running(&self, ports: Ports, processes: Vec<(&'static str, OwnedProcess)>, ready_after: Duration) -> Platform {
         let address = ports.gateway.address();
         Platform { address, app: self.app.clone(), ready_after, processes, _ports: ports }
     }
@@ -137,7 +166,9 @@ impl Installation {
     fn write_config(&self, name: &str, sections: &Value) -> Result<PathBuf> {
         let path = self.directory.path().join(format!("{name}.toml"));
         let mut text = format!("data_dir = {}\n", json!(self.directory.path().join("data")));
-        append_toml(&mut text, sections);
+        let mut all = self.backing.config();
+        merge(&mut all, sections);
+        append_toml(&mut text, &all);
         fs::write(&path, text)?;
         Ok(path)
     }
@@ -146,7 +177,17 @@ impl Installation {
 impl Platform {
     /// The ids of its processes.
     pub fn process_ids(&self) -> Vec<u32> {
-        self.processes.iter().map(OwnedProcess::id).collect()
+        self.processes.iter().map(|(_, process)| process.id()).collect()
+    }
+
+    /// Stops a role in its tracks: its connections stay open, nothing is answered.
+    pub fn freeze(&mut self, role: &str) -> Result<()> {
+        self.signal(role, Signal::Freeze)
+    }
+
+    /// Lets a frozen role go on.
+    pub fn thaw(&mut self, role: &str) -> Result<()> {
+        self.signal(role, Signal::Thaw)
     }
 
     /// Makes a player and signs it in.
@@ -157,12 +198,70 @@ impl Platform {
 
     /// Signs a device in for the first time.
     pub fn register_device(&self, device_id: &str) -> Result<Player> {
-        let body = json!({ "app_id": self.app.app_id, "kind": "device", "device_id": device_id });
-        self.sign_in(&Request::post_json("/v1/sdk/login", &body))
+        self.sign_in(&self.app.device_login(device_id, None))
     }
 
     fn sign_in(&self, request: &Request) -> Result<Player> {
         Ok(serde_json::from_value(request.data(&self.address)?)?)
+    }
+
+    fn signal(&mut self, role: &str, signal: Signal) -> Result<()> {
+        let process = self.processes.iter_mut().find(|(served, _)| *served == role);
+        let (_, process) = process.with_context(|| format!("{role} is no process here"))?;
+        Ok(process.signal(signal)?)
+    }
+}
+
+/// What players and game servers of an app ask for.
+impl App {
+    /// A device signs in; the first time without a secret.
+    pub fn device_login(&self, device_id: &str, device_secret: Option<&str>) -> Request {
+        let mut body = json!({ "app_id": self.app_id, "kind": "device", "device_id": device_id });
+        if let Some(secret) = device_secret {
+            body["device_secret"] = json!(secret);
+        }
+        Request::post_json("/v1/sdk/login", &body)
+    }
+
+    /// A player made by [`Platform::register`] signs in.
+    pub fn password_login(&self, username: &str) -> Request {
+        let body = json!({ "app_id": self.app_id, "kind": "password", "username": username, "password": PASSWORD });
+        Request::post_json("/v1/sdk/login", &body)
+    }
+
+    /// The next pair of tokens.
+    pub fn refresh(&self, refresh_token: &str) -> Request {
+        let body = json!({ "app_id": self.app_id, "refresh_token": refresh_token });
+        Request::post_json("/v1/sdk/refresh", &body)
+    }
+
+    /// A game server asks about a token.
+    pub fn verify(&self, access_token: &str) -> Request {
+        self.sign(Request::post_json("/v1/server/tokens/verify", &json!({ "token": access_token })))
+    }
+}
+
+impl Backing {
+    /// The sections that differ from the defaults whatever role is served.
+    fn config(&self) -> Value {
+        let HashParameters { memory_kib, iterations, parallelism } = HashParameters::PLATFORM;
+        let mut sections = json!({
+            "account": { "master_key": MASTER_KEY },
+            // The defaults, spelled out: `bare_argon2` is measured with the same.
+            "account.hash_pool": {
+                "memory_kib": memory_kib, "iterations": iterations, "parallelism": parallelism,
+            },
+            "account.risk": {
+                "registrations_per_address": REGISTRATIONS, "registrations_per_device": REGISTRATIONS,
+            },
+        });
+        if let Some(url) = &self.database_url {
+            sections["sql"] = json!({ "url": url });
+        }
+        if let Some(url) = &self.redis_url {
+            sections["redis"] = json!({ "url": url });
+        }
+        sections
     }
 }
 
@@ -187,6 +286,7 @@ impl Ports {
             "pay": { "listen": self.pay.address() },
         });
         if role != "all" {
+            sections["gateway.fallback"] = json!({ "master_key": MASTER_KEY });
             sections["discovery"] = json!({ "kind": "static" });
             sections["discovery.static"] = json!({
                 "account": [self.account.address()],
@@ -195,6 +295,15 @@ impl Ports {
             });
         }
         sections
+    }
+}
+
+/// Adds the keys of `further` to the sections of `all`.
+fn merge(all: &mut Value, further: &Value) {
+    for (section, keys) in further.as_object().into_iter().flatten() {
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            all[section][key] = value.clone();
+        }
     }
 }
 
@@ -216,8 +325,11 @@ mod tests {
     fn the_configuration_of_a_role_is_toml() {
         let ports = Ports::reserve(1).expect("ports are free");
         let mut text = String::new();
-        append_toml(&mut text, &ports.config("account", &ports.operators[0]));
-        assert!(text.contains(&format!("[account]\nlisten = \"{}\"\n", ports.account.address())), "{text}");
+        let mut sections = Backing::default().config();
+        merge(&mut sections, &ports.config("account", &ports.operators[0]));
+        append_toml(&mut text, &sections);
+        let account = format!("[account]\nlisten = \"{}\"\nmaster_key = \"5a5a", ports.account.address());
+        assert!(text.contains(&account), "{text}");
         assert!(text.contains(&format!("[discovery.static]\naccount = [\"{}\"]\n", ports.account.address())), "{text}");
     }
 }

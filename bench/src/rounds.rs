@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     client::Request,
-    load::{Load, Observed, as_f64, cpu_time},
+    load::{Load, Observed, Order, as_f64, cpu_time},
 };
 
 /// More refusals than this and the numbers say nothing about answers.
@@ -16,31 +16,77 @@ const REFUSED_SHARE_MAX: f64 = 0.01;
 pub struct Target {
     /// The scenario's or the peer's name, as in the results.
     pub name: &'static str,
+    /// The names of those in the same rounds that it is compared with. None for a peer.
+    pub compared_with: &'static [&'static str],
+    /// Every process that works for an answer. None: its CPU time says nothing.
+    pub processes: Vec<u32>,
+    /// What is done.
+    pub work: Work,
+    /// Read before and after each measurement: what else an answer costs, besides CPU time.
+    pub counters: Option<Box<dyn Fn() -> Result<Vec<Counter>>>>,
+}
+
+/// What is measured.
+pub enum Work {
+    /// Requests to a server.
+    Served(Served),
+    /// Something that this process does for so long.
+    Done(fn(Duration) -> Result<Observed>),
+}
+
+/// Requests to a server, and what they have to be answered with.
+pub struct Served {
     /// Where it takes HTTP.
     pub address: String,
-    /// Every process that works for an answer.
-    pub processes: Vec<u32>,
     /// Connections of the generator.
     pub connections: usize,
-    /// The requests to send in turn. Made anew for every round: signatures age.
-    pub requests: Box<dyn Fn() -> Vec<Request>>,
+    /// The requests to send. Made anew for every round: signatures age, and tokens are spent.
+    pub requests: Box<dyn Fn() -> Result<Vec<Request>>>,
+    /// Which of them is next. Of chained ones the first two are for the looks before and after.
+    pub order: Order,
     /// What an answer must contain to be one. Looked at before and after each measurement.
     pub expects: &'static str,
 }
 
+/// Something that only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// What it counts.
+    pub name: &'static str,
+    /// How many there have been.
+    pub value: u64,
+}
+
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Target").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Served(served) => served.fmt(f),
+            Self::Done(_) => f.write_str("Done"),
+        }
+    }
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").field("address", &self.address).field("order", &self.order).finish_non_exhaustive()
     }
 }
 
 /// One measurement of one target.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sample {
     /// What the generator saw.
     pub observed: Observed,
     /// CPU time of all the target's processes, per answer, in microseconds.
     pub cpu_us: f64,
+    /// What was counted besides, per answer.
+    pub counted: Vec<(&'static str, f64)>,
 }
 
 /// How long, how often.
@@ -59,6 +105,8 @@ pub struct Plan {
 pub struct Series {
     /// As in [`Target`].
     pub name: &'static str,
+    /// As in [`Target`].
+    pub compared_with: &'static [&'static str],
     /// In the order of the rounds.
     pub samples: Vec<Sample>,
 }
@@ -69,8 +117,10 @@ pub fn run(targets: &[Target], plan: Plan, progress: impl Fn(&str)) -> Result<Ve
         progress(&format!("warming up {}", target.name));
         target.measure(plan.warm_up)?;
     }
-    let mut series: Vec<_> =
-        targets.iter().map(|target| Series { name: target.name, samples: Vec::with_capacity(plan.rounds) }).collect();
+    let mut series: Vec<_> = targets
+        .iter()
+        .map(|target| Series { name: target.name, compared_with: target.compared_with, samples: Vec::new() })
+        .collect();
     for round in 1..=plan.rounds {
         for (target, series) in targets.iter().zip(&mut series) {
             let sample = target.measure(plan.duration)?;
@@ -93,18 +143,52 @@ impl Target {
     }
 
     fn measure_unnamed(&self, duration: Duration) -> Result<Sample> {
-        let requests = (self.requests)();
-        let first = requests.first().context("there is nothing to send")?;
-        self.check(first)?;
-        let before = self.cpu_time()?;
-        let observed = Load { connections: self.connections, duration }.run(&self.address, &requests)?;
-        let used = self.cpu_time()?.saturating_sub(before);
-        self.check(first)?;
+        let sample = match &self.work {
+            Work::Served(served) => served.measure(duration, |load| self.observe(load))?,
+            Work::Done(work) => self.observe(|| work(duration))?,
+        };
+        let refused =
+            as_f64(sample.observed.refused + sample.observed.broken) / as_f64(sample.observed.requests.max(1));
+        ensure!(refused <= REFUSED_SHARE_MAX, "{:.1} % of the answers were refusals or failures", refused * 100.0);
+        Ok(sample)
+    }
+
+    /// Does `work`, and sees what it has cost.
+    fn observe(&self, work: impl FnOnce() -> Result<Observed>) -> Result<Sample> {
+        let counters = || self.counters.as_ref().map_or(Ok(Vec::new()), |counters| counters());
+        let (counted_before, cpu_before) = (counters()?, self.cpu_time()?);
+        let observed = work()?;
+        let (cpu, counted) = (self.cpu_time()?.saturating_sub(cpu_before), counters()?);
         ensure!(observed.requests > 0, "nothing was answered");
         let requests = as_f64(observed.requests);
-        let refused = as_f64(observed.refused + observed.broken) / requests;
-        ensure!(refused <= REFUSED_SHARE_MAX, "{:.1} % of the answers were refusals or failures", refused * 100.0);
-        Ok(Sample { observed, cpu_us: used.as_secs_f64() * 1e6 / requests })
+        let counted = counted.iter().zip(&counted_before);
+        let counted = counted.map(|(after, before)| (after.name, as_f64(after.value - before.value) / requests));
+        Ok(Sample { observed, cpu_us: cpu.as_secs_f64() * 1e6 / requests, counted: counted.collect() })
+    }
+
+    fn cpu_time(&self) -> Result<Duration> {
+        self.processes.iter().map(|process| cpu_time(*process)).sum()
+    }
+}
+
+impl Served {
+    /// `observe` is handed the load to put on the server.
+    fn measure(
+        &self,
+        duration: Duration,
+        observe: impl FnOnce(&dyn Fn() -> Result<Observed>) -> Result<Sample>,
+    ) -> Result<Sample> {
+        let requests = (self.requests)()?;
+        let first = requests.first().context("there is nothing to send")?;
+        let (last, requests) = match self.order {
+            Order::InTurn => (first, &requests[..]),
+            Order::Chained(_) => (requests.get(1).context("there is nothing to send")?, &requests[2..]),
+        };
+        self.check(first)?;
+        let load = Load { connections: self.connections, duration, order: self.order };
+        let sample = observe(&|| load.run(&self.address, requests))?;
+        self.check(last)?;
+        Ok(sample)
     }
 
     fn check(&self, request: &Request) -> Result<()> {
@@ -112,10 +196,6 @@ impl Target {
         let good = response.status == 200 && response.body.contains(self.expects);
         ensure!(good, "answered {} {} and not 200 with {}", response.status, response.body, self.expects);
         Ok(())
-    }
-
-    fn cpu_time(&self) -> Result<Duration> {
-        self.processes.iter().map(|process| cpu_time(*process)).sum()
     }
 }
 
@@ -152,6 +232,13 @@ impl Series {
         Spread::of(self.samples.iter().map(value))
     }
 
+    /// What was counted besides, per answer: medians, in the order of the counters.
+    pub fn counted(&self) -> Vec<(&'static str, f64)> {
+        let names = self.samples.first().map_or(&[][..], |sample| &sample.counted);
+        let median = |index: usize| self.spread(|sample| sample.counted[index].1).map_or(0.0, |spread| spread.median);
+        names.iter().enumerate().map(|(index, (name, _))| (*name, median(index))).collect()
+    }
+
     /// Refusals and failures of all rounds.
     pub fn errors(&self) -> u64 {
         self.samples.iter().map(|sample| sample.observed.refused + sample.observed.broken).sum()
@@ -162,8 +249,11 @@ impl Series {
         self.ratio(peer, |ours, peer| ours.observed.requests_per_second() / peer.observed.requests_per_second())
     }
 
-    /// Ours against a peer, round by round: CPU time per answer, the peer's over ours.
+    /// Ours against a peer, round by round: CPU time per answer, the peer's over ours. None if either has none.
     pub fn cpu_ratio(&self, peer: &Series) -> Option<Spread> {
+        if self.samples.iter().chain(&peer.samples).any(|sample| sample.cpu_us == 0.0) {
+            return None;
+        }
         self.ratio(peer, |ours, peer| peer.cpu_us / ours.cpu_us)
     }
 
@@ -188,8 +278,9 @@ mod tests {
                 broken: 1,
             },
             cpu_us,
+            counted: vec![("log writes", 2.0)],
         };
-        Series { name, samples: requests.iter().map(sample).collect() }
+        Series { name, compared_with: &[], samples: requests.iter().map(sample).collect() }
     }
 
     #[test]
@@ -198,7 +289,9 @@ mod tests {
         let (ours, peer) = (series("ours", &[80, 40, 80], 10.0), series("peer", &[100, 50, 80], 8.0));
         assert_eq!(ours.throughput_ratio(&peer), Some(Spread { median: 0.8, low: 0.8, high: 1.0 }));
         assert_eq!(ours.cpu_ratio(&peer).map(|ratio| ratio.median), Some(0.8));
+        assert_eq!(ours.cpu_ratio(&series("a disk", &[100, 50, 80], 0.0)), None);
         assert_eq!(ours.errors(), 6);
+        assert_eq!(ours.counted(), [("log writes", 2.0)]);
     }
 
     #[test]

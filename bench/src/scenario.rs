@@ -1,21 +1,22 @@
 //! Who is measured under what load. A group is measured together, in the same rounds, beside the same peers.
 
-use std::{path::Path, thread};
+use std::{cell::Cell, path::Path, rc::Rc};
 
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
-use serde_json::json;
 
 use crate::{
+    bare,
     client::Request,
+    database::Database,
+    load::Order,
     peer::{self, Peer},
-    platform::{Installation, PASSWORD, Platform},
-    rounds::{self, Plan, Series, Target},
-    signing::App,
+    platform::{Backing, Installation, Platform},
+    rounds::{self, Plan, Series, Served, Target, Work},
 };
 
 /// Players whose tokens are verified in turn: enough that nothing is answered from one warm line of cache.
-const PLAYERS: usize = 64;
+pub(crate) const PLAYERS: usize = 64;
 
 /// Devices that sign in, in turn.
 const DEVICES: usize = 256;
@@ -25,8 +26,14 @@ const DEVICES: usize = 256;
 pub enum Group {
     /// Token verification by a game server: in one process and in four.
     Verify,
-    /// Logins with a password and with a device, in one process.
+    /// Logins with a password and with a device, and refreshes, in one process: on SQLite and on a durable MariaDB.
     Login,
+    /// Verifications at an even pace, alone and beside as many password logins as the platform takes.
+    #[value(name = "login_verify")]
+    LoginVerify,
+    /// The worst patch day on four processes, MariaDB and Redis: everybody is verified while what they stand on hangs.
+    /// Fails if a good token is ever called anything else.
+    Storm,
     /// Memory at rest and time to start.
     Footprint,
     /// The peers alone: what this machine can do at best. Part of the other groups, so only measured when asked for.
@@ -35,7 +42,7 @@ pub enum Group {
 
 impl Group {
     /// What is measured when nothing is asked for.
-    pub const DEFAULT: [Self; 3] = [Self::Verify, Self::Login, Self::Footprint];
+    pub const DEFAULT: [Self; 4] = [Self::Verify, Self::Login, Self::LoginVerify, Self::Footprint];
 }
 
 /// What holds for a whole run.
@@ -53,124 +60,183 @@ pub struct Setup<'a> {
     pub plan: Plan,
 }
 
-/// The series of ours and of the peers.
-#[derive(Clone, Debug)]
-pub struct Measured {
-    /// Our scenarios.
-    pub ours: Vec<Series>,
-    /// What they are compared with.
-    pub peers: Vec<Series>,
-}
-
 impl Setup<'_> {
-    /// `verify` and `verify_split`.
-    pub fn verify(&self, progress: impl Fn(&str)) -> Result<Measured> {
+    /// `verify` and `verify_split`, beside a bare route and a bare hop.
+    pub fn verify(&self, progress: impl Fn(&str)) -> Result<Vec<Series>> {
         progress("starting the platform in one process");
         let merged_installation = Installation::new(self.program, self.workers)?;
         let merged = merged_installation.start_merged()?;
         progress("starting the platform in four processes");
         let split_installation = Installation::new(self.program, self.workers)?;
         let split = split_installation.start_split()?;
-        progress("registering players");
-        let ours = vec![self.verify_target("verify", &merged)?, self.verify_target("verify_split", &split)?];
-        self.beside_peers(ours, progress)
+        progress("registering players, starting the peers");
+        let (route, thrift) = self.bare_servers()?;
+        let targets = [
+            self.verify_target("verify", &merged)?,
+            self.verify_target("verify_split", &split)?,
+            self.peer_target("bare_route", &route),
+            self.peer_target("bare_thrift", &thrift),
+        ];
+        rounds::run(&targets, self.plan, progress)
     }
 
-    /// `login_password` and `login_device`.
-    pub fn login(&self, progress: impl Fn(&str)) -> Result<Measured> {
-        progress("starting the platform in one process");
-        let installation = Installation::new(self.program, self.workers)?;
-        let platform = installation.start_merged()?;
+    /// `login_password`, `login_device` and `refresh`, beside what bounds them.
+    pub fn login(&self, progress: impl Fn(&str)) -> Result<Vec<Series>> {
+        progress("starting the platform in one process on SQLite");
+        let embedded_installation = Installation::new(self.program, self.workers)?;
+        let embedded = embedded_installation.start_merged()?;
+        progress("starting the platform in one process on MariaDB");
+        let database = Database::start()?;
+        let backing = Backing { database_url: Some(database.url()), redis_url: None };
+        let installation = Installation::on(backing, self.program, self.workers)?;
+        let on_mariadb = installation.start_merged()?;
         progress("registering players and devices");
-        let ours = vec![self.login_password(&platform)?, self.login_device(&platform)?];
-        self.beside_peers(ours, progress)
+        let server = database.process_id()?;
+        let durable = |mut target: Target| {
+            target.processes.push(server);
+            Target { counters: Some(database.counters()), ..target }
+        };
+        let targets = [
+            login_password(&embedded)?,
+            self.login_device("login_device", &["bare_fsync"], &embedded)?,
+            durable(self.login_device("login_device_mariadb", &["login_device", "bare_fsync"], &on_mariadb)?),
+            self.refresh("refresh", &["bare_fsync"], &embedded),
+            durable(self.refresh("refresh_mariadb", &["refresh", "bare_fsync"], &on_mariadb)),
+            bare_argon2(),
+            bare_fsync(),
+        ];
+        rounds::run(&targets, self.plan, progress)
     }
 
     /// The peers and nothing else.
-    pub fn limits(&self, progress: impl Fn(&str)) -> Result<Measured> {
-        self.beside_peers(Vec::new(), progress)
+    pub fn limits(&self, progress: impl Fn(&str)) -> Result<Vec<Series>> {
+        progress("starting the peers");
+        let (route, thrift) = self.bare_servers()?;
+        let targets = [
+            self.peer_target("bare_route", &route),
+            self.peer_target("bare_thrift", &thrift),
+            bare_argon2(),
+            bare_fsync(),
+        ];
+        rounds::run(&targets, self.plan, progress)
+    }
+
+    fn bare_servers(&self) -> Result<(Peer, Peer)> {
+        Ok((Peer::bare_route(self.peers, self.workers)?, Peer::bare_thrift(self.peers, self.workers)?))
     }
 
     fn verify_target(&self, name: &'static str, platform: &Platform) -> Result<Target> {
-        let tokens = (0..PLAYERS)
-            .map(|index| Ok(platform.register(&format!("{name}{index}"))?.access_token))
-            .collect::<Result<Vec<_>>>()?;
+        let tokens = tokens_of_players(platform)?;
         let app = platform.app.clone();
-        Ok(Target {
-            name,
+        let served = Served {
             address: platform.address.clone(),
-            processes: platform.process_ids(),
             connections: self.connections,
-            requests: Box::new(move || tokens.iter().map(|token| verify_request(&app, token)).collect()),
+            requests: Box::new(move || Ok(tokens.iter().map(|token| app.verify(token)).collect())),
+            order: Order::InTurn,
             expects: r#""status":"valid""#,
-        })
+        };
+        Ok(target(name, &["bare_route", "bare_thrift"], platform.process_ids(), Work::Served(served)))
     }
 
-    fn login_password(&self, platform: &Platform) -> Result<Target> {
-        let app_id = platform.app.app_id;
-        let requests = (0..PLAYERS)
-            .map(|index| {
-                let username = format!("player{index}");
-                platform.register(&username)?;
-                let body = json!({ "app_id": app_id, "kind": "password", "username": username, "password": PASSWORD });
-                Ok(Request::post_json("/v1/sdk/login", &body))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        // Twice the hashing threads keeps them busy; more would only measure the queue in front of them.
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        Ok(login_target("login_password", platform, 2 * threads, requests))
-    }
-
-    fn login_device(&self, platform: &Platform) -> Result<Target> {
-        let app_id = platform.app.app_id;
+    fn login_device(
+        &self,
+        name: &'static str,
+        compared_with: &'static [&'static str],
+        platform: &Platform,
+    ) -> Result<Target> {
         let requests = (0..DEVICES)
             .map(|index| {
                 let device_id = format!("bench-device-{index}");
                 let secret = platform.register_device(&device_id)?.device_secret;
                 let secret = secret.ok_or_else(|| anyhow!("a new device has got no secret"))?;
-                let body =
-                    json!({ "app_id": app_id, "kind": "device", "device_id": device_id, "device_secret": secret });
-                Ok(Request::post_json("/v1/sdk/login", &body))
+                Ok(platform.app.device_login(&device_id, Some(&secret)))
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(login_target("login_device", platform, self.connections, requests))
+        let work = login_work(platform, self.connections, requests);
+        Ok(target(name, compared_with, platform.process_ids(), work))
     }
 
-    fn beside_peers(&self, ours: Vec<Target>, progress: impl Fn(&str)) -> Result<Measured> {
-        progress("starting the peers");
-        let (route, thrift) =
-            (Peer::bare_route(self.peers, self.workers)?, Peer::bare_thrift(self.peers, self.workers)?);
-        let count = ours.len();
-        let mut targets = ours;
-        targets.extend([self.peer_target("bare_route", &route), self.peer_target("bare_thrift", &thrift)]);
-        let mut ours = rounds::run(&targets, self.plan, progress)?;
-        let peers = ours.split_off(count);
-        Ok(Measured { ours, peers })
+    /// Every session is refreshed again and again, each time with the token it got the last time.
+    fn refresh(&self, name: &'static str, compared_with: &'static [&'static str], platform: &Platform) -> Target {
+        // A token that was on its way when a round ended is lost, so every round has sessions of its own. There are
+        // twice as many as connections, so that there is always one to go on with, and two for the looks before and
+        // after.
+        let sessions = 2 * self.connections + 2;
+        let (app, round) = (platform.app.clone(), Cell::new(0));
+        let address = platform.address.clone();
+        let requests = move || {
+            round.set(round.get() + 1);
+            (0..sessions)
+                .map(|index| {
+                    let device = app.device_login(&format!("bench-session-{}-{index}", round.get()), None);
+                    let token = device.data(&address)?["refresh_token"].as_str().map(|token| app.refresh(token));
+                    token.ok_or_else(|| anyhow!("a login has brought no refresh token"))
+                })
+                .collect()
+        };
+        let served = Served {
+            address: platform.address.clone(),
+            connections: self.connections,
+            requests: Box::new(requests),
+            order: Order::Chained("refresh_token"),
+            expects: r#""access_token":"#,
+        };
+        target(name, compared_with, platform.process_ids(), Work::Served(served))
     }
 
     fn peer_target(&self, name: &'static str, peer: &Peer) -> Target {
-        Target {
-            name,
+        let served = Served {
             address: peer.address.clone(),
-            processes: peer.process_ids(),
             connections: self.connections,
-            requests: Box::new(|| vec![peer::load_request()]),
+            requests: Box::new(|| Ok(vec![peer::load_request()])),
+            order: Order::InTurn,
             expects: r#""status":"valid""#,
-        }
+        };
+        target(name, &[], peer.process_ids(), Work::Served(served))
     }
 }
 
-fn login_target(name: &'static str, platform: &Platform, connections: usize, requests: Vec<Request>) -> Target {
-    Target {
-        name,
+/// The access tokens of new players.
+pub(crate) fn tokens_of_players(platform: &Platform) -> Result<Vec<String>> {
+    (0..PLAYERS).map(|index| Ok(platform.register(&format!("verified{index}"))?.access_token)).collect()
+}
+
+/// The logins of new players, and on how many connections they keep the hash threads busy.
+pub(crate) fn password_logins(platform: &Platform) -> Result<(Rc<[Request]>, usize)> {
+    let requests = (0..PLAYERS).map(|index| {
+        let username = format!("player{index}");
+        platform.register(&username)?;
+        Ok(platform.app.password_login(&username))
+    });
+    // Twice the hashing threads keeps them busy; more would only measure the queue in front of them.
+    Ok((requests.collect::<Result<_>>()?, 2 * bare::hash_threads()))
+}
+
+fn login_password(platform: &Platform) -> Result<Target> {
+    let (requests, connections) = password_logins(platform)?;
+    let work = login_work(platform, connections, requests.to_vec());
+    Ok(target("login_password", &["bare_argon2"], platform.process_ids(), work))
+}
+
+fn login_work(platform: &Platform, connections: usize, requests: Vec<Request>) -> Work {
+    Work::Served(Served {
         address: platform.address.clone(),
-        processes: platform.process_ids(),
         connections,
-        requests: Box::new(move || requests.clone()),
+        requests: Box::new(move || Ok(requests.clone())),
+        order: Order::InTurn,
         expects: r#""access_token":"#,
-    }
+    })
 }
 
-fn verify_request(app: &App, token: &str) -> Request {
-    app.sign(Request::post_json("/v1/server/tokens/verify", &json!({ "token": token })))
+fn bare_argon2() -> Target {
+    target("bare_argon2", &[], vec![std::process::id()], Work::Done(bare::argon2))
+}
+
+/// Waits for a disk: there is no CPU time to compare.
+fn bare_fsync() -> Target {
+    target("bare_fsync", &[], Vec::new(), Work::Done(bare::fsync))
+}
+
+fn target(name: &'static str, compared_with: &'static [&'static str], processes: Vec<u32>, work: Work) -> Target {
+    Target { name, compared_with, processes, work, counters: None }
 }

@@ -3,8 +3,8 @@
 mod usage;
 mod wrk;
 
-pub(crate) use self::wrk::as_f64;
+pub(crate) use self::wrk::{as_f64, percentile};
 pub use self::{
     usage::{cpu_time, resident_bytes},
-    wrk::{Load, Observed},
+    wrk::{Load, Observed, Order},
 };

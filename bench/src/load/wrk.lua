@@ -1,5 +1,5 @@
--- Sends the prepared requests in turn and prints what was seen as one line of JSON.
--- `prepared` stands above this text.
+-- Sends the prepared requests and prints what was seen as one line of JSON.
+-- `prepared` stands above this text, and `chained`, the field that an answer hands to the next request, if there is one.
 
 local threads = 0
 
@@ -22,6 +22,39 @@ end
 function request()
     last = last % #requests + 1
     return requests[last]
+end
+
+if chained then
+    -- Those that may be sent: first in, first out. One thread only, because threads share nothing.
+    local queue, oldest, newest = {}, 1, 0
+    local field = '("' .. chained .. '":")([^"]*)'
+
+    local function wait(body)
+        newest = newest + 1
+        queue[newest] = body
+    end
+
+    function init(_)
+        for _, each in ipairs(prepared) do
+            wait(each.body)
+        end
+    end
+
+    function request()
+        local body = queue[oldest]
+        queue[oldest] = nil
+        oldest = oldest + 1
+        -- With nothing left to send, an empty body is refused, and refusals fail the measurement.
+        return wrk.format(prepared[1].method, prepared[1].path, prepared[1].headers, body or "")
+    end
+
+    -- Only here: who defines it has every answer taken apart.
+    function response(_, _, body)
+        local _, value = body:match(field)
+        if value then
+            wait((prepared[1].body:gsub(field, function(name) return name .. value end)))
+        end
+    end
 end
 
 function done(summary, latency, _)

@@ -27,6 +27,18 @@ pub struct Load {
     pub connections: usize,
     /// How long.
     pub duration: Duration,
+    /// What is sent next.
+    pub order: Order,
+}
+
+/// What is sent after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The next one of those prepared, again and again.
+    InTurn,
+    /// Each of those prepared once. Who is answered with such a field sends it next, in the place of its own: how a
+    /// refresh token is spent for its successor.
+    Chained(&'static str),
 }
 
 /// What the generator saw.
@@ -49,6 +61,21 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What somebody else has timed: `times` of `whole`, none of them refused.
+    pub(crate) fn of(mut times: Vec<Duration>, whole: Duration) -> Self {
+        times.sort_unstable();
+        let at = |share: f64| percentile(&times, share).as_secs_f64() * 1e6;
+        Self {
+            requests: times.len().try_into().unwrap_or(u64::MAX),
+            duration_us: whole.as_micros().try_into().unwrap_or(u64::MAX),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            p999_us: at(0.999),
+            refused: 0,
+            broken: 0,
+        }
+    }
+
     /// Answers per second.
     pub fn requests_per_second(&self) -> f64 {
         as_f64(self.requests) / as_f64(self.duration_us.max(1)) * 1e6
@@ -56,10 +83,10 @@ impl Observed {
 }
 
 impl Load {
-    /// Sends `requests` to `address` in turn, again and again. Blocks until the time is over.
+    /// Sends `requests` to `address`. Blocks until the time is over.
     pub fn run(&self, address: &str, requests: &[Request]) -> Result<Observed> {
         let mut script = NamedTempFile::with_suffix(".lua")?;
-        io::Write::write_all(&mut script, script_of(requests).as_bytes())?;
+        io::Write::write_all(&mut script, script_of(requests, self.order).as_bytes())?;
         let output = Command::new("wrk")
             .args(["--threads", "1", "--timeout", TIMEOUT])
             .args(["--connections", &self.connections.to_string()])
@@ -83,8 +110,12 @@ fn parse(output: &str) -> Option<Observed> {
 }
 
 /// The requests as a Lua table, and the script that sends them.
-fn script_of(requests: &[Request]) -> String {
-    let mut text = String::from("prepared = {\n");
+fn script_of(requests: &[Request], order: Order) -> String {
+    let mut text = match order {
+        Order::InTurn => String::new(),
+        Order::Chained(field) => format!("chained = {}\n", lua_string(field)),
+    };
+    text.push_str("prepared = {\n");
     for request in requests {
         let headers: String = request
             .headers
@@ -115,6 +146,18 @@ fn lua_string(text: &str) -> String {
     literal
 }
 
+/// Of sorted times.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share between 0 and 1 of a length is an index"
+)]
+pub(crate) fn percentile(sorted: &[Duration], share: f64) -> Duration {
+    let last = sorted.len().saturating_sub(1);
+    let index = (as_f64(last.try_into().unwrap_or(u64::MAX)) * share) as usize;
+    sorted.get(index).copied().unwrap_or_default()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 pub(crate) fn as_f64(count: u64) -> f64 {
     count as f64
@@ -131,6 +174,14 @@ mod tests {
         let observed = parse(output).expect("a result");
         assert_eq!((observed.requests_per_second(), observed.p99_us, observed.refused), (250.0, 900.0, 1));
         assert_eq!(parse("Running 5s test\n"), None);
+    }
+
+    #[test]
+    fn times_that_were_taken_here_are_summed_up_the_same_way() {
+        let times = (1..=1000).rev().map(Duration::from_micros).collect();
+        let observed = Observed::of(times, Duration::from_secs(2));
+        assert_eq!((observed.requests_per_second(), observed.p50_us, observed.p99_us), (500.0, 500.0, 990.0));
+        assert_eq!(Observed::of(Vec::new(), Duration::from_secs(1)).p99_us, 0.0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mariadbd", "mariadb-server-core"),
     ("mariadb-install-db", "mariadb-server-core"),
     ("my_print_defaults", "mariadb-client-core"),
+    ("mariadb", "mariadb-client-core"),
     ("redis-check-rdb", "redis-tools"),
     ("wrk", "wrk"),
     ("curl", "curl"),

@@ -94,6 +94,32 @@ impl MariaDb {
         format!("mysql://root@{}/", self.port.address())
     }
 
+    /// The id of its process.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn process_id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().context("MariaDB is not running")?.id())
+    }
+
+    /// Runs statements and answers what they returned: a line per row, columns separated by tabs.
+    ///
+    /// # Errors
+    /// When the client is not installed (`cargo xtask setup` installs it), or the server refuses a statement.
+    pub fn query(&self, statements: &str) -> Result<String> {
+        let output = Command::new(installed("mariadb")?)
+            .args(["--no-defaults", "--batch", "--skip-column-names", "--protocol=tcp"])
+            .args(["--host=127.0.0.1", "--user=root"])
+            .arg(format!("--port={}", self.port.number()))
+            .arg(format!("--execute={statements}"))
+            .stdin(Stdio::null())
+            .output()?;
+        if !output.status.success() {
+            bail!("MariaDB refused `{statements}`: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Kills the server as a power cut would (SIGKILL). Its data stays for [`restart`](Self::restart).
     ///
     /// # Errors
@@ -274,6 +300,8 @@ mod tests {
         let mut server = MariaDb::start().unwrap();
         let (address, directory) = (server.port.address(), server.directory.path().to_path_buf());
         assert!(greets(&address));
+        // As durable as in production, which is what measurements and stories about outages rely on.
+        assert_eq!(server.query("SELECT @@innodb_flush_log_at_trx_commit, 'x'").unwrap(), "1\tx\n");
 
         server.kill().unwrap();
         assert!(!greets(&address));
