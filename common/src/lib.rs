@@ -10,6 +10,7 @@
 //! - [`config`]: layered configuration, sections, validation, redacted print.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
 //! - [`telemetry`]: logs, the access log, metrics, traces, the operator listener.
+//! - [`tls`]: whom connections that this process opens trust.
 //! - [`http`]: the edge: accept loop, client address, envelope, extractors, request signing.
 //! - [`rpc`]: client and server suites, the wire and the in-process transport.
 //! - [`discovery`]: where the instances of a role are.
@@ -30,4 +31,5 @@ mod sequence;
 pub mod shared;
 pub mod sql;
 pub mod telemetry;
+mod tls;
 pub mod token;

@@ -20,7 +20,7 @@ use hyper_util::{
 pub use self::address_guard::AddressGuard;
 use self::address_guard::GuardedResolver;
 use super::{SignedContent, SigningKey};
-use crate::{clock::Timestamp, context::RequestContext};
+use crate::{clock::Timestamp, context::RequestContext, tls};
 
 const USER_AGENT: &str = concat!("playgate/", env!("CARGO_PKG_VERSION"));
 
@@ -105,26 +105,33 @@ impl HttpClient {
         Self::guarded(limits, AddressGuard::everything())
     }
 
+    /// A client that opens TLS connections with these settings: for targets that whoever runs the process has chosen,
+    /// and has said whom to trust for.
+    pub(crate) fn with_tls(limits: HttpClientLimits, tls: rustls::ClientConfig) -> Self {
+        Self::build(limits, AddressGuard::everything(), tls)
+    }
+
     /// A client that calls only what `guard` permits, whatever a target resolves to.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn guarded(limits: HttpClientLimits, guard: AddressGuard) -> Result<Self, rustls::Error> {
+        Ok(Self::build(limits, guard, tls::client_config(tls::authorities_of_the_system())?))
+    }
+
+    fn build(limits: HttpClientLimits, guard: AddressGuard, tls: rustls::ClientConfig) -> Self {
         let mut connector = HttpConnector::new_with_resolver(GuardedResolver::new(guard.clone()));
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(limits.timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .build(connector);
-        Ok(Self { client, guard, limits })
+        Self { client, guard, limits }
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -210,17 +217,6 @@ impl SignedPost<'_> {
             .header(SIGNATURE, signature)
             .body(self.body)
     }
-}
-
-fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        tracing::warn!("the system names no certificate authority: calls to https targets will fail");
-    }
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// What it came to in the end, such as "connection refused". The texts around it only say where it was noticed.

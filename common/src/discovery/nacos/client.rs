@@ -6,6 +6,7 @@
 use std::{
     fmt,
     future::Future,
+    io,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{
@@ -33,11 +34,13 @@ use super::{
     config::NacosConfig,
     login::Login,
     metrics::{ApiMetrics, NacosMetrics},
+    tunnel,
 };
 use crate::{
     clock::{SharedClock, SharedRandom},
     discovery::{DiscoveryMetrics, feed::Feeds},
     lifecycle::Lifecycle,
+    tls,
 };
 
 /// Between two attempts to make a client. The library itself tries again and again once it is made.
@@ -64,9 +67,20 @@ pub enum NacosError {
     /// A mistake in the composition: two clients in one process.
     #[error("the metrics of Nacos are registered already")]
     Metrics(#[from] prometheus::Error),
-    /// What makes requests to log in can't be set up.
-    #[error("the login to Nacos can't be prepared")]
-    Login(#[source] reqwest::Error),
+    /// The file in `nacos.ca_file` can't be read, names no authority, or is of no use.
+    #[error("`nacos.ca_file`, {}: {reason}", .file.display())]
+    Authorities {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The TLS library refuses its own defaults.
+    #[error("TLS to Nacos can't be prepared")]
+    Tls(#[from] rustls::Error),
+    /// A server's name is none, or this machine has no port left.
+    #[error("no way to Nacos through TLS can be opened")]
+    Tunnel(#[source] io::Error),
 }
 
 /// Nacos, as a process sees it. Cheap to clone; clones are the same client.
@@ -75,6 +89,8 @@ pub struct Nacos(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) config: NacosConfig,
+    /// Where the library is to look for the servers.
+    servers: Vec<String>,
     pub(super) cache_dir: PathBuf,
     pub(super) naming: Api<NamingService>,
     pub(super) documents: Api<ConfigService>,
@@ -114,24 +130,37 @@ impl Nacos {
     pub fn new(config: &NacosConfig, data_dir: &Path, parts: NacosParts) -> Result<Self, NacosError> {
         let NacosParts { lifecycle, registry, lists, clock, random } = parts;
         let metrics = NacosMetrics::register(&registry)?;
-        let login = match (&config.username, &config.password) {
-            (Some(username), Some(password)) => {
-                let login = Login::new(username, password, config.tls, config.request_timeout);
-                Some(Arc::new(login.map_err(NacosError::Login)?))
-            }
-            _ => None,
+        let tls = tls_config(config)?;
+        let servers = match config.tls {
+            true => tunnel::open(config, &tls, &lifecycle).map_err(NacosError::Tunnel)?,
+            false => config.servers().map(str::to_owned).collect(),
         };
+        let login = Login::new(config, tls).map(Arc::new);
         Ok(Self(Arc::new(Inner {
             cache_dir: config.cache_dir.clone().unwrap_or_else(|| data_dir.join("nacos")),
             naming: Api::new("naming", config.request_timeout, login.clone(), &metrics),
             documents: Api::new("config", config.request_timeout, login, &metrics),
             feeds: Feeds::new(lists, clock),
             config: config.clone(),
+            servers,
             lifecycle,
             random,
             metrics,
         })))
     }
+}
+
+/// Trusts whom the configuration says, and nobody where nobody is asked to prove anything.
+fn tls_config(config: &NacosConfig) -> Result<rustls::ClientConfig, NacosError> {
+    let authorities = match (&config.ca_file, config.tls) {
+        (None, false) => Ok(rustls::RootCertStore::empty()),
+        (None, true) => Ok(tls::authorities_of_the_system()),
+        (Some(file), true) => tls::authorities_in(file).map_err(|reason| (file, reason)),
+        // Whoever names authorities does not mean to speak in plain.
+        (Some(file), false) => Err((file, "is of use only with `nacos.tls = true`".to_owned())),
+    };
+    let refused = |(file, reason): (&PathBuf, String)| NacosError::Authorities { file: file.clone(), reason };
+    Ok(tls::client_config(authorities.map_err(refused)?)?)
 }
 
 impl Inner {
@@ -169,7 +198,7 @@ impl Inner {
         let properties = ClientProps::new()
             // What a process does is in its configuration, not in variables of a library.
             .env_first(false)
-            .server_addr(config.servers().collect::<Vec<_>>().join(","))
+            .server_addr(self.servers.join(","))
             .namespace(&config.namespace)
             .app_name("playgate")
             // Makes the client come up although Nacos is down. The lists themselves are kept by us (`disk`).
@@ -178,8 +207,8 @@ impl Inner {
             // An empty list is news for us, too. What it means is decided in `last_good`.
             .naming_push_empty_protection(false);
         match config.grpc_port {
-            Some(port) => properties.remote_grpc_port(port),
-            None => properties,
+            Some(port) if !config.tls => properties.remote_grpc_port(port),
+            _ => properties,
         }
     }
 }
@@ -271,6 +300,14 @@ impl fmt::Debug for Nacos {
 mod tests {
     use super::*;
     use crate::telemetry::encode;
+
+    #[test]
+    fn authorities_are_not_named_for_servers_that_are_spoken_to_in_plain() {
+        let config = NacosConfig { ca_file: Some("/etc/ca.pem".into()), ..NacosConfig::default() };
+        let refused = tls_config(&config).expect_err("of no use").to_string();
+        assert_eq!(refused, "`nacos.ca_file`, /etc/ca.pem: is of use only with `nacos.tls = true`");
+        assert!(tls_config(&NacosConfig::default()).is_ok());
+    }
 
     #[tokio::test]
     async fn of_an_api_that_is_never_used_nothing_is_measured() {

@@ -24,9 +24,11 @@ pub struct NacosConfig {
     pub username: Option<String>,
     /// The password of `username`.
     pub password: Option<Secret>,
-    /// Whether the servers speak TLS. Decided when the binary is built (cargo feature `nacos-tls`): a binary that can't
-    /// do what this says refuses to start.
+    /// Whether the servers speak TLS, on both ports.
     pub tls: bool,
+    /// A file of certificates in PEM: of the authorities that vouch for the servers, and nobody else's then. Absent,
+    /// with `tls`: those of the system. Without `tls` it is refused at the start.
+    pub ca_file: Option<PathBuf>,
     /// Where the last good lists are kept for a start without Nacos. Absent: `nacos` in `data_dir`.
     pub cache_dir: Option<PathBuf>,
     /// The address that others shall call this process at. Absent: the one its RPC port is bound to, or if that is all
@@ -65,6 +67,7 @@ impl Default for NacosConfig {
             username: None,
             password: None,
             tls: false,
+            ca_file: None,
             cache_dir: None,
             advertise: None,
             weight: 1,
@@ -108,10 +111,6 @@ impl Section for NacosConfig {
 
     fn validate(&self) -> Result<(), Invalid> {
         self.validate_texts()?;
-        if self.tls != cfg!(feature = "nacos-tls") {
-            let reason = "this binary can't: TLS to Nacos is on exactly in those built with the feature `nacos-tls`";
-            return Err(Invalid::new("tls", reason));
-        }
         if self.advertise.is_some_and(|address| address.is_unspecified()) {
             return Err(Invalid::new("advertise", "must be an address that others can call"));
         }
@@ -146,12 +145,6 @@ mod tests {
         assert_eq!(complaint("username = 'playgate'").as_deref(), Some("password"));
         assert_eq!(complaint("password = 'x'").as_deref(), Some("username"));
         assert_eq!(complaint("username = 'playgate'\npassword = 'x'"), None);
-    }
-
-    #[test]
-    fn tls_that_this_binary_cannot_do_is_refused_rather_than_left_out() {
-        let other = !cfg!(feature = "nacos-tls");
-        assert_eq!(complaint(&format!("tls = {other}")).as_deref(), Some("tls"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! User and password for servers with authentication.
 //!
 //! In place of the client library's own, which sends the password in the URL and so writes it into the log whenever
-//! Nacos can't be reached.
+//! Nacos can't be reached, and which speaks TLS only in programs that were built for it.
 
 use std::{
     fmt,
@@ -9,14 +9,23 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
+use http::{Request, StatusCode, header::CONTENT_TYPE};
 use nacos_sdk::api::plugin::{AuthContext, AuthPlugin, LoginIdentityContext, RequestResource};
-use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::config::Secret;
+use super::config::NacosConfig;
+use crate::{
+    config::Secret,
+    http::client::{HttpCallError, HttpClient, HttpClientLimits},
+};
+
+/// A token and what is said about it. Protects memory from a server gone wrong.
+const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Where one logs in: Nacos 1 and 2, and Nacos 3.
 const PATHS: [&str; 2] = ["/nacos/v1/auth/login", "/nacos/v3/auth/user/login"];
@@ -25,8 +34,9 @@ const PATHS: [&str; 2] = ["/nacos/v1/auth/login", "/nacos/v3/auth/user/login"];
 pub(super) struct Login {
     username: String,
     password: Secret,
-    scheme: &'static str,
-    client: Client,
+    /// The servers' HTTP ports, `scheme://host:port`. Those that the library names may be ports of this process.
+    servers: Vec<String>,
+    client: HttpClient,
     session: Mutex<Option<Session>>,
 }
 
@@ -48,8 +58,10 @@ struct Granted {
 /// Why there is no new token. Says nothing of what was sent.
 #[derive(Debug, thiserror::Error)]
 enum LoginError {
-    #[error("Nacos can't be reached")]
-    Unreachable,
+    #[error("it has no server")]
+    NoServer,
+    #[error(transparent)]
+    Unanswered(#[from] HttpCallError),
     #[error("Nacos answered {0}")]
     Refused(StatusCode),
     #[error("Nacos answered something that is no token")]
@@ -57,17 +69,16 @@ enum LoginError {
 }
 
 impl Login {
-    pub(super) fn new(
-        username: &str,
-        password: &Secret,
-        tls: bool,
-        request_timeout: Duration,
-    ) -> Result<Self, reqwest::Error> {
-        Ok(Self {
-            username: username.to_owned(),
-            password: password.clone(),
-            scheme: if tls { "https" } else { "http" },
-            client: Client::builder().timeout(request_timeout).build()?,
+    /// None where nobody is to log in.
+    pub(super) fn new(config: &NacosConfig, tls: ClientConfig) -> Option<Self> {
+        let (username, password) = config.username.clone().zip(config.password.clone())?;
+        let scheme = if config.tls { "https" } else { "http" };
+        let limits = HttpClientLimits { timeout: config.request_timeout, longest_answer: LONGEST_ANSWER };
+        Some(Self {
+            username,
+            password,
+            servers: config.servers().map(|server| format!("{scheme}://{server}")).collect(),
+            client: HttpClient::with_tls(limits, tls),
             session: Mutex::default(),
         })
     }
@@ -86,9 +97,9 @@ impl Login {
     }
 
     /// Logs in at the first server that says yes.
-    async fn renew(&self, servers: &[String]) {
-        let mut outcome = Err(LoginError::Unreachable);
-        for server in servers {
+    async fn renew(&self) {
+        let mut outcome = Err(LoginError::NoServer);
+        for server in &self.servers {
             outcome = self.log_in(server).await;
             if outcome.is_ok() {
                 break;
@@ -106,7 +117,7 @@ impl Login {
     }
 
     async fn log_in(&self, server: &str) -> Result<Granted, LoginError> {
-        let mut refused = LoginError::Unreachable;
+        let mut refused = LoginError::NoServer;
         for path in PATHS {
             match self.log_in_at(server, path).await {
                 Err(error @ LoginError::Refused(StatusCode::NOT_FOUND | StatusCode::GONE)) => refused = error,
@@ -121,30 +132,27 @@ impl Login {
             .append_pair("username", &self.username)
             .append_pair("password", self.password.expose())
             .finish();
-        let answer = self
-            .client
-            .post(format!("{}://{server}{path}", self.scheme))
+        let request = Request::post(format!("{server}{path}"))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form)
-            .send()
-            .await
-            .map_err(|_| LoginError::Unreachable)?;
+            .body(Bytes::from(form))
+            .map_err(HttpCallError::Request)?;
+        let answer = self.client.send(request).await?;
         if !answer.status().is_success() {
             return Err(LoginError::Refused(answer.status()));
         }
-        answer.json().await.map_err(|_| LoginError::Unreadable)
+        serde_json::from_slice(answer.body()).map_err(|_| LoginError::Unreadable)
     }
 }
 
 impl AuthPlugin for Login {
-    fn login<'a, 'b>(&'a self, servers: Arc<Vec<String>>, _: Arc<AuthContext>) -> BoxFuture<'b, ()>
+    fn login<'a, 'b>(&'a self, _: Arc<Vec<String>>, _: Arc<AuthContext>) -> BoxFuture<'b, ()>
     where
         'a: 'b,
         Self: 'b,
     {
         async move {
             if !self.is_fresh() {
-                self.renew(&servers).await;
+                self.renew().await;
             }
         }
         .boxed()
@@ -172,8 +180,10 @@ mod tests {
         net::TcpListener,
     };
 
+    use rustls::RootCertStore;
+
     use super::*;
-    use crate::lifecycle::RequestTasks;
+    use crate::{lifecycle::RequestTasks, tls};
 
     /// A server that grants a token for the right form at `path`, and knows no other path. Answers its address and how
     /// often it has granted one.
@@ -204,8 +214,19 @@ mod tests {
         (address, granted)
     }
 
-    fn login() -> Login {
-        Login::new("ann", &Secret::new("p&ss word"), false, Duration::from_secs(5)).expect("a client")
+    fn login(servers: &[&str]) -> Login {
+        let config = NacosConfig {
+            server: servers.join(","),
+            username: Some("ann".to_owned()),
+            password: Some(Secret::new("p&ss word")),
+            ..NacosConfig::default()
+        };
+        Login::new(&config, tls::client_config(RootCertStore::empty()).expect("defaults")).expect("somebody logs in")
+    }
+
+    /// As the client library asks for it, which may know other servers.
+    async fn ask(login: &Login) {
+        login.login(Arc::default(), Arc::default()).await;
     }
 
     fn token(login: &Login) -> Option<String> {
@@ -216,10 +237,9 @@ mod tests {
     async fn one_logs_in_where_either_generation_of_servers_has_it_and_only_when_it_is_due() {
         for path in PATHS {
             let (address, granted) = server(path).await;
-            let servers = Arc::new(vec!["127.0.0.1:1".to_owned(), address]);
-            let login = login();
-            login.login(Arc::clone(&servers), Arc::default()).await;
-            login.login(servers, Arc::default()).await;
+            let login = login(&["127.0.0.1:1", &address]);
+            ask(&login).await;
+            ask(&login).await;
             assert_eq!(token(&login).as_deref(), Some("the-token"), "{path}");
             assert_eq!(*granted.lock().unwrap(), 1, "{path}");
         }
@@ -228,19 +248,19 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_is_in_doubt_is_replaced() {
         let (address, granted) = server(PATHS[0]).await;
-        let (servers, login) = (Arc::new(vec![address]), login());
-        login.login(Arc::clone(&servers), Arc::default()).await;
+        let login = login(&[&address]);
+        ask(&login).await;
         login.doubt();
-        login.login(servers, Arc::default()).await;
+        ask(&login).await;
         assert_eq!(*granted.lock().unwrap(), 2);
     }
 
     #[tokio::test]
     async fn a_login_that_fails_keeps_the_token_there_is() {
-        let login = login();
+        let login = login(&["127.0.0.1:1"]);
         *login.session.lock().unwrap() =
             Some(Session { token: SecretString::from("old".to_owned()), renew_at: Instant::now() });
-        login.login(Arc::new(vec!["127.0.0.1:1".to_owned()]), Arc::default()).await;
+        ask(&login).await;
         assert_eq!(token(&login).as_deref(), Some("old"));
     }
 }

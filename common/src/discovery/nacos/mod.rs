@@ -7,6 +7,7 @@
 //! In reading order:
 //! - `config`: the section `nacos`.
 //! - `client`: the process's one connection, made off the path of the start, and how it is asked.
+//! - `tunnel`: TLS under it.
 //! - `login`: user and password.
 //! - `wire`: instances as Nacos writes them.
 //! - `last_good`: which list holds, given what was answered.
@@ -29,6 +30,7 @@ mod metrics;
 #[cfg(test)]
 mod on_nacos;
 mod register;
+mod tunnel;
 mod wire;
 
 pub use self::{

@@ -5,6 +5,7 @@
 
 mod fixture;
 mod outage;
+mod tls;
 
 use std::time::Duration;
 

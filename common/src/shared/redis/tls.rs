@@ -6,22 +6,14 @@
 use std::{fs, path::Path};
 
 use redis::TlsCertificates;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+
+use crate::tls;
 
 /// The certificates in a file, as [`RedisConfig::ca_file`](super::RedisConfig) names it.
 pub(super) fn authorities(file: &Path) -> Result<TlsCertificates, String> {
+    // The library reads them again, and says less when there is nothing to read.
+    tls::authorities_in(file)?;
     let pem = fs::read(file).map_err(|error| error.to_string())?;
-    let mut authorities = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        authorities.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if authorities.is_empty() {
-        return Err("holds no certificate in PEM".to_owned());
-    }
     Ok(TlsCertificates { client_tls: None, root_cert: Some(pem) })
 }
 

@@ -98,6 +98,10 @@ pub(super) fn ports(instances: &Instances) -> Vec<u16> {
     ports
 }
 
+pub(super) fn lifecycle() -> Lifecycle {
+    Lifecycle::new(LifecycleConfig::default().timing(Environment::Development))
+}
+
 impl Client {
     pub(super) fn start(config: &NacosConfig) -> Self {
         Self::start_in(config, Arc::new(tempfile::tempdir().expect("a directory")))
@@ -106,7 +110,7 @@ impl Client {
     /// As another process did before, or does now, with the same data directory.
     pub(super) fn start_in(config: &NacosConfig, data_dir: Arc<TempDir>) -> Self {
         let registry = Registry::new();
-        let lifecycle = Lifecycle::new(LifecycleConfig::default().timing(Environment::Development));
+        let lifecycle = lifecycle();
         let parts = NacosParts {
             lifecycle: lifecycle.clone(),
             registry: registry.clone(),
