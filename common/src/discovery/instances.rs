@@ -24,7 +24,7 @@ pub trait Discovery: Send + Sync {
 pub struct Instance {
     /// Where it takes RPC connections.
     pub address: SocketAddr,
-    /// Its share of the calls, relative to the other instances. 0: it gets none.
+    /// Its share of the calls, relative to the other instances. 0: it gets none, unless all have 0.
     pub weight: u32,
     /// The lane it says it is in. No call goes by it.
     pub lane: Option<String>,

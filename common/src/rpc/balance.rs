@@ -256,6 +256,7 @@ impl Balance {
     /// What discovery knows now, from the instance whose turn it is.
     fn instances_in_turn(&self) -> Vec<SocketAddr> {
         let instances = Arc::clone(&self.instances.borrow());
+        self.ejections().follow(&instances);
         in_turn(&instances, self.turn.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -316,17 +317,25 @@ impl Drop for UnderWay<'_> {
 
 /// The addresses with a weight, from the one that has this turn, each once. Over as many turns as there is weight,
 /// each is first as often as its weight says.
+///
+/// Where none has a weight, all have the same: whoever knows the instances is believed about who is there, never about
+/// nobody being there.
 fn in_turn(instances: &Instances, turn: u64) -> Vec<SocketAddr> {
-    let weighted: Vec<_> = instances.iter().filter(|instance| instance.weight > 0).collect();
-    let total: u64 = weighted.iter().map(|instance| u64::from(instance.weight)).sum();
+    let mut weighted: Vec<_> =
+        instances.iter().map(|instance| (instance.address, u64::from(instance.weight))).collect();
+    if weighted.iter().all(|(_, weight)| *weight == 0) {
+        weighted.iter_mut().for_each(|(_, weight)| *weight = 1);
+    }
+    weighted.retain(|(_, weight)| *weight > 0);
+    let total: u64 = weighted.iter().map(|(_, weight)| weight).sum();
     let mut rest = turn.checked_rem(total).unwrap_or(0);
-    let first = weighted.iter().position(|instance| {
-        let found = rest < u64::from(instance.weight);
-        rest = rest.saturating_sub(u64::from(instance.weight));
+    let first = weighted.iter().position(|(_, weight)| {
+        let found = rest < *weight;
+        rest = rest.saturating_sub(*weight);
         found
     });
     let (before, from) = weighted.split_at(first.unwrap_or(0));
-    from.iter().chain(before).map(|instance| instance.address).collect()
+    from.iter().chain(before).map(|(address, _)| *address).collect()
 }
 
 impl fmt::Debug for Balance {
@@ -349,6 +358,14 @@ mod tests {
         let instances = Instances::new(vec![instance(1, 1), instance(2, 3), instance(3, 0)]);
         let firsts: Vec<_> = (0..8).map(|turn| in_turn(&instances, turn)[0].port()).collect();
         assert_eq!(firsts, [1, 2, 2, 2, 1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn where_no_instance_has_a_weight_all_get_calls_alike() {
+        let instances = Instances::new(vec![instance(1, 0), instance(2, 0), instance(3, 0)]);
+        let firsts: Vec<_> = (0..6).map(|turn| in_turn(&instances, turn)[0].port()).collect();
+        assert_eq!(firsts, [1, 2, 3, 1, 2, 3]);
+        assert_eq!(in_turn(&instances, 0).len(), 3);
     }
 
     #[test]

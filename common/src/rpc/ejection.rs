@@ -3,17 +3,20 @@
 //! Pure bookkeeping: what counts as a refusal or as unanswered, and what is done with the rest, is decided in
 //! `balance.rs`.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::contract::Effect;
+use crate::discovery::Instances;
 
 /// What is known of the instances, and which of them are left out.
 #[derive(Debug)]
 pub(super) struct Ejections {
     rules: Rules,
     standings: HashMap<SocketAddr, Standing>,
+    /// The list that the standings were last held against.
+    list: Arc<Instances>,
 }
 
 /// When an instance is left out, and for how long.
@@ -49,7 +52,16 @@ struct Ejected {
 
 impl Ejections {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, standings: HashMap::new() }
+        Self { rules, standings: HashMap::new(), list: Arc::default() }
+    }
+
+    /// Forgets the instances that are on the list no longer, if it is another list than the last time. Where instances
+    /// come and go at ever new addresses, that is what keeps this from growing.
+    pub(super) fn follow(&mut self, list: &Arc<Instances>) {
+        if !Arc::ptr_eq(&self.list, list) {
+            self.standings.retain(|address, _| list.iter().any(|instance| instance.address == *address));
+            self.list = Arc::clone(list);
+        }
     }
 
     /// Whether the instance may be called now. When its time is over, the first to ask may; the others wait to see
@@ -144,6 +156,7 @@ impl Ejections {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::Instance;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -205,6 +218,24 @@ mod tests {
             let ejected = all.iter().filter(|address| ejections.refused(**address, &all, 1.0, now)).count();
             assert_eq!(ejected, most, "of {}", all.len());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_instance_that_has_left_the_list_nothing_is_kept() {
+        let (mut ejections, all, now) = (ejections(), addresses::<4>(), Instant::now());
+        let list =
+            |addresses: &[SocketAddr]| Arc::new(Instances::new(addresses.iter().copied().map(Instance::at).collect()));
+        let before = list(&all);
+        ejections.follow(&before);
+        for address in all {
+            ejections.answered(address, now);
+        }
+        ejections.refused(all[3], &all, 1.0, now);
+        ejections.follow(&before);
+        assert_eq!(ejections.standings.len(), 4, "the same list");
+        ejections.follow(&list(&all[2..]));
+        assert_eq!(ejections.standings.len(), 2);
+        assert!(!read_admitted(&mut ejections, all[3], now), "who stays keeps its standing");
     }
 
     #[tokio::test(start_paused = true)]

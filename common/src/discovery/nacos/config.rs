@@ -34,7 +34,7 @@ pub struct NacosConfig {
     /// The address that others shall call this process at. Absent: the one its RPC port is bound to, or if that is all
     /// of them, the one from which Nacos is reached.
     pub advertise: Option<IpAddr>,
-    /// This process's share of the calls, relative to the other instances of its role. 0: none.
+    /// This process's share of the calls, relative to the other instances of its role. 0: none, unless all have 0.
     pub weight: u32,
     /// A name that is registered with the address, for people and programs that look at the registry: playgate itself
     /// sends no call by it. Absent: none.
