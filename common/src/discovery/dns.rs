@@ -121,6 +121,12 @@ fn only(server: SocketAddr) -> ResolverConfig {
     ResolverConfig::from_name_servers(vec![server])
 }
 
+/// How long a list is used before its name is resolved again: as long as its records hold, but not shorter than the
+/// floor, which protects the server, and not longer than the ceiling.
+fn pause(ttl: Duration, min: Duration, max: Duration) -> Duration {
+    ttl.clamp(min, max)
+}
+
 impl Follower {
     async fn run(self) {
         let mut was_resolved = true;
@@ -129,7 +135,7 @@ impl Follower {
                 Ok((addresses, ttl)) => {
                     was_resolved = true;
                     self.publish(addresses);
-                    ttl.clamp(self.min_ttl, self.max_ttl)
+                    pause(ttl, self.min_ttl, self.max_ttl)
                 }
                 Err(error) => {
                     // Once per outage: the next line would say the same.
@@ -138,7 +144,7 @@ impl Follower {
                         tracing::warn!(name = self.target.host, %error, kept, "the name can't be resolved");
                     }
                     was_resolved = false;
-                    self.min_ttl
+                    pause(Duration::ZERO, self.min_ttl, self.max_ttl)
                 }
             };
             sleep(jittered(expires, 0.1, &*self.random)).await;

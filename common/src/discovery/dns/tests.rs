@@ -112,6 +112,14 @@ fn addresses(instances: &Instances) -> Vec<String> {
     instances.iter().map(|instance| instance.address.to_string()).collect()
 }
 
+#[test]
+fn a_list_is_used_for_as_long_as_its_records_hold_within_the_floor_and_the_ceiling() {
+    let seconds = Duration::from_secs;
+    for (ttl, expected) in [(0, 2), (1, 2), (2, 2), (9, 9), (15, 15), (3600, 15)] {
+        assert_eq!(pause(seconds(ttl), seconds(2), seconds(15)), seconds(expected), "{ttl}");
+    }
+}
+
 #[tokio::test]
 async fn every_address_behind_the_name_is_an_instance() {
     let server = Server::start(Answer::Addresses(vec![ip(2), ip(1)], 30)).await;
