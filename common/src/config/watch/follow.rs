@@ -150,6 +150,7 @@ mod tests {
             watch::{DocumentError, source::DocumentSource},
         },
         lifecycle::LifecycleConfig,
+        rpc::tests::log::Log,
         telemetry::encode,
     };
 
@@ -224,11 +225,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_same_bad_document_is_refused_once_however_often_it_is_read() {
+        let log = Log::default();
+        let _guard = tracing::dispatcher::set_default(&log.dispatch());
         let (document, _watch, registry) = follow();
         document.say(Ok(Some("rate = 11"))).await;
         document.say(Err("no network")).await;
         document.say(Ok(Some("rate = 11"))).await;
         let text = encode(&registry).expect("metrics");
         assert!(text.contains(r#"playgate_config_documents_refused_total{document="rules.toml"} 1"#), "{text}");
+        let log = log.text();
+        assert_eq!(log.matches("the document is refused").count(), 1, "{log}");
     }
 }

@@ -14,7 +14,10 @@ use xtask::services::Nacos as Server;
 
 use self::fixture::{Client, Documents, Leftover, address, ports};
 use super::NacosConfig;
-use crate::config::{Secret, watch::DynamicConfig};
+use crate::{
+    config::{Secret, watch::DynamicConfig},
+    rpc::tests::log::Log,
+};
 
 #[tokio::test]
 async fn what_registers_is_seen_and_what_leaves_is_gone() {
@@ -113,6 +116,8 @@ async fn groups_do_not_see_each_other() {
 
 #[tokio::test]
 async fn a_document_arrives_typed_and_a_bad_one_leaves_the_last_good_one_in_force() {
+    let log = Log::default();
+    let _guard = tracing::dispatcher::set_default(&log.dispatch());
     let (_server, config) = fixture::shared();
     let client = Client::start(&config);
     let publisher = Documents::of(&config).await;
@@ -129,6 +134,9 @@ async fn a_document_arrives_typed_and_a_bad_one_leaves_the_last_good_one_in_forc
         publisher.publish(bad).await;
         client.until_refused_documents(count).await;
         assert_eq!(watch.current().level.as_deref(), Some("debug"), "{bad}");
+        let lines = log.text();
+        let refusals = lines.lines().filter(|line| line.contains("the document is refused"));
+        assert_eq!(u32::try_from(refusals.count()), Ok(count), "one line for each: {lines}");
     }
     publisher.publish("level = 'warn'").await;
     assert_eq!(client.next_level(&mut watch).await.as_deref(), Some("warn"));
