@@ -65,7 +65,7 @@ impl Directory {
                 let metrics = self.metrics.clone();
                 Ok(Arc::new(Dns::open(&config.dns, metrics, lifecycle.clone(), clock.clone(), random.clone())?))
             }
-            _ => Ok(Arc::new(StaticList::new(&config.static_list))),
+            _ => Ok(Arc::new(StaticList::new(&config.static_list).measured(self.metrics.clone()))),
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     Instances,
     metrics::{DiscoveryMetrics, FeedMetrics},
 };
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Timestamp};
 
 /// The list of one service, written by the task that follows the service.
 #[derive(Debug)]
@@ -52,9 +52,16 @@ impl Feed {
         });
     }
 
-    /// Notes that whoever knows has just answered.
-    pub(super) fn confirm(&self) {
-        self.metrics.refreshed.set(self.clock.now().as_millis() / 1000);
+    /// Notes that whoever knows has just answered. Returns when that was.
+    pub(super) fn confirm(&self) -> Timestamp {
+        let now = self.clock.now();
+        self.settle_as_of(now);
+        now
+    }
+
+    /// Something is known from now on, and whoever knows said so then.
+    pub(super) fn settle_as_of(&self, confirmed_at: Timestamp) {
+        self.metrics.refreshed.set(confirmed_at.as_millis() / 1000);
         self.settle();
     }
 

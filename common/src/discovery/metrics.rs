@@ -27,7 +27,7 @@ impl DiscoveryMetrics {
             refreshed: IntGaugeVec::new(
                 Opts::new(
                     "playgate_discovery_refreshed_timestamp_seconds",
-                    "When the list of a service was last confirmed by whoever knows; 0: never in this run. `time() - x` is its age.",
+                    "When the list of a service was last confirmed by whoever knows, in this run or in the one it was kept from; 0: never. `time() - x` is its age.",
                 ),
                 &["service"],
             )?,
@@ -37,10 +37,12 @@ impl DiscoveryMetrics {
         Ok(metrics)
     }
 
+    /// The gauge of a service whose list was made by whoever configured it, and is confirmed by nobody.
+    pub(super) fn instances(&self, service: &str) -> IntGauge {
+        self.instances.with_label_values(&[service])
+    }
+
     pub(super) fn of(&self, service: &str) -> FeedMetrics {
-        FeedMetrics {
-            instances: self.instances.with_label_values(&[service]),
-            refreshed: self.refreshed.with_label_values(&[service]),
-        }
+        FeedMetrics { instances: self.instances(service), refreshed: self.refreshed.with_label_values(&[service]) }
     }
 }

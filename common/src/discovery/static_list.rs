@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Discovery, Instance, Instances};
+use super::{Discovery, DiscoveryMetrics, Instance, Instances};
 use crate::config::Invalid;
 
 /// The table `discovery.static`: the RPC addresses of each role, `IP:port`.
@@ -28,6 +28,7 @@ pub struct StaticConfig {
 #[derive(Debug)]
 pub struct StaticList {
     services: HashMap<&'static str, watch::Sender<Arc<Instances>>>,
+    metrics: Option<DiscoveryMetrics>,
 }
 
 impl Default for StaticConfig {
@@ -63,22 +64,39 @@ impl StaticList {
             watch::Sender::new(Arc::new(instances))
         };
         let services = config.services().into_iter().map(|(service, addresses)| (service, instances(addresses)));
-        Self { services: services.collect() }
+        Self { services: services.collect(), metrics: None }
+    }
+
+    /// The same list, and how many instances it names is measured for every service that somebody watches.
+    #[must_use]
+    pub fn measured(self, metrics: DiscoveryMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 }
 
 impl Discovery for StaticList {
     fn watch(&self, service: &str) -> watch::Receiver<Arc<Instances>> {
-        match self.services.get(service) {
+        let instances = match self.services.get(service) {
             Some(instances) => instances.subscribe(),
             None => watch::Sender::new(Arc::default()).subscribe(),
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.instances(service).set(i64::try_from(instances.borrow().len()).unwrap_or(i64::MAX));
         }
+        instances
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus::Registry;
+
     use super::*;
+    use crate::telemetry::encode;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
 
     fn ports(list: &StaticList, service: &str) -> Vec<u16> {
         list.watch(service).borrow().iter().map(|instance| instance.address.port()).collect()
@@ -90,6 +108,17 @@ mod tests {
         assert_eq!(ports(&list, "account"), [9081]);
         assert_eq!(ports(&list, "setting"), [9082]);
         assert_eq!(ports(&list, "pay"), [9083]);
+    }
+
+    #[test]
+    fn how_many_instances_are_named_is_measured_of_what_is_watched_and_an_age_is_not() {
+        let registry = Registry::new();
+        let metrics = DiscoveryMetrics::register(&registry).expect("registered once");
+        let config = StaticConfig { account: vec![address(1), address(2)], ..StaticConfig::default() };
+        StaticList::new(&config).measured(metrics).watch("account");
+        let text = encode(&registry).expect("metrics");
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(samples, [r#"playgate_discovery_instances{service="account"} 2"#]);
     }
 
     #[test]

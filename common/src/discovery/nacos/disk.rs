@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::fs;
 
 use super::config::NacosConfig;
-use crate::discovery::Instances;
+use crate::{clock::Timestamp, discovery::Instances};
 
 /// Where the list of one service is kept.
 #[derive(Debug)]
@@ -19,11 +19,22 @@ pub(super) struct ListFile {
     group: String,
 }
 
+/// A list as it is kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct KeptList {
+    pub(super) instances: Instances,
+    /// When Nacos last said that it holds, to within the time between two writes.
+    pub(super) confirmed_at: Timestamp,
+}
+
 /// What is in the file. Namespace and group are there so that a list of another environment is never taken for ours.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     namespace: String,
     group: String,
+    /// Unix milliseconds. Earlier versions did not write it.
+    #[serde(default)]
+    confirmed_at: i64,
     instances: Instances,
 }
 
@@ -37,7 +48,7 @@ impl ListFile {
     }
 
     /// The list of the last run, if there is one that can be used.
-    pub(super) async fn load(&self) -> Option<Instances> {
+    pub(super) async fn load(&self) -> Option<KeptList> {
         let text = fs::read(&self.path).await.ok()?;
         let kept: Kept = match serde_json::from_slice(&text) {
             Ok(kept) => kept,
@@ -46,20 +57,27 @@ impl ListFile {
                 return None;
             }
         };
-        (kept.namespace == self.namespace && kept.group == self.group).then_some(kept.instances)
+        let is_ours = kept.namespace == self.namespace && kept.group == self.group;
+        let confirmed_at = Timestamp::from_millis(kept.confirmed_at);
+        is_ours.then_some(KeptList { instances: kept.instances, confirmed_at })
     }
 
     /// Keeps a list. Readers see the old one or the new one, never half of it. A list that can't be kept is logged and
     /// costs the next start, not this run.
-    pub(super) async fn save(&self, instances: &Instances) {
-        if let Err(error) = self.try_save(instances).await {
+    pub(super) async fn save(&self, list: &KeptList) {
+        if let Err(error) = self.try_save(list).await {
             tracing::warn!(path = %self.path.display(), %error, "the list of instances can't be kept on disk");
         }
     }
 
-    async fn try_save(&self, instances: &Instances) -> io::Result<()> {
+    async fn try_save(&self, list: &KeptList) -> io::Result<()> {
         let Self { path, namespace, group } = self;
-        let kept = Kept { namespace: namespace.clone(), group: group.clone(), instances: instances.clone() };
+        let kept = Kept {
+            namespace: namespace.clone(),
+            group: group.clone(),
+            confirmed_at: list.confirmed_at.as_millis(),
+            instances: list.instances.clone(),
+        };
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).await?;
         }
@@ -75,9 +93,11 @@ mod tests {
     use super::*;
     use crate::discovery::Instance;
 
-    fn list() -> Instances {
+    fn list() -> KeptList {
         let address = "10.0.0.1:9081".parse().expect("an address");
-        Instances::new(vec![Instance { weight: 3, lane: Some("canary".to_owned()), ..Instance::at(address) }])
+        let instance = Instance { weight: 3, lane: Some("canary".to_owned()), ..Instance::at(address) };
+        let confirmed_at = Timestamp::from_millis(1_750_000_000_000);
+        KeptList { instances: Instances::new(vec![instance]), confirmed_at }
     }
 
     #[tokio::test]
@@ -87,6 +107,16 @@ mod tests {
         assert_eq!(file().load().await, None);
         file().save(&list()).await;
         assert_eq!(file().load().await, Some(list()));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_an_earlier_version_kept_is_one_of_unknown_age() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let instance = r#"{"address":"10.0.0.1:9081","weight":3,"lane":"canary","version":""}"#;
+        let text = format!(r#"{{"namespace":"","group":"DEFAULT_GROUP","instances":[{instance}]}}"#);
+        std::fs::write(directory.path().join("account.json"), text).expect("a file");
+        let loaded = ListFile::new(directory.path(), "account", &NacosConfig::default()).load().await;
+        assert_eq!(loaded, Some(KeptList { confirmed_at: Timestamp::default(), ..list() }));
     }
 
     #[tokio::test]

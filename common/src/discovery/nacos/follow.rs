@@ -9,12 +9,12 @@ use futures_util::{FutureExt, future::BoxFuture};
 use nacos_sdk::api::naming::{NamingChangeEvent, NamingEventListener, NamingService};
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep},
+    time::{Duration, Instant, sleep},
 };
 
 use super::{
     client::{Inner, Nacos},
-    disk::ListFile,
+    disk::{KeptList, ListFile},
     last_good::LastGood,
     wire,
 };
@@ -22,6 +22,18 @@ use crate::{
     clock::jittered,
     discovery::{Discovery, Instances, feed::Feed},
 };
+
+/// A list that stays the same is written down again after this, so that the next run knows how old it is.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+
+/// The list of one service, as this process knows it.
+struct Following {
+    nacos: Arc<Inner>,
+    feed: Arc<Feed>,
+    file: ListFile,
+    known: LastGood,
+    saved_at: Option<Instant>,
+}
 
 /// Wakes the follower. Any number of pushes while it reads are one more reading.
 struct Push(Notify);
@@ -46,16 +58,17 @@ impl Discovery for Nacos {
 
 async fn follow(nacos: Arc<Inner>, feed: Arc<Feed>) {
     let file = ListFile::new(&nacos.cache_dir, &feed.service, &nacos.config);
-    let kept = file.load().await.unwrap_or_default();
-    let mut known = LastGood::new(kept.clone(), nacos.config.keep_missing_for);
-    if !kept.is_empty() {
-        feed.publish(kept);
-        feed.settle();
+    let KeptList { instances, confirmed_at } = file.load().await.unwrap_or_default();
+    let known = LastGood::new(instances.clone(), nacos.config.keep_missing_for, Instant::now());
+    if !instances.is_empty() {
+        feed.publish(instances);
+        feed.settle_as_of(confirmed_at);
     }
     let naming = nacos.naming().await;
     let push = subscribe(&nacos, &naming, &feed.service).await;
+    let mut following = Following { nacos: Arc::clone(&nacos), feed, file, known, saved_at: None };
     loop {
-        refresh(&nacos, &naming, &feed, &file, &mut known).await;
+        following.refresh(&naming).await;
         tokio::select! {
             () = push.0.notified() => {}
             () = sleep(jittered(nacos.config.refresh_interval, 0.2, &*nacos.random)) => {}
@@ -74,19 +87,26 @@ async fn subscribe(nacos: &Inner, naming: &NamingService, service: &str) -> Arc<
     push
 }
 
-/// Reads the list, hands out what holds now, and keeps it for the next run.
-async fn refresh(nacos: &Inner, naming: &NamingService, feed: &Feed, file: &ListFile, known: &mut LastGood) {
-    let (name, group) = (Inner::registered_name(&feed.service), Some(nacos.config.group.clone()));
-    // Not from the library's own cache, which knows only what was pushed.
-    let answer = nacos.naming.ask(naming.get_all_instances(name, group, Vec::new(), false)).await;
-    let Ok(found) = answer else {
-        known.unanswered(Instant::now());
-        return;
-    };
-    let holds = known.answered(wire::decode(&found), Instant::now());
-    feed.confirm();
-    if *feed.current() != *holds {
-        feed.publish(holds.clone());
-        file.save(holds).await;
+impl Following {
+    /// Reads the list, hands out what holds now, and keeps it for the next run.
+    async fn refresh(&mut self, naming: &NamingService) {
+        let Self { nacos, feed, .. } = self;
+        let (name, group) = (Inner::registered_name(&feed.service), Some(nacos.config.group.clone()));
+        // Not from the library's own cache, which knows only what was pushed.
+        let answer = nacos.naming.ask(naming.get_all_instances(name, group, Vec::new(), false)).await;
+        let Ok(found) = answer else {
+            self.known.unanswered(Instant::now());
+            return;
+        };
+        let holds = self.known.answered(wire::decode(&found), Instant::now()).clone();
+        let confirmed_at = self.feed.confirm();
+        let is_new = *self.feed.current() != holds;
+        if is_new {
+            self.feed.publish(holds.clone());
+        }
+        if is_new || self.saved_at.is_none_or(|saved_at| saved_at.elapsed() >= SAVE_EVERY) {
+            self.saved_at = Some(Instant::now());
+            self.file.save(&KeptList { instances: holds, confirmed_at }).await;
+        }
     }
 }

@@ -16,9 +16,14 @@ pub(super) struct LastGood {
 }
 
 impl LastGood {
-    /// What is known from an earlier run.
-    pub(super) fn new(instances: Instances, keep_missing_for: Duration) -> Self {
-        Self { instances, keep_missing_until: None, keep_missing_for }
+    /// What is known from an earlier run. Nacos may have lost its memory since then, and the others may still be on
+    /// their way back, so the first answers are believed no more than those after an outage.
+    pub(super) fn new(instances: Instances, keep_missing_for: Duration, now: Instant) -> Self {
+        let mut known = Self { instances, keep_missing_until: None, keep_missing_for };
+        if !known.instances.is_empty() {
+            known.unanswered(now);
+        }
+        known
     }
 
     /// Nacos did not answer. The list holds, and when answers come again they will be incomplete for a while.
@@ -57,15 +62,39 @@ mod tests {
         Instances::new(ports.iter().map(|port| Instance::at(SocketAddr::from(([10, 0, 0, 1], *port)))).collect())
     }
 
+    /// What is known of a service after this answer, in a process that has run for long.
+    fn known(ports: &[u16]) -> (LastGood, Instant) {
+        let mut known = LastGood::new(list(&[]), KEEP, Instant::now());
+        known.answered(list(ports), Instant::now());
+        (known, Instant::now())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_replaces_the_list() {
-        let mut known = LastGood::new(list(&[1, 2]), KEEP);
-        assert_eq!(*known.answered(list(&[2, 3]), Instant::now()), list(&[2, 3]));
+        let (mut known, now) = known(&[1, 2]);
+        assert_eq!(*known.answered(list(&[2, 3]), now), list(&[2, 3]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_list_of_an_earlier_run_only_grows_until_everybody_had_time_to_register_again() {
+        let now = Instant::now();
+        let mut known = LastGood::new(list(&[1, 2]), KEEP, now);
+        assert_eq!(*known.answered(list(&[2]), now), list(&[1, 2]));
+        assert_eq!(*known.answered(list(&[2, 3]), now + KEEP / 2), list(&[1, 2, 3]));
+        assert_eq!(*known.answered(list(&[2, 3]), now + KEEP), list(&[2, 3]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_without_a_list_of_an_earlier_run_believes_every_answer() {
+        let now = Instant::now();
+        let mut known = LastGood::new(list(&[]), KEEP, now);
+        assert_eq!(*known.answered(list(&[1, 2]), now), list(&[1, 2]));
+        assert_eq!(*known.answered(list(&[2]), now), list(&[2]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_empty_answer_keeps_the_list_however_often_it_comes() {
-        let (mut known, now) = (LastGood::new(list(&[1, 2]), KEEP), Instant::now());
+        let (mut known, now) = known(&[1, 2]);
         for later in 0..10 {
             assert_eq!(*known.answered(list(&[]), now + KEEP * later), list(&[1, 2]));
         }
@@ -73,7 +102,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_an_outage_a_list_only_grows_until_everybody_had_time_to_register_again() {
-        let (mut known, now) = (LastGood::new(list(&[1, 2]), KEEP), Instant::now());
+        let (mut known, now) = known(&[1, 2]);
         known.unanswered(now);
         assert_eq!(*known.answered(list(&[2]), now + KEEP / 2), list(&[1, 2]));
         assert_eq!(*known.answered(list(&[2, 3]), now + KEEP / 2), list(&[1, 2, 3]));
@@ -82,7 +111,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_registry_that_has_lost_its_memory_is_treated_like_one_that_was_away() {
-        let (mut known, now) = (LastGood::new(list(&[1, 2]), KEEP), Instant::now());
+        let (mut known, now) = known(&[1, 2]);
         known.answered(list(&[]), now);
         assert_eq!(*known.answered(list(&[1]), now + KEEP / 2), list(&[1, 2]));
         assert_eq!(*known.answered(list(&[1]), now + KEEP), list(&[1]));
@@ -90,7 +119,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_service_that_never_had_an_instance_has_none() {
-        let mut known = LastGood::new(list(&[]), KEEP);
+        let mut known = LastGood::new(list(&[]), KEEP, Instant::now());
         assert!(known.answered(list(&[]), Instant::now()).is_empty());
     }
 }

@@ -102,6 +102,10 @@ pub(super) fn lifecycle() -> Lifecycle {
     Lifecycle::new(LifecycleConfig::default().timing(Environment::Development))
 }
 
+fn confirmed(service: &str) -> String {
+    format!(r#"playgate_discovery_refreshed_timestamp_seconds{{service="{service}"}}"#)
+}
+
 impl Client {
     pub(super) fn start(config: &NacosConfig) -> Self {
         Self::start_in(config, Arc::new(tempfile::tempdir().expect("a directory")))
@@ -180,9 +184,13 @@ impl Client {
 
     /// Waits until the list was confirmed in two later seconds than this one.
     pub(super) async fn until_refreshed_twice(&self, service: &str) {
-        let sample = format!(r#"playgate_discovery_refreshed_timestamp_seconds{{service="{service}"}}"#);
-        let now = self.sample(&sample).expect("read before");
-        self.until(&sample, |value| value >= now + 2.0).await;
+        let now = self.confirmed_at(service);
+        self.until(&confirmed(service), |value| value >= now + 2.0).await;
+    }
+
+    /// When the list was last confirmed, in Unix seconds; 0: never.
+    pub(super) fn confirmed_at(&self, service: &str) -> f64 {
+        self.sample(&confirmed(service)).expect("watched")
     }
 
     pub(super) async fn until_refused_documents(&self, count: u32) {

@@ -83,6 +83,7 @@ async fn a_process_starts_from_the_lists_of_its_last_run_while_nacos_is_down() {
     let mut instances = client.watch("account");
     client.nacos.settled().await;
     assert_eq!(ports(&instances.borrow()), [1]);
+    assert!(client.confirmed_at("account") > 0.0, "the age of the list is known");
     fixture::report("start without Nacos, from disk", began);
 
     // It finds Nacos by itself, and announces itself there.
@@ -91,6 +92,31 @@ async fn a_process_starts_from_the_lists_of_its_last_run_while_nacos_is_down() {
     let began = Instant::now();
     client.wait(&mut instances, &[1, 2]).await;
     fixture::report("Nacos up -> registered and seen", began);
+}
+
+#[tokio::test]
+async fn a_process_that_starts_from_the_list_of_its_last_run_drops_nobody_who_may_still_be_on_the_way_back() {
+    let (_server, config) = fixture::shared();
+    let data_dir = Arc::new(tempfile::tempdir().expect("a directory"));
+    let (one, two) = (Client::start(&config), Client::start(&config));
+    one.register("account", 1);
+    {
+        let earlier_run = Client::start_in(&config, Arc::clone(&data_dir));
+        let mut instances = earlier_run.watch("account");
+        earlier_run.wait(&mut instances, &[1]).await;
+        earlier_run.until_refreshed_twice("account").await;
+    }
+    // Nacos knows of the other one only, as it does when it has just been restarted.
+    one.drain();
+    one.until_registered("account", false).await;
+    two.register("account", 2);
+    two.wait(&mut two.watch("account"), &[2]).await;
+
+    let client = Client::start_in(&config, data_dir);
+    let instances = client.watch("account");
+    client.nacos.settled().await;
+    client.until_refreshed_twice("account").await;
+    assert_eq!(ports(&instances.borrow()), [1, 2]);
 }
 
 #[tokio::test]

@@ -56,12 +56,12 @@ fn acceptor(certificates: &Certificates, protocol: &[u8]) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// How clients find the server through TLS. Nobody vouches for it yet.
-async fn through_tls(server: &Server, certificates: &Certificates) -> NacosConfig {
-    let address: SocketAddr = server.address().parse().expect("an address");
+/// How clients find a server through TLS that is found in plain like this. They trust nobody in particular yet.
+async fn through_tls(plain: &NacosConfig, certificates: &Certificates) -> NacosConfig {
+    let address: SocketAddr = plain.server.parse().expect("an address");
     let http = front(address.port(), certificates, b"http/1.1").await;
     let grpc = front(address.port() + 1000, certificates, b"h2").await;
-    NacosConfig { tls: true, grpc_port: Some(grpc.port()), ..fixture::config(&http.to_string()) }
+    NacosConfig { tls: true, server: http.to_string(), grpc_port: Some(grpc.port()), ..plain.clone() }
 }
 
 fn trusting(certificates: &Certificates, config: &NacosConfig) -> NacosConfig {
@@ -75,7 +75,7 @@ async fn processes_log_in_register_and_find_each_other_through_tls() {
     let config = NacosConfig {
         username: Some("playgate".to_owned()),
         password: Some(Secret::new("right")),
-        ..trusting(&certificates, &through_tls(&server, &certificates).await)
+        ..trusting(&certificates, &through_tls(&fixture::config(&server.address()), &certificates).await)
     };
     let (caller, callee) = (Client::start(&config), Client::start(&config));
     let mut instances = caller.watch("account");
@@ -90,9 +90,9 @@ async fn processes_log_in_register_and_find_each_other_through_tls() {
 async fn a_server_that_cannot_prove_who_it_is_is_no_nacos_of_ours_and_the_log_says_why() {
     let (own, strange) = (Certificates::for_loopback().expect("own"), Certificates::for_loopback().expect("strange"));
     let other_host = Certificates::for_name("DNS:elsewhere.example").expect("another host's");
-    let server = Server::start().expect("a server");
-    let config = through_tls(&server, &own).await;
-    let config_of_another = through_tls(&server, &other_host).await;
+    let (_server, plain) = fixture::shared();
+    let config = through_tls(&plain, &own).await;
+    let config_of_another = through_tls(&plain, &other_host).await;
     for (untrusted, why) in [
         (trusting(&strange, &config), "BadSignature"),
         (config, "UnknownIssuer"),
@@ -113,8 +113,8 @@ async fn a_server_that_cannot_prove_who_it_is_is_no_nacos_of_ours_and_the_log_sa
 #[tokio::test]
 async fn a_server_without_tls_is_not_spoken_to_in_plain_when_tls_was_asked_for() {
     let certificates = Certificates::for_loopback().expect("certificates");
-    let server = Server::start().expect("a server");
-    let config = NacosConfig { tls: true, ..trusting(&certificates, &fixture::config(&server.address())) };
+    let (_server, plain) = fixture::shared();
+    let config = NacosConfig { tls: true, ..trusting(&certificates, &plain) };
     let client = Client::start(&config);
     client.register("account", 1);
     client.until_failures("naming", 2).await;
