@@ -62,7 +62,7 @@ pub(super) async fn open(
         random: process.random.clone(),
         registry: process.registry.clone(),
     };
-    let account = account::open(configuration.account.clone(), &master_key, resources).await?;
+    let account = Box::pin(account::open(configuration.account.clone(), &master_key, resources)).await?;
     for task in account.background() {
         process.lifecycle.spawn_background(task.name, task.run);
     }

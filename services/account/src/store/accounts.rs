@@ -261,7 +261,7 @@ impl Accounts {
 
     /// What there is to know of the account's life; `None` when there is no such account.
     pub(crate) async fn life(&self, account_id: AccountId) -> Result<Option<Life>, AccountError> {
-        let row: Option<(i64, Option<i64>, Option<i64>, Option<i64>)> = self
+        let row: Option<LifeRow> = self
             .database
             .read(
                 "SELECT created_at, deletion_requested_at, deletion_executes_at, deleted_at FROM account_accounts \
@@ -270,11 +270,7 @@ impl Accounts {
             .bind(account_id.get())
             .optional()
             .await?;
-        Ok(row.map(|(created_at, requested_at, executes_at, deleted_at)| Life {
-            created_at: at(created_at),
-            deletion: requested_at.map(at).zip(executes_at.map(at)),
-            deleted_at: deleted_at.map(at),
-        }))
+        Ok(row.map(Life::from))
     }
 
     /// What the account can be signed in to with, in `app_id`: its devices of other apps are left out.
@@ -320,6 +316,24 @@ impl Accounts {
             .all()
             .await?;
         rows.into_iter().map(ListedCredential::try_from).collect()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct LifeRow {
+    created_at: i64,
+    deletion_requested_at: Option<i64>,
+    deletion_executes_at: Option<i64>,
+    deleted_at: Option<i64>,
+}
+
+impl From<LifeRow> for Life {
+    fn from(row: LifeRow) -> Self {
+        Self {
+            created_at: at(row.created_at),
+            deletion: row.deletion_requested_at.map(at).zip(row.deletion_executes_at.map(at)),
+            deleted_at: row.deleted_at.map(at),
+        }
     }
 }
 

@@ -78,8 +78,11 @@ fn people(names: &[&str]) -> Batch {
     Batch { records: (1..=lines).zip(names.iter().map(record)).collect(), lines, ..Batch::default() }
 }
 
+/// The usernames and the devices that one look sees.
+type Look<'l> = (&'l [&'l str], &'l [&'l str]);
+
 /// What becomes of them when the looks see these usernames and devices, one after the other: new, skipped and refused.
-async fn settled(names: &[&str], looks: &[(&[&str], &[&str])]) -> Result<(usize, u64, usize), ImportError> {
+async fn settled(names: &[&str], looks: &[Look<'_>]) -> Result<(usize, u64, usize), ImportError> {
     let (batch, mut looks) = (people(names), looks.iter());
     let app_id = batch.records[0].1.device.as_ref().expect("a device").app_id;
     let look = || {
@@ -98,14 +101,14 @@ async fn settled(names: &[&str], looks: &[(&[&str], &[&str])]) -> Result<(usize,
 #[tokio::test]
 async fn who_was_seen_by_halves_and_then_whole_is_there() {
     for half in [(&["ann"][..], &[][..]), (&[], &["ann"])] {
-        let whole: (&[&str], &[&str]) = (&["ann"], &["ann"]);
+        let whole: Look<'_> = (&["ann"], &["ann"]);
         assert_eq!(settled(&["ann"], &[half, whole]).await.expect("settled"), (0, 1, 0));
     }
 }
 
 #[tokio::test]
 async fn a_name_that_two_looks_find_with_another_account_is_refused() {
-    let hers: (&[&str], &[&str]) = (&["ann"], &[]);
+    let hers: Look<'_> = (&["ann"], &[]);
     assert_eq!(settled(&["ann", "bob"], &[hers, hers]).await.expect("settled"), (1, 0, 1));
 }
 
@@ -116,7 +119,7 @@ async fn who_is_new_or_there_is_so_at_the_first_look() {
 
 #[tokio::test]
 async fn looks_that_never_agree_come_to_an_end() {
-    let (anns, bobs): ((&[&str], &[&str]), (&[&str], &[&str])) = ((&["ann"], &[]), (&["bob"], &[]));
+    let (anns, bobs): (Look<'_>, Look<'_>) = ((&["ann"], &[]), (&["bob"], &[]));
     let outcome = settled(&["ann", "bob"], &[anns, bobs, anns, bobs, anns]).await;
     assert!(matches!(outcome, Err(ImportError::Unsettled)), "{outcome:?}");
 }
