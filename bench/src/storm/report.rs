@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    crowd::{ASKERS, Asked, PATIENCE_OF_A_GAME_SERVER},
+    crowd::{ASKERS, Asked, GIVE_UP, PATIENCE_OF_A_GAME_SERVER},
     logins::{DEADLINE, Kind, LOGIN_EVERY, Login},
 };
 use crate::load::percentile;
@@ -55,6 +55,8 @@ struct Verifications {
     /// 429 and 503 with `Retry-After`.
     not_now: usize,
     timed_out: usize,
+    /// Questions without an answer, however often they were asked.
+    unanswered: usize,
     wrong: usize,
     /// Answers by HTTP status.
     statuses: BTreeMap<u16, usize>,
@@ -125,14 +127,24 @@ impl Report {
     }
 }
 
+impl Seen {
+    /// Everybody was answered and let in at once.
+    fn is_calm(&self) -> bool {
+        let Verifications { not_now, timed_out, unanswered, wrong, .. } = self.verify;
+        let is_calm = |logins: &SignIns| logins.told_when + logins.failed == 0;
+        not_now + timed_out + unanswered + wrong == 0 && self.logins.values().all(is_calm)
+    }
+}
+
 impl Verifications {
     fn of(asked: Asked) -> Self {
-        let Asked { valid, degraded, statuses, not_now, timed_out, wrong, took, whole, .. } = asked;
+        let Asked { valid, degraded, statuses, not_now, timed_out, unanswered, wrong, took, whole, .. } = asked;
         Self {
             valid,
             degraded,
             not_now,
             timed_out,
+            unanswered,
             wrong,
             statuses,
             p50_ms: milliseconds(percentile(&took, 0.5)),
@@ -180,15 +192,25 @@ impl Display for Report {
         )?;
         writeln!(
             f,
-            "{:<24}{:>9}{:>10}{:>9}{:>10}{:>7}{:>10}{:>10}{:>8}  by status",
-            "verify", "valid", "of a copy", "not now", "timed out", "wrong", "p50 ms", "p99 ms", "s"
+            "{:<24}{:>9}{:>10}{:>9}{:>10}{:>11}{:>7}{:>10}{:>10}{:>8}  by status",
+            "verify", "valid", "of a copy", "not now", "timed out", "unanswered", "wrong", "p50 ms", "p99 ms", "s"
         )?;
         for Seen { name, verify, .. } in &self.phases {
-            let Verifications { valid, degraded, not_now, timed_out, wrong, statuses, p50_ms, p99_ms, seconds } =
-                verify;
+            let Verifications {
+                valid,
+                degraded,
+                not_now,
+                timed_out,
+                unanswered,
+                wrong,
+                statuses,
+                p50_ms,
+                p99_ms,
+                seconds,
+            } = verify;
             writeln!(
                 f,
-                "{name:<24}{valid:>9}{degraded:>10}{not_now:>9}{timed_out:>10}{wrong:>7}{p50_ms:>10.1}{p99_ms:>10.1}\
+                "{name:<24}{valid:>9}{degraded:>10}{not_now:>9}{timed_out:>10}{unanswered:>11}{wrong:>7}{p50_ms:>10.1}{p99_ms:>10.1}\
                  {seconds:>8.1}  {statuses:?}"
             )?;
         }
@@ -216,6 +238,9 @@ impl Display for Report {
                 )?;
             }
         }
+        if self.phases.first().is_some_and(|baseline| !baseline.is_calm()) {
+            writeln!(f, "NOT CONCLUSIVE: this machine does not keep up even before anything is broken")?;
+        }
         match &self.violations[..] {
             [] => write!(
                 f,
@@ -228,12 +253,15 @@ impl Display for Report {
 }
 
 fn violations_of(asked: &Asked, phase: &str) -> Vec<String> {
-    let Asked { wrong, examples, .. } = asked;
-    if *wrong == 0 {
-        Vec::new()
-    } else {
-        vec![format!("{phase}: {wrong} wrong answers about good tokens: {examples:?}")]
+    let Asked { wrong, examples, unanswered, .. } = asked;
+    let mut violations = Vec::new();
+    if *wrong > 0 {
+        violations.push(format!("{phase}: {wrong} wrong answers about good tokens: {examples:?}"));
     }
+    if *unanswered > 0 {
+        violations.push(format!("{phase}: {unanswered} questions about good tokens were not answered in {GIVE_UP:?}"));
+    }
+    violations
 }
 
 /// A login is let in or told when to come back, before the deadline.
@@ -292,6 +320,15 @@ mod tests {
     }
 
     #[test]
+    fn a_question_that_is_never_answered_breaks_a_promise_and_a_machine_without_calm_shows_nothing() {
+        let mut phases = phases();
+        phases[0].asked = Asked { timed_out: 3, unanswered: 1, ..Asked::default() };
+        let report = Report::new(7, phases, &[]);
+        assert_eq!(report.violations(), ["baseline: 1 questions about good tokens were not answered in 60s"]);
+        assert!(report.to_string().contains("NOT CONCLUSIVE"), "{report}");
+    }
+
+    #[test]
     fn a_wrong_answer_a_login_that_is_only_refused_and_one_that_is_late_break_promises() {
         let mut phases = phases();
         phases[1].asked = Asked { wrong: 2, examples: vec!["200 invalid".to_owned()], ..Asked::default() };
@@ -299,6 +336,7 @@ mod tests {
         let logins = vec![silent, login(seconds(12), DEADLINE, 200), login(seconds(13), seconds(1), 504)];
         let report = Report::new(7, phases, &logins);
         assert_eq!(report.violations().len(), 4, "{:?}", report.violations());
+        assert!(!report.to_string().contains("NOT CONCLUSIVE"), "{report}");
         assert!(report.to_string().contains("BROKEN PROMISES: 4, the first: it hangs: 2 wrong answers"), "{report}");
     }
 }
