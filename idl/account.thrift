@@ -430,7 +430,7 @@ service AccountService {
     /// Effects: writes a session; acknowledged only after commit. A repeat makes another session.
     LoginResponse Login(1: LoginRequest req),
 
-    /// Rotates a refresh token. Within the grace the predecessor yields the same successor, so a repeat is safe;
+    /// Rotates a refresh token. Within its grace a token that was used leads to the current one, so a repeat is safe;
     /// after it, reuse revokes the session and answers REFRESH_TOKEN_REUSED.
     RefreshResponse Refresh(1: RefreshRequest req),
 

@@ -75,7 +75,7 @@ pub struct TokenConfig {
     /// A session ends after this time however often it is used, unless its app says less. No app may ask for more.
     #[serde(with = "humantime_serde")]
     pub session_ttl_max: Duration,
-    /// For this long a used refresh token still yields the same successor. Covers answers lost on mobile networks;
+    /// For this long a used refresh token still yields the current one. Covers answers lost on mobile networks;
     /// longer only gives a thief more time.
     #[serde(with = "humantime_serde")]
     pub refresh_grace: Duration,

@@ -1,6 +1,6 @@
 //! `POST /v1/sdk/refresh`: exchanges a refresh token for new tokens.
 //!
-//! A repeat within the grace (a lost answer, two tabs) yields the same successor; reuse after it signs the session out.
+//! A repeat within the grace (a lost answer, two tabs) yields the current token; reuse after it signs the session out.
 
 use std::sync::Arc;
 

@@ -19,12 +19,15 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{
-    cipher::{Cipher, NONCE_LENGTH},
+    cipher::{Cipher, NONCE_LENGTH, TAG_LENGTH},
     ids::SessionId,
     master_key::expand,
 };
 
 const PREFIX: &str = "pgr1.";
+/// The length of a sealed successor.
+pub(crate) const SEALED_SUCCESSOR_LENGTH: usize = SECRET_LENGTH + TAG_LENGTH;
+
 const SECRET_LENGTH: usize = 32;
 const MAC_LENGTH: usize = 16;
 const BODY_LENGTH: usize = 16 + 4 + SECRET_LENGTH;
@@ -191,6 +194,7 @@ mod tests {
     fn only_the_predecessor_reads_the_sealed_successor() {
         let successor = token().successor([3; 32]);
         let sealed = token().seal_successor(&successor);
+        assert_eq!(sealed.len(), SEALED_SUCCESSOR_LENGTH);
         assert_eq!(token().open_successor(&sealed), Some(successor.clone()));
         assert_eq!(successor.generation(), 1);
         let stranger = RefreshToken::first(token().session_id(), [4; 32]);

@@ -1,8 +1,9 @@
 //! What happens when a refresh token is presented.
 //!
-//! A session has one current token. Using it makes a successor; for a short grace its predecessor still yields that *same*
-//! successor, so that an answer lost on the way costs nobody a session. An older token, or the predecessor after the
-//! grace, was copied or replayed: the whole session ends.
+//! A session has one current token. Using it makes a successor; for a short grace the token that was used still leads there,
+//! so that an answer lost on the way costs nobody a session. If the successor has been used meanwhile, it leads on to the
+//! *current* token, as the successor itself would: whoever is behind catches up in one step, instead of holding a token
+//! whose own grace runs out. A token that comes after its grace was copied or replayed: the whole session ends.
 
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ pub(crate) struct SessionState {
     /// Generation and digest of the current token.
     pub(crate) generation: u32,
     pub(crate) current: TokenDigest,
-    /// The rotation that made the current token; `None` before the first.
-    pub(crate) last_rotation: Option<LastRotation>,
+    /// The rotation that made the current token, and before it those that are kept; the newest first.
+    pub(crate) rotations: Vec<PastRotation>,
     /// When the session ends unless it is used before.
     pub(crate) refresh_expires_at: Timestamp,
     /// When it ends in any case.
@@ -32,9 +33,15 @@ pub(crate) struct SessionState {
     pub(crate) revoked: bool,
 }
 
-/// Enough to repeat the answer of the last rotation, for whoever holds the predecessor.
+/// So many rotations are kept of a session. Bounds its row; a session that rotates more often within the grace does not know
+/// the tokens before them any more, and refuses them without ending.
+pub(crate) const MOST_KEPT: usize = 4;
+
+/// Enough to repeat the answer of a rotation, for whoever holds the token that was used.
 #[derive(Clone, Debug)]
-pub(crate) struct LastRotation {
+pub(crate) struct PastRotation {
+    /// Of the token that was used.
+    pub(crate) generation: u32,
     pub(crate) predecessor: TokenDigest,
     pub(crate) sealed_successor: Vec<u8>,
     pub(crate) rotated_at: Timestamp,
@@ -45,8 +52,10 @@ pub(crate) struct LastRotation {
 pub(crate) enum Rotation {
     /// The token is current: make a successor.
     Advance,
-    /// The predecessor within its grace: answer the same successor again.
+    /// A token within its grace: answer the current one.
     Repeat(RefreshToken),
+    /// A token that may be within its grace, but what it led to is not kept any more: refused, and nobody is signed out for it.
+    Unproven,
     /// Not a token of this session or app.
     Unknown,
     /// The session's time is over.
@@ -79,13 +88,50 @@ pub(crate) fn decide(
     if presented.digest().matches(&session.current) {
         return Rotation::Advance;
     }
-    let repeated = session
-        .last_rotation
-        .as_ref()
-        .filter(|last| presented.digest().matches(&last.predecessor) && now.since(last.rotated_at) < grace);
-    match repeated.and_then(|last| presented.open_successor(&last.sealed_successor)) {
-        Some(successor) => Rotation::Repeat(successor),
-        None => Rotation::Reused,
+    decide_on_old(session, presented, now, grace)
+}
+
+/// Decides for a token that was used before.
+fn decide_on_old(session: &SessionState, presented: &RefreshToken, now: Timestamp, grace: Duration) -> Rotation {
+    let in_grace = |rotation: &PastRotation| now.since(rotation.rotated_at) < grace;
+    let Some(used) = session.rotation_of(presented) else {
+        // It was used before the next token that is known to have been used: not after its grace for certain, unless that
+        // one's is over.
+        let later = session.rotations.iter().filter(|rotation| rotation.generation > presented.generation());
+        let next = later.min_by_key(|rotation| rotation.generation);
+        return if next.is_some_and(in_grace) { Rotation::Unproven } else { Rotation::Reused };
+    };
+    if !in_grace(used) {
+        return Rotation::Reused;
+    }
+    match session.current_from(presented) {
+        Some(current) => Rotation::Repeat(current),
+        None => Rotation::Unproven,
+    }
+}
+
+impl SessionState {
+    /// The rotations to keep once another has been made.
+    pub(crate) fn earlier_rotations(&self) -> &[PastRotation] {
+        &self.rotations[..self.rotations.len().min(MOST_KEPT - 1)]
+    }
+
+    fn rotation_of(&self, token: &RefreshToken) -> Option<&PastRotation> {
+        let digest = token.digest();
+        self.rotations.iter().find(|rotation| digest.matches(&rotation.predecessor))
+    }
+
+    /// The current token, for who holds one that was used before: each opens the next. `None` when one of the rotations
+    /// between them is not kept.
+    fn current_from(&self, old: &RefreshToken) -> Option<RefreshToken> {
+        let mut token = old.clone();
+        for _ in 0..self.rotations.len() {
+            token = token.open_successor(&self.rotation_of(&token)?.sealed_successor)?;
+            if token.digest().matches(&self.current) {
+                return Some(token);
+            }
+        }
+        None
     }
 }
 
@@ -120,7 +166,7 @@ mod tests {
             account_epoch: 0,
             generation: 0,
             current: first_token().digest(),
-            last_rotation: None,
+            rotations: Vec::new(),
             refresh_expires_at: START + SLIDING,
             absolute_expires_at: START + SLIDING * 5,
             revoked: false,
@@ -129,11 +175,13 @@ mod tests {
 
     /// What the store does on `Advance`.
     fn advance(session: &mut SessionState, presented: &RefreshToken, successor: &RefreshToken, now: Timestamp) {
-        session.last_rotation = Some(LastRotation {
+        let last = PastRotation {
+            generation: presented.generation(),
             predecessor: presented.digest(),
             sealed_successor: presented.seal_successor(successor),
             rotated_at: now,
-        });
+        };
+        session.rotations = [&[last], session.earlier_rotations()].concat();
         session.generation = successor.generation();
         session.current = successor.digest();
         session.refresh_expires_at = refresh_expiry(now, SLIDING, session.absolute_expires_at);
@@ -154,6 +202,63 @@ mod tests {
         }
         assert_eq!(decide(&session, &first_token(), app(1), START + GRACE, GRACE), Rotation::Reused);
         assert_eq!(decide(&session, &successor, app(1), START + GRACE, GRACE), Rotation::Advance);
+    }
+
+    /// A session that was rotated in each of these seconds, and every token it ever had.
+    fn rotated_at_seconds(seconds: &[u64]) -> (SessionState, Vec<RefreshToken>) {
+        let (mut session, mut tokens) = (fresh_session(), vec![first_token()]);
+        for (step, second) in (1_u8..).zip(seconds) {
+            let presented = tokens.last().expect("the first").clone();
+            let successor = presented.successor([step; 32]);
+            advance(&mut session, &presented, &successor, START + Duration::from_secs(*second));
+            tokens.push(successor);
+        }
+        (session, tokens)
+    }
+
+    fn decide_at(session: &SessionState, token: &RefreshToken, second: u64) -> Rotation {
+        decide(session, token, app(1), START + Duration::from_secs(second), GRACE)
+    }
+
+    #[test]
+    fn each_token_leads_to_the_current_one_for_its_own_grace() {
+        let (session, tokens) = rotated_at_seconds(&[0, 5]);
+        for (old, last_second) in [(0, 29), (1, 34)] {
+            for second in [5, 10, last_second] {
+                assert_eq!(decide_at(&session, &tokens[old], second), Rotation::Repeat(tokens[2].clone()), "{old}");
+            }
+            assert_eq!(decide_at(&session, &tokens[old], last_second + 1), Rotation::Reused, "{old}");
+        }
+    }
+
+    #[test]
+    fn a_token_whose_rotation_is_not_kept_is_refused_and_ends_the_session_only_when_its_grace_is_over_for_certain() {
+        let (session, tokens) = rotated_at_seconds(&[0, 1, 2, 3, 4, 5]);
+        assert_eq!(session.rotations.len(), MOST_KEPT);
+        for (old, token) in tokens.iter().enumerate().take(6) {
+            let expected = if old < 2 { Rotation::Unproven } else { Rotation::Repeat(tokens[6].clone()) };
+            assert_eq!(decide_at(&session, token, 31), expected, "{old}");
+        }
+        assert_eq!(decide_at(&session, &tokens[1], 32), Rotation::Reused, "the next one's grace is over");
+        let (session, tokens) = rotated_at_seconds(&[0, 100]);
+        assert_eq!(
+            decide_at(&session, &tokens[0], 101),
+            Rotation::Reused,
+            "what is long over is kept, and known to be"
+        );
+    }
+
+    #[test]
+    fn rotations_that_a_version_without_memory_made_leave_gaps_and_sign_nobody_out() {
+        let (mut session, tokens) = rotated_at_seconds(&[0, 1, 2]);
+        // As if the middle one was made by who knows only the last.
+        session.rotations.remove(1);
+        assert_eq!(decide_at(&session, &tokens[0], 3), Rotation::Unproven);
+        assert_eq!(decide_at(&session, &tokens[1], 3), Rotation::Unproven);
+        assert_eq!(decide_at(&session, &tokens[2], 3), Rotation::Repeat(tokens[3].clone()));
+        for old in &tokens[..3] {
+            assert_eq!(decide_at(&session, old, 32), Rotation::Reused);
+        }
     }
 
     #[test]
@@ -182,10 +287,10 @@ mod tests {
         assert_eq!(refresh_expiry(START + SLIDING + SLIDING, SLIDING, end), end);
     }
 
-    /// The rules in the words of the contract: a list of every token ever answered, and when the last was made.
+    /// The rules in the words of the contract: a list of every token ever answered, and when each was made.
     struct Model {
         answered: Vec<RefreshToken>,
-        rotated_at: Timestamp,
+        made_at: Vec<Timestamp>,
         expires_at: Timestamp,
         ended: bool,
     }
@@ -199,7 +304,10 @@ mod tests {
                 Rotation::Expired
             } else if index == newest {
                 Rotation::Advance
-            } else if index + 1 == newest && now < self.rotated_at + GRACE {
+            } else if newest - index > MOST_KEPT {
+                let oldest_kept = self.made_at[newest - MOST_KEPT + 1];
+                if now < oldest_kept + GRACE { Rotation::Unproven } else { Rotation::Reused }
+            } else if now < self.made_at[index + 1] + GRACE {
                 Rotation::Repeat(self.answered[newest].clone())
             } else {
                 Rotation::Reused
@@ -210,11 +318,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_sequence_of_uses_is_decided_as_the_rules_say(
-            steps in prop::collection::vec((any::<prop::sample::Index>(), 0..60_u64), 1..60)
+            steps in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![0..8_u64, 0..60_u64]), 1..60)
         ) {
             let mut session = fresh_session();
             let mut model = Model {
-                answered: vec![first_token()], rotated_at: START, expires_at: START + SLIDING, ended: false,
+                answered: vec![first_token()], made_at: vec![START], expires_at: START + SLIDING, ended: false,
             };
             let mut now = START;
             for (step, (which, seconds)) in (1_u8..).zip(steps) {
@@ -228,11 +336,15 @@ mod tests {
                         let successor = presented.successor([step; 32]);
                         advance(&mut session, &presented, &successor, now);
                         model.answered.push(successor);
-                        model.rotated_at = now;
+                        model.made_at.push(now);
                         model.expires_at = (now + SLIDING).min(START + SLIDING * 5);
                     }
                     Rotation::Reused => (session.revoked, model.ended) = (true, true),
-                    Rotation::Repeat(_) | Rotation::Unknown | Rotation::Expired | Rotation::Revoked => {}
+                    Rotation::Repeat(_)
+                    | Rotation::Unproven
+                    | Rotation::Unknown
+                    | Rotation::Expired
+                    | Rotation::Revoked => {}
                 }
             }
         }

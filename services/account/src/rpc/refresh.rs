@@ -1,6 +1,6 @@
 //! `Refresh`: a session goes on with new tokens.
 //!
-//! Within the grace the predecessor yields the same successor, so a repeat is safe. Reuse after it ends the session,
+//! Within its grace a token that was used leads to the current one, so a repeat is safe. Reuse after it ends the session,
 //! unless nobody waits for the answer any more. A banned account gets no new tokens; its session goes on when the ban is
 //! over.
 
@@ -50,7 +50,7 @@ pub(crate) async fn refresh(parts: &Parts, request: RefreshRequest) -> Result<Re
             Rotation::Repeat(successor) => {
                 return Ok(respond(parts, &app, &session, &successor, session.state.refresh_expires_at));
             }
-            Rotation::Unknown => return Err(AccountError::TokenInvalid),
+            Rotation::Unknown | Rotation::Unproven => return Err(AccountError::TokenInvalid),
             Rotation::Expired => return Err(AccountError::TokenExpired),
             Rotation::Revoked => {
                 let reason = session.revoke_reason.as_deref().map(EndReason::told);
@@ -161,6 +161,38 @@ mod tests {
             assert_eq!(repeated.refresh_token, successor.refresh_token);
             assert_eq!(repeated.refresh_expires_at, successor.refresh_expires_at);
             assert_eq!(service.status(&repeated.access_token).await, TokenStatus::VALID);
+        }
+
+        async fn a_process_that_is_two_refreshes_behind_catches_up_within_its_grace_and_the_session_goes_on(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let first = service.register("ann").await.expect("registered").tokens.refresh_token;
+            let second = service.refresh(&first).await.expect("refreshed").tokens.refresh_token;
+            service.clock.advance(SECOND * 5);
+            let third = service.refresh(&second).await.expect("refreshed").tokens.refresh_token;
+            service.clock.advance(SECOND * 5);
+            let replica = service.replica().await;
+            for behind in [&first, &second] {
+                let caught_up = refresh_on(&replica, service.app_id(), behind).await.expect("repeated").tokens;
+                assert_eq!(caught_up.refresh_token, third);
+                assert_eq!(service.status(&caught_up.access_token).await, TokenStatus::VALID);
+            }
+            service.clock.advance(DAY);
+            assert!(service.refresh(&third).await.is_ok());
+        }
+
+        async fn a_version_that_remembers_one_rotation_can_rotate_in_between(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let mut tokens = vec![service.register("ann").await.expect("registered").tokens.refresh_token];
+            for _ in 0..3 {
+                let next = service.refresh(&tokens[tokens.len() - 1]).await.expect("refreshed").tokens.refresh_token;
+                tokens.push(next);
+            }
+            // What such a version leaves behind: it writes the last rotation and does not touch the ones before.
+            let forgets = "UPDATE account_sessions SET earlier_rotations = NULL";
+            service.database.write(forgets).execute().await.expect("written");
+            assert_eq!(service.refresh(&tokens[2]).await.expect("repeated").tokens.refresh_token, tokens[3]);
+            assert_eq!(code(service.refresh(&tokens[0]).await), ErrorCode::TOKEN_INVALID);
+            assert!(service.refresh(&tokens[3]).await.is_ok(), "nobody is signed out");
         }
 
         async fn one_token_used_on_many_instances_at_once_yields_one_successor(database: TestDatabase) {

@@ -2,7 +2,7 @@
 //!
 //! Each file owns the statements of its tables; nothing outside this module knows a table. In reading order:
 //! - [`accounts`]: accounts and their credentials.
-//! - [`sessions`]: sign-ins and the rotation of their refresh tokens.
+//! - [`sessions`], [`earlier_rotations`]: sign-ins and the rotation of their refresh tokens.
 //! - [`links`], [`passwords`]: further credentials of an account, and its password.
 //! - [`phone_codes`]: codes that were sent to phones.
 //! - [`bans`]: who may not play.
@@ -21,6 +21,7 @@ pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod cleanup;
 pub(crate) mod deletions;
+mod earlier_rotations;
 pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod links;

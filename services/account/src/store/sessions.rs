@@ -5,7 +5,7 @@ use common::{
     sql::{Database, Query, Sql, SqlError, Text, Tx},
 };
 
-use super::{account_id, app_id, at, audit, bytes, counter, revocations, session_id};
+use super::{account_id, app_id, at, audit, bytes, counter, earlier_rotations, revocations, session_id};
 use crate::{
     domain::{
         audit::AuditRecord,
@@ -16,7 +16,7 @@ use crate::{
         ids::{AccountId, AppId, SessionId},
         refresh_token::TokenDigest,
         revocation::Revocation,
-        rotation::{LastRotation, SessionState},
+        rotation::{PastRotation, SessionState},
     },
     error::AccountError,
 };
@@ -240,8 +240,8 @@ impl Sessions {
             .database
             .read(
                 "SELECT s.account_id, s.app_id, s.token_epoch, a.token_epoch AS account_epoch, s.generation, \
-                 s.refresh_digest, s.predecessor_digest, s.sealed_successor, s.rotated_at, s.refresh_expires_at, \
-                 s.absolute_expires_at, s.revoked_at, s.revoke_reason, s.device_id, s.device_class, s.channel, s.created_at \
+                 s.refresh_digest, s.predecessor_digest, s.sealed_successor, s.rotated_at, s.earlier_rotations, \
+                 s.refresh_expires_at, s.absolute_expires_at, s.revoked_at, s.revoke_reason, s.device_id, s.device_class, s.channel, s.created_at \
                  FROM account_sessions AS s \
                  JOIN account_accounts AS a ON a.account_id = s.account_id WHERE s.session_id = ?",
             )
@@ -262,13 +262,14 @@ impl Sessions {
             .database
             .write(
                 "UPDATE account_sessions SET generation = generation + 1, refresh_digest = ?, predecessor_digest = ?, \
-                 sealed_successor = ?, rotated_at = ?, last_seen_at = ?, refresh_expires_at = ? \
+                 sealed_successor = ?, rotated_at = ?, earlier_rotations = ?, last_seen_at = ?, refresh_expires_at = ? \
                  WHERE session_id = ? AND generation = ? AND refresh_digest = ? AND revoked_at IS NULL",
             )
             .bind(next.digest.as_bytes())
             .bind(next.predecessor.as_bytes())
             .bind(next.sealed_successor.as_slice())
             .bind(next.rotated_at.as_millis())
+            .bind(earlier_rotations::pack(read.earlier_rotations()))
             .bind(next.rotated_at.as_millis())
             .bind(next.refresh_expires_at.as_millis())
             .bind(id.as_bytes().as_slice())
@@ -534,6 +535,7 @@ struct SessionRow {
     predecessor_digest: Option<Vec<u8>>,
     sealed_successor: Option<Vec<u8>>,
     rotated_at: Option<i64>,
+    earlier_rotations: Option<Vec<u8>>,
     refresh_expires_at: i64,
     absolute_expires_at: i64,
     revoked_at: Option<i64>,
@@ -561,14 +563,19 @@ impl TryFrom<SessionRow> for StoredSession {
     type Error = AccountError;
 
     fn try_from(row: SessionRow) -> Result<Self, AccountError> {
-        let last_rotation = match (row.predecessor_digest, row.sealed_successor, row.rotated_at) {
-            (Some(predecessor), Some(sealed_successor), Some(rotated_at)) => Some(LastRotation {
+        let generation = counter(row.generation, "generation")?;
+        let mut rotations = Vec::new();
+        if let (Some(predecessor), Some(sealed_successor), Some(rotated_at)) =
+            (row.predecessor_digest, row.sealed_successor, row.rotated_at)
+        {
+            rotations.push(PastRotation {
+                generation: generation.saturating_sub(1),
                 predecessor: TokenDigest::from_bytes(bytes(&predecessor, "predecessor_digest")?),
                 sealed_successor,
                 rotated_at: at(rotated_at),
-            }),
-            _ => None,
-        };
+            });
+        }
+        rotations.extend(row.earlier_rotations.map(|packed| earlier_rotations::unpack(&packed)).unwrap_or_default());
         Ok(Self {
             account_id: account_id(row.account_id)?,
             device_id: row.device_id.map(String::from),
@@ -580,9 +587,9 @@ impl TryFrom<SessionRow> for StoredSession {
                 app_id: app_id(row.app_id)?,
                 epoch: counter(row.token_epoch, "token_epoch")?,
                 account_epoch: counter(row.account_epoch, "token_epoch")?,
-                generation: counter(row.generation, "generation")?,
+                generation,
                 current: TokenDigest::from_bytes(bytes(&row.refresh_digest, "refresh_digest")?),
-                last_rotation,
+                rotations,
                 refresh_expires_at: at(row.refresh_expires_at),
                 absolute_expires_at: at(row.absolute_expires_at),
                 revoked: row.revoked_at.is_some(),
