@@ -45,7 +45,7 @@ use crate::{
     revocations::{self, Revocations},
     risk::{Guard, Risk},
     rpc,
-    rpc::verify_token::VerdictMetrics,
+    rpc::{refresh::RefreshMetrics, verify_token::VerdictMetrics},
     signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
@@ -103,6 +103,7 @@ pub(crate) struct Parts {
     pub(crate) jobs: Jobs,
     pub(crate) job_metrics: JobMetrics,
     pub(crate) verdicts: VerdictMetrics,
+    pub(crate) refreshes: RefreshMetrics,
 }
 
 impl Account {
