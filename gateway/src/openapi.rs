@@ -92,25 +92,42 @@ fn wrap_in_envelope(path: &str, operation: &mut Value) {
             },
         });
     }
-    let mut errors = vec![("400", "A field or the body is wrong; `details` names it."), ("429", "Too many requests.")];
-    if path.starts_with("/v1/server/") || operation.get("security").is_some() || path.ends_with("/login") {
-        errors.push(("401", "The credentials are missing, wrong, expired or revoked."));
-    }
-    if path.ends_with("/login") || path.ends_with("/register") {
-        errors.push(("403", "This address, this device or this way to sign in is not allowed."));
-    }
-    if path.ends_with("/login") {
-        errors.push(("423", "Too many failed logins; `retry_after_ms` is the time left, to the moment."));
-    }
-    errors
-        .push(("503", "Could not be answered now; ask again after `retry_after_ms`. Never a statement about a token."));
-    for (status, description) in errors {
+    for (status, description) in errors_of(path, operation.get("security").is_some()) {
         let responses = &mut operation["responses"];
         responses[status] = json!({
             "description": description,
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
         });
     }
+}
+
+/// The error answers of an endpoint, besides those that say that there is no such route or method.
+fn errors_of(path: &str, needs_credentials: bool) -> Vec<(&'static str, &'static str)> {
+    let for_players = path.strip_prefix("/v1/sdk/");
+    let is_one_of = |names: &[&str]| for_players.is_some_and(|name| names.contains(&name));
+    let mut errors = vec![("400", "A field or the body is wrong; `details` names it."), ("429", "Too many requests.")];
+    if needs_credentials || is_one_of(&["login", "refresh"]) {
+        errors.push(("401", "The credentials are missing, wrong, expired or revoked."));
+    }
+    if path.starts_with("/v1/server/") {
+        errors.push(("403", "The app is disabled."));
+    } else if is_one_of(&["login", "register", "phone-codes", "link"]) {
+        errors.push((
+            "403",
+            "This address, this device, this app or this way to sign in is not allowed, or the account is banned.",
+        ));
+    } else if for_players.is_some() && (needs_credentials || is_one_of(&["refresh"])) {
+        errors.push(("403", "The account is banned or the app is disabled."));
+    }
+    if is_one_of(&["register", "link"]) {
+        errors.push(("409", "The username is taken, or the credential belongs to another account."));
+    }
+    if is_one_of(&["login"]) {
+        errors.push(("423", "Too many failed logins; `retry_after_ms` is the time left, to the moment."));
+    }
+    errors
+        .push(("503", "Could not be answered now; ask again after `retry_after_ms`. Never a statement about a token."));
+    errors
 }
 
 fn error_schema(further_codes: &[ErrorCode]) -> Value {
@@ -148,6 +165,7 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::WRONG_CODE,
         C::FORBIDDEN,
         C::ACCOUNT_BANNED,
+        C::ACCOUNT_PENDING_DELETION,
         C::LOGIN_KIND_DISABLED,
         C::APP_DISABLED,
         C::DEVICE_LIMIT_REACHED,
@@ -193,6 +211,48 @@ pub(crate) mod tests {
         assert_eq!(envelope["code"]["const"], 2_000_000);
         assert!(envelope["data"]["$ref"].as_str().is_some_and(|name| name.ends_with("Verdict")));
         assert!(verify["503"].is_object());
+    }
+
+    /// Answered to operators only, whose document adds them, or not yet answered to anybody.
+    const NOT_FOR_PLAYERS: [ErrorCode; 7] = [
+        ErrorCode::OK,
+        ErrorCode::NO_SUCH_APP,
+        ErrorCode::APP_ID_TAKEN,
+        ErrorCode::NO_SUCH_SETTING,
+        ErrorCode::NO_SUCH_ORDER,
+        ErrorCode::IDEMPOTENCY_KEY_REUSED,
+        ErrorCode::ORDER_STATE_FORBIDS,
+    ];
+
+    #[test]
+    fn the_document_has_every_code_that_the_roles_have() {
+        let of_roles = include_str!("../../idl/common.thrift").lines().filter_map(|line| {
+            let (name, number) = line.trim().strip_suffix(',')?.split_once(" = ")?;
+            Some((name, number.parse::<i32>().ok()?))
+        });
+        let of_roles: Vec<_> = of_roles.collect();
+        assert!(of_roles.len() > 30, "{of_roles:?}");
+        for (name, number) in of_roles {
+            let code = ErrorCode::from(number);
+            let documented = known_codes().any(|known| known == code);
+            assert!(documented != NOT_FOR_PLAYERS.contains(&code), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_says_how_it_can_refuse() {
+        let document = document();
+        let refusals = |method: &str, path: &str| -> Vec<String> {
+            let responses = document["paths"][path][method]["responses"].as_object().expect("responses");
+            responses.keys().filter(|status| status.starts_with('4')).cloned().collect()
+        };
+        assert_eq!(refusals("post", "/v1/sdk/login"), ["400", "401", "403", "423", "429"]);
+        assert_eq!(refusals("post", "/v1/sdk/register"), ["400", "403", "409", "429"]);
+        assert_eq!(refusals("post", "/v1/sdk/refresh"), ["400", "401", "403", "429"]);
+        assert_eq!(refusals("post", "/v1/sdk/phone-codes"), ["400", "403", "429"]);
+        assert_eq!(refusals("post", "/v1/sdk/link"), ["400", "401", "403", "409", "429"]);
+        assert_eq!(refusals("get", "/v1/sdk/me"), ["400", "401", "403", "429"]);
+        assert_eq!(refusals("post", "/v1/server/tokens/verify"), ["400", "401", "403", "429"]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn app_ids() -> clap::builder::RangedI64ValueParser<i64> {
 }
 
 pub(super) async fn run(command: AppCommand, globals: &Globals) -> Result<ExitStatus, Failure> {
-    let configuration = globals.load().await?.value;
+    let configuration = globals.load_with_master_key().await?.value;
     let database = open_database(&configuration.sql, &configuration.data_dir).await?;
     let admin = admin(&configuration, database.clone())?;
     let app = match command {

@@ -8,7 +8,7 @@ use common::config::{ConfigFile, DEFAULT_FILE, LoadOptions, Loaded, load};
 
 use super::failure::Failure;
 use crate::{
-    config::{Configuration, check_for_role},
+    config::{Configuration, check_for_role, check_master_key},
     role::Role,
 };
 
@@ -35,6 +35,13 @@ impl Globals {
         // Reads a file, which may block.
         let loaded = tokio::task::spawn_blocking(move || load(options)).await;
         Ok(loaded.context("the configuration could not be read")??)
+    }
+
+    /// The effective configuration of a command that uses account's master key.
+    pub(crate) async fn load_with_master_key(&self) -> Result<Loaded<Configuration>, Failure> {
+        let loaded = self.load().await?;
+        check_master_key(&loaded)?;
+        Ok(loaded)
     }
 
     /// The effective configuration of a process that is to be `role`.

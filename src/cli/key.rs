@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 
 pub(super) async fn run(command: KeyCommand, globals: &Globals) -> Result<ExitStatus, Failure> {
     let KeyCommand::Rotate { kind } = command;
-    let configuration = globals.load().await?.value;
+    let configuration = globals.load_with_master_key().await?.value;
     let database = open_database(&configuration.sql, &configuration.data_dir).await?;
     let admin = admin(&configuration, database.clone())?;
     let (name, rotated) = match kind {

@@ -2,7 +2,11 @@
 
 #[cfg(test)]
 mod example;
+pub(crate) mod master_key;
 mod production;
 mod root;
 
-pub(crate) use self::{production::check_for_role, root::Configuration};
+pub(crate) use self::{
+    production::{check_for_role, check_master_key},
+    root::Configuration,
+};

@@ -4,12 +4,14 @@
 use account::PhoneSender;
 use common::config::{Environment, Invalid, LoadError, Loaded, Provenance};
 
-use super::Configuration;
+use super::{Configuration, master_key};
 use crate::role::Role;
 
 /// A key that somebody has to choose before real players come.
 struct Requirement {
     key: &'static str,
+    /// What may be chosen in its place.
+    or: Option<&'static str>,
     /// The roles that use the key. The others may leave it out: a secret is best kept where it is needed.
     roles: &'static [Role],
     reason: &'static str,
@@ -18,16 +20,19 @@ struct Requirement {
 const REQUIREMENTS: &[Requirement] = &[
     Requirement {
         key: "account.master_key",
+        or: Some("account.master_key_file"),
         roles: &[Role::All, Role::Account],
-        reason: "production needs a chosen key: a generated one differs between replicas and is lost with its disk",
+        reason: "production needs a chosen key, here or in `account.master_key_file`: a generated one differs between replicas and is lost with its disk",
     },
     Requirement {
         key: "operator.admin_token",
+        or: None,
         roles: &[Role::All, Role::Gateway],
         reason: "production needs a chosen token: a generated one is known to nobody but this machine",
     },
     Requirement {
         key: "sql.url",
+        or: None,
         roles: &[Role::All, Role::Account, Role::Pay],
         reason: "production needs a chosen database: the embedded one lives and dies with one machine",
     },
@@ -36,6 +41,8 @@ const REQUIREMENTS: &[Requirement] = &[
 /// Refuses a configuration that is valid by itself but not for `role` where it is to run.
 pub(crate) fn check_for_role(loaded: &Loaded<Configuration>, role: Role) -> Result<(), LoadError> {
     check_discovery(&loaded.value, role)
+        .and_then(|()| check_master_keys(&loaded.value, role))
+        .and_then(|()| check_overlap(&loaded.value, role))
         .and_then(|()| match loaded.value.environment {
             Environment::Development => Ok(()),
             Environment::Production => {
@@ -46,6 +53,12 @@ pub(crate) fn check_for_role(loaded: &Loaded<Configuration>, role: Role) -> Resu
         .map_err(|invalid| loaded.provenance.complaint(invalid))
 }
 
+/// Refuses a configuration whose master key can't be used, for a command that uses it.
+pub(crate) fn check_master_key(loaded: &Loaded<Configuration>) -> Result<(), LoadError> {
+    let key = master_key::of_account(&loaded.value);
+    key.map(drop).map_err(|invalid| loaded.provenance.complaint(invalid))
+}
+
 fn check_discovery(configuration: &Configuration, role: Role) -> Result<(), Invalid> {
     match configuration.discovery.kind_for(role == Role::All) {
         Ok(_) => Ok(()),
@@ -53,10 +66,34 @@ fn check_discovery(configuration: &Configuration, role: Role) -> Result<(), Inva
     }
 }
 
+/// Files that hold a key are read by whom they are for: the others need not be able to.
+fn check_master_keys(configuration: &Configuration, role: Role) -> Result<(), Invalid> {
+    if matches!(role, Role::All | Role::Account) {
+        master_key::of_account(configuration)?;
+    }
+    if matches!(role, Role::All | Role::Gateway) {
+        master_key::of_fallback(configuration)?;
+    }
+    Ok(())
+}
+
+/// A revocation becomes visible when its transaction ends. One that took longer than the overlap would lie behind what every
+/// follower has read already, and the token it revokes would stay good.
+fn check_overlap(configuration: &Configuration, role: Role) -> Result<(), Invalid> {
+    let follows = matches!(role, Role::All | Role::Account);
+    if follows && configuration.account.follow.revocations_overlap <= configuration.sql.statement_timeout {
+        return Err(Invalid::new(
+            "account.follow.revocations_overlap",
+            "must be longer than `sql.statement_timeout`, or a revocation that is slow to be written is never read",
+        ));
+    }
+    Ok(())
+}
+
 fn check_production(provenance: &Provenance, role: Role) -> Result<(), Invalid> {
-    let missing = REQUIREMENTS
-        .iter()
-        .find(|requirement| requirement.roles.contains(&role) && !provenance.is_chosen(requirement.key));
+    let missing = REQUIREMENTS.iter().filter(|requirement| requirement.roles.contains(&role)).find(
+        |Requirement { key, or, .. }| ![Some(*key), *or].into_iter().flatten().any(|key| provenance.is_chosen(key)),
+    );
     match missing {
         Some(requirement) => Err(Invalid::new(requirement.key, requirement.reason)),
         None => Ok(()),
@@ -109,6 +146,7 @@ mod tests {
     #[serde(default)]
     struct Account {
         master_key: Option<String>,
+        master_key_file: Option<String>,
     }
 
     #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -159,6 +197,7 @@ mod tests {
     fn a_role_with_all_its_keys_may_run_and_needs_none_of_the_others() {
         assert_eq!(production(&["operator.admin_token"], Role::Gateway), Ok(()));
         assert_eq!(production(&["account.master_key", "sql.url"], Role::Account), Ok(()));
+        assert_eq!(production(&["account.master_key_file", "sql.url"], Role::Account), Ok(()));
         assert_eq!(production(&["sql.url"], Role::Pay), Ok(()));
         assert_eq!(production(&[], Role::Setting), Ok(()));
         assert_eq!(production(&["account.master_key", "operator.admin_token", "sql.url"], Role::All), Ok(()));
@@ -179,6 +218,37 @@ mod tests {
         let mut expected = String::new();
         write!(expected, "operator.admin_token: {} (from default)", REQUIREMENTS[1].reason).expect("a string");
         assert_eq!(check("production"), Err(expected));
+    }
+
+    #[test]
+    fn what_holds_between_sections_is_checked_for_the_roles_it_concerns() {
+        let check = |set: &str, role| {
+            let options = LoadOptions {
+                file: ConfigFile::IfPresent("/nonexistent".into()),
+                environment: Vec::new(),
+                overrides: vec![set.to_owned()],
+            };
+            let loaded = load::<Configuration>(options).expect("valid by itself");
+            check_for_role(&loaded, role).map_err(|error| error.to_string())
+        };
+        let concerned = [
+            ("sql.statement_timeout=15s", "account.follow.revocations_overlap", [Role::All, Role::Account], Role::Pay),
+            ("account.master_key_file=/nonexistent", "account.master_key_file", [Role::All, Role::Account], Role::Pay),
+            (
+                "gateway.fallback.master_key_file=/nonexistent",
+                "gateway.fallback.master_key_file",
+                [Role::All, Role::Gateway],
+                Role::Account,
+            ),
+        ];
+        for (set, key, roles, other) in concerned {
+            for role in roles {
+                let refused = check(set, role).expect_err("refused");
+                assert!(refused.starts_with(&format!("{key}: ")), "{refused}");
+            }
+            assert_eq!(check(set, other), Ok(()), "{set}");
+        }
+        assert_eq!(check("sql.statement_timeout=14s", Role::Account), Ok(()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use common::{
 };
 
 use super::{Process, data_dir, directory::Directory, shared::Shared};
-use crate::config::Configuration;
+use crate::config::{Configuration, master_key as configured};
 
 /// What the service uses of this process besides its database.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Beside<'a> {
 /// The key that everything secret at rest is sealed under: the configured one, or in development one that is made at
 /// the first start and kept in the data directory.
 pub(super) fn master_key(configuration: &Configuration, random: &dyn Random) -> anyhow::Result<MasterKey> {
-    match &configuration.account.master_key {
-        Some(key) => Ok(MasterKey::parse(key.expose())?),
+    match configured::of_account(configuration)? {
+        Some(key) => Ok(key),
         None => {
             let directory = &configuration.data_dir;
             data_dir::make(directory)?;

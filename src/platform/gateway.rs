@@ -9,12 +9,16 @@ use common::{
         http_stack,
     },
     shared::SharedState,
-    token::master_key::{MasterKey, TokenKeyVault},
+    token::master_key::TokenKeyVault,
 };
 use gateway::{Config, Parts, Tokens, Upstream};
 
 use super::{Process, account};
-use crate::{banner::Listening, config::Configuration, role::Role};
+use crate::{
+    banner::Listening,
+    config::{Configuration, master_key},
+    role::Role,
+};
 
 /// What opens the gateway's copy of the key ring: the key it is given for that, or in a process that is account too
 /// account's own. `None`: there is no copy.
@@ -23,8 +27,8 @@ pub(super) fn token_keys(
     configuration: &Configuration,
     process: &Process,
 ) -> anyhow::Result<Option<TokenKeyVault>> {
-    let master_key = match (&configuration.gateway.fallback.master_key, role) {
-        (Some(key), _) => MasterKey::parse(key.expose())?,
+    let master_key = match (master_key::of_fallback(configuration)?, role) {
+        (Some(key), _) => key,
         (None, Role::All) => account::master_key(configuration, &*process.random)?,
         (None, _) => return Ok(None),
     };

@@ -36,10 +36,6 @@ const LONGEST_SEALED: usize = KEY_ID_LENGTH + NONCE_LENGTH + LONGEST_CLAIMS + TA
 /// No token of ours is longer; a longer text is refused before anything else is done with it.
 pub const LONGEST_TOKEN: usize = PREFIX.len() + (LONGEST_SEALED * 4).div_ceil(3);
 
-/// A new token lives up to this share shorter than its app says, so that the tokens of a patch day do not all expire
-/// at one moment.
-const LIFETIME_JITTER_SHARE: f64 = 0.05;
-
 /// What a token says. Text is borrowed from the buffer the token was opened in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claims<'b> {
@@ -104,9 +100,9 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// The lifetime of one new token: `ttl` less up to 5 %, by a `fraction` in `0.0..1.0`.
-pub fn jittered_lifetime(ttl: Duration, fraction: f64) -> Duration {
-    let lifetime = ttl.mul_f64(1.0 - LIFETIME_JITTER_SHARE * fraction.clamp(0.0, 1.0));
+/// The lifetime of one new token: `ttl` less up to `share` of it, by a `fraction`; both in `0.0..=1.0`.
+pub fn jittered_lifetime(ttl: Duration, share: f64, fraction: f64) -> Duration {
+    let lifetime = ttl.mul_f64(1.0 - share.clamp(0.0, 1.0) * fraction.clamp(0.0, 1.0));
     Duration::from_millis(u64::from(whole_millis(lifetime)))
 }
 
@@ -297,9 +293,9 @@ pub(super) mod tests {
     #[test]
     fn jitter_only_shortens_and_by_at_most_5_percent() {
         let ttl = Duration::from_secs(1000);
-        assert_eq!(jittered_lifetime(ttl, 0.0), ttl);
-        assert_eq!(jittered_lifetime(ttl, 0.5), Duration::from_secs(975));
-        assert!(jittered_lifetime(ttl, 0.999) >= Duration::from_secs(950));
+        assert_eq!(jittered_lifetime(ttl, 0.05, 0.0), ttl);
+        assert_eq!(jittered_lifetime(ttl, 0.05, 0.5), Duration::from_secs(975));
+        assert!(jittered_lifetime(ttl, 0.05, 0.999) >= Duration::from_secs(950));
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! The section `gateway.fallback`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use common::{
     config::{Invalid, Secret},
@@ -18,6 +18,9 @@ pub struct FallbackConfig {
     /// `account.master_key`: opens the copy of the key ring. Absent: `serve gateway` has no copy, and a verify that account
     /// can't answer is 503. `serve all` has account's key and needs none here. A gateway that has it could make tokens.
     pub master_key: Option<Secret>,
+    /// A file with the digits, as secrets are mounted, instead of `master_key`; white space around them is ignored. Read at the
+    /// start only.
+    pub master_key_file: Option<PathBuf>,
     /// How often account is asked for new revocations. A revocation made less than this before account is lost is not in
     /// the copy.
     #[serde(with = "humantime_serde")]
@@ -35,6 +38,7 @@ impl Default for FallbackConfig {
     fn default() -> Self {
         Self {
             master_key: None,
+            master_key_file: None,
             poll_interval: Duration::from_millis(250),
             max_staleness: Duration::from_secs(60),
             max_entries: 1_000_000,

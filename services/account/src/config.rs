@@ -7,6 +7,7 @@ mod jobs;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -29,6 +30,9 @@ use crate::{
 /// What a token's layout can hold: its lifetime is 32 bits of milliseconds.
 const LONGEST_ACCESS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// A token that lives less than half as long as it should costs refreshes and spreads nothing better.
+const LARGEST_TTL_JITTER: f64 = 0.5;
+
 /// The account service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +42,9 @@ pub struct Config {
     /// 64 hexadecimal digits that everything secret at rest is sealed under, the same on every replica. Losing it loses
     /// every session and every app secret. Absent in development: generated into `master-key` in the data directory.
     pub master_key: Option<Secret>,
+    /// A file with the digits, as secrets are mounted, instead of `master_key`; white space around them is ignored. Read at the
+    /// start only.
+    pub master_key_file: Option<PathBuf>,
     /// Tokens and sessions.
     pub tokens: TokenConfig,
     /// ID tokens.
@@ -76,9 +83,12 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenConfig {
-    /// Lifetime of an access token unless its app says otherwise; each token gets up to 5 % less.
+    /// Lifetime of an access token unless its app says otherwise; each token gets up to `access_ttl_jitter` of it less.
     #[serde(with = "humantime_serde")]
     pub access_ttl: Duration,
+    /// Each access token lives up to this share shorter, so that the tokens of a patch day do not all expire at one moment.
+    /// 0 to 0.5.
+    pub access_ttl_jitter: f64,
     /// No app may ask for a longer lifetime of its access tokens. Revocations are remembered for this long. At most 30 days.
     #[serde(with = "humantime_serde")]
     pub access_ttl_max: Duration,
@@ -122,6 +132,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9081)),
             master_key: None,
+            master_key_file: None,
             tokens: TokenConfig::default(),
             id_token: IdTokenConfig::default(),
             hash_pool: HashPoolConfig::default(),
@@ -145,6 +156,7 @@ impl Default for TokenConfig {
     fn default() -> Self {
         Self {
             access_ttl: Duration::from_secs(2 * 3600),
+            access_ttl_jitter: 0.05,
             access_ttl_max: Duration::from_secs(24 * 3600),
             refresh_ttl: Duration::from_secs(30 * 24 * 3600),
             session_ttl_max: Duration::from_secs(180 * 24 * 3600),
@@ -217,6 +229,9 @@ impl TokenConfig {
         for (key, value) in [("tokens.access_ttl", self.access_ttl), ("tokens.refresh_ttl", self.refresh_ttl)] {
             at_least(key, value, Duration::from_secs(1))?;
         }
+        if !(0.0..=LARGEST_TTL_JITTER).contains(&self.access_ttl_jitter) {
+            return Err(Invalid::new("tokens.access_ttl_jitter", "must lie between 0 and 0.5"));
+        }
         let chain = [
             ("tokens.access_ttl", self.access_ttl, "tokens.access_ttl_max", self.access_ttl_max),
             ("tokens.access_ttl_max", self.access_ttl_max, "30 days", LONGEST_ACCESS_TTL),
@@ -276,6 +291,9 @@ mod tests {
         check(|config| config.tokens.access_ttl = Duration::ZERO, "tokens.access_ttl");
         check(|config| config.tokens.access_ttl = config.tokens.access_ttl_max * 2, "tokens.access_ttl");
         check(|config| config.tokens.access_ttl_max = LONGEST_ACCESS_TTL * 2, "tokens.access_ttl_max");
+        check(|config| config.tokens.access_ttl_jitter = -0.1, "tokens.access_ttl_jitter");
+        check(|config| config.tokens.access_ttl_jitter = 0.6, "tokens.access_ttl_jitter");
+        check(|config| config.tokens.access_ttl_jitter = f64::NAN, "tokens.access_ttl_jitter");
         check(|config| config.tokens.refresh_ttl = config.tokens.session_ttl_max * 2, "tokens.refresh_ttl");
         check(|config| config.tokens.refresh_grace = config.tokens.refresh_ttl * 2, "tokens.refresh_grace");
         check(|config| config.hash_pool.memory_kib = 1, "hash_pool.memory_kib");

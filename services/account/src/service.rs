@@ -59,7 +59,7 @@ use crate::{
     revocations::{self, Revocations},
     risk::{Guard, Risk},
     rpc,
-    rpc::verify_token::VerdictMetrics,
+    rpc::{refresh::RefreshMetrics, verify_token::VerdictMetrics},
     signing_keys::SigningKeyRing,
     store::{
         accounts::Accounts,
@@ -120,6 +120,7 @@ pub(crate) struct Parts {
     pub(crate) jobs: Jobs,
     pub(crate) job_metrics: JobMetrics,
     pub(crate) verdicts: VerdictMetrics,
+    pub(crate) refreshes: RefreshMetrics,
     /// The tasks that write what requests hand over, until somebody runs them.
     pub(crate) writers: Mutex<Vec<Background>>,
 }

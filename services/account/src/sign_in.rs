@@ -115,7 +115,7 @@ pub(crate) fn token_set(
         app_id: holder.app_id,
         session_id: holder.session_id,
         issued_at,
-        lifetime: access_token::jittered_lifetime(ttl, parts.random.fraction()),
+        lifetime: access_token::jittered_lifetime(ttl, parts.config.tokens.access_ttl_jitter, parts.random.fraction()),
         epoch: holder.epoch,
         device_class: access_token::DeviceClass(holder.device_class.code()),
         channel: holder.channel,
@@ -219,10 +219,29 @@ async fn end_excess(parts: &Parts, session: &NewSession) {
 mod tests {
     use std::time::Duration;
 
-    use common::clock::Clock;
+    use common::{clock::Clock, sql::testing::TestDatabase};
     use idl::account::{RevocationTarget, TokenStatus};
 
-    use crate::testing::{PASSWORD, Service, config};
+    use crate::{
+        Config, TokenConfig,
+        testing::{PASSWORD, Service, config},
+    };
+
+    #[tokio::test]
+    async fn a_token_lives_up_to_the_configured_share_shorter() {
+        for (jitter, shortest) in [(0.0, 7200), (0.5, 3600)] {
+            let tokens = TokenConfig { access_ttl_jitter: jitter, ..TokenConfig::default() };
+            let service = Service::start_with(TestDatabase::sqlite().await, Config { tokens, ..config() }).await;
+            let mut lives = std::collections::BTreeSet::new();
+            for name in ["ann", "bob", "cat", "dan"] {
+                let tokens = service.register(name).await.expect("registered").tokens;
+                let life = tokens.access_expires_at - service.clock.now().as_millis();
+                assert!((shortest * 1000..=7_200_000).contains(&life), "{life}");
+                lives.insert(life);
+            }
+            assert_eq!(lives.len() > 1, jitter > 0.0, "{lives:?}");
+        }
+    }
 
     common::on_each_database! {
         async fn an_app_sets_its_own_lifetimes_within_the_configured_limits(database: TestDatabase) {

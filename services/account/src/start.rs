@@ -38,7 +38,7 @@ use crate::{
     phone_codes::{Budget, Delivery, DeliveryStartError},
     revocations::{self, Revocations},
     risk::{BannedSubjects, Risk, RiskParts},
-    rpc::verify_token::VerdictMetrics,
+    rpc::{refresh::RefreshMetrics, verify_token::VerdictMetrics},
     service::Parts,
     signing_keys::SigningKeyRing,
     store::{
@@ -179,6 +179,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         job_metrics: JobMetrics::register(&registry)?,
         risk: Risk::new(&config.risk, risk)?,
         verdicts: VerdictMetrics::register(&registry)?,
+        refreshes: RefreshMetrics::register(&registry)?,
         config,
         shared,
         clock,

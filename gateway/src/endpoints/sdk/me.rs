@@ -30,7 +30,7 @@ pub(crate) struct Profile {
 /// A way to sign in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Credential {
-    /// `password`, `device` or `phone`.
+    /// `password`, `device`, `phone` or `channel`.
     #[schema(value_type = String)]
     kind: FastStr,
     /// Enough to recognise it, never enough to use it.

@@ -256,8 +256,8 @@ mod tests {
         assert_eq!(decide_at(&session, &tokens[0], 3), Rotation::Unproven);
         assert_eq!(decide_at(&session, &tokens[1], 3), Rotation::Unproven);
         assert_eq!(decide_at(&session, &tokens[2], 3), Rotation::Repeat(tokens[3].clone()));
-        for old in 0..3 {
-            assert_eq!(decide_at(&session, &tokens[old], 32), Rotation::Reused, "{old}");
+        for old in &tokens[..3] {
+            assert_eq!(decide_at(&session, old, 32), Rotation::Reused);
         }
     }
 

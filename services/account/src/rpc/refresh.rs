@@ -9,6 +9,7 @@ use common::{
     context::RequestContext,
 };
 use idl::account::{RefreshRequest, RefreshResponse};
+use prometheus::{IntCounter, Registry};
 
 use crate::{
     domain::{
@@ -97,6 +98,7 @@ async fn end_reused(parts: &Parts, session: &StoredSession, presented: &RefreshT
         }
         Err(error) => return error,
     }
+    parts.refreshes.reused.inc();
     tracing::warn!(
         account_id = %session.account_id,
         app_id = %session.state.app_id,
@@ -126,6 +128,21 @@ fn respond(
         device_id: session.device_id.as_deref(),
     };
     RefreshResponse { tokens: sign_in::token_set(parts, app, holder, refresh_token, refresh_expires_at) }
+}
+
+/// What is counted about refreshes.
+#[derive(Debug)]
+pub(crate) struct RefreshMetrics {
+    reused: IntCounter,
+}
+
+impl RefreshMetrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "Refresh tokens that were used again after their grace, which ended their sessions.";
+        let reused = IntCounter::new("playgate_account_refresh_reuse_total", help)?;
+        registry.register(Box::new(reused.clone()))?;
+        Ok(Self { reused })
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +238,7 @@ mod tests {
             let second = service.refresh(&first).await.expect("refreshed").tokens;
             service.clock.advance(GRACE + SECOND);
             assert_eq!(code(service.refresh(&first).await), ErrorCode::REFRESH_TOKEN_REUSED);
+            assert_eq!(service.account.parts().refreshes.reused.get(), 1);
             assert_eq!(service.status(&second.access_token).await, TokenStatus::REVOKED);
             assert_eq!(code(service.refresh(&second.refresh_token).await), ErrorCode::TOKEN_REVOKED);
             let replica = service.replica().await;

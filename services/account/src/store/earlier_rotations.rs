@@ -76,7 +76,8 @@ mod tests {
         let packed = pack(&rotations()).expect("some");
         let read = unpack(&packed);
         assert_eq!(format!("{read:?}"), format!("{:?}", rotations()));
-        assert!(1 + (MOST_KEPT - 1) * ROTATION_LENGTH <= 512);
+        assert_eq!(rotations().len(), MOST_KEPT - 1);
+        assert!(packed.len() <= 512, "{}", packed.len());
         assert_eq!(pack(&[]), None);
     }
 
