@@ -1,6 +1,7 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
 mod channels;
+mod gate;
 mod phones;
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ use crate::{
 
 pub(crate) use self::{
     channels::{ChannelServer, Issuer, channel_proof},
+    gate::Gate,
     phones::{PHONE, Phones},
 };
 
