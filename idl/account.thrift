@@ -99,6 +99,8 @@ struct LoginResponse {
 struct RefreshRequest {
     1: required i64 app_id,
     2: required string refresh_token,
+    /// Where it comes from; only the address is looked at. The device is the session's.
+    3: optional ClientInfo client,
 }
 
 struct RefreshResponse {
@@ -158,6 +160,8 @@ union LinkProof {
 struct LinkRequest {
     1: required string access_token,
     2: required LinkProof proof,
+    /// As in RefreshRequest.
+    3: optional ClientInfo client,
 }
 
 struct LinkResponse {
@@ -174,6 +178,8 @@ struct ChangePasswordRequest {
     /// A phone of the account, with a code of the scene PASSWORD_RESET.
     3: optional PhoneProof phone,
     4: required string new_password,
+    /// As in RefreshRequest.
+    5: optional ClientInfo client,
 }
 
 struct ChangePasswordResponse {

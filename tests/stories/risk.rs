@@ -18,6 +18,7 @@ in_every_shape!(
     bots_at_one_address_lock_nobody_out_at_another,
     new_accounts_have_a_budget_per_address_and_per_device,
     a_lost_device_secret_is_slowed_down_and_the_right_one_is_not,
+    who_has_a_token_guesses_the_password_no_more_often_than_who_signs_in,
     a_block_list_counts_while_the_platform_runs,
     while_redis_is_gone_guessers_are_locked_sooner_and_players_get_in,
 );
@@ -254,6 +255,26 @@ async fn a_lost_device_secret_is_slowed_down_and_the_right_one_is_not(shape: Sha
     }
     locked(&elsewhere.come_as_guest("phone", Some("wrong")).await);
     home.come_as_guest("phone", guest["device_secret"].as_str()).await.ok();
+}
+
+async fn who_has_a_token_guesses_the_password_no_more_often_than_who_signs_in(shape: Shape) {
+    let platform = behind_a_proxy(shape)
+        .set("account.risk.account_ladder", THREE_FAILURES_LOCK)
+        .set("account.risk.password_hashes_per_account", "1")
+        .start()
+        .await;
+    let ann = platform.register("annabel").await;
+    let change =
+        async |old: &str, new: &str| ann.change_password(json!({ "old_password": old, "new_password": new })).await;
+    change(&ann.password, PASSWORD).await.ok();
+    assert!(change(PASSWORD, WRONG).await.refused(DEVICE_LIMITED).json()["retry_after_ms"].as_u64() > Some(0));
+    for _ in 0..2 {
+        change("not the password", PASSWORD).await.refused(WRONG_CREDENTIALS);
+    }
+    let link = json!({ "kind": "password", "username": "annabel", "password": "not the password" });
+    ann.link(link).await.refused(WRONG_CREDENTIALS);
+    locked(&change(PASSWORD, WRONG).await);
+    assert_eq!(platform.verify(&ann.tokens.access_token).await.status, "valid");
 }
 
 async fn a_block_list_counts_while_the_platform_runs(shape: Shape) {

@@ -35,7 +35,6 @@ pub use self::config::ChannelsConfig;
 pub(crate) use self::editor::ShownChannel;
 use self::{
     gate::Gate,
-    issuer_keys::IssuerKeys,
     known::{Channel, Known},
     metrics::Metrics,
 };
@@ -157,7 +156,7 @@ impl Channels {
         credential: &ChannelCredential,
     ) -> Result<Judgement, NotJudged> {
         match &channel.login {
-            Some(LoginRules::Oidc(rules)) => self.outside.judge_token(rules, &channel.keys, credential).await,
+            Some(LoginRules::Oidc(rules)) => self.outside.judge_token(rules, channel, credential).await,
             Some(LoginRules::SignedHttp(rules)) => {
                 self.outside.ask_about(app_id, rules, &channel.gate, credential).await
             }
@@ -178,13 +177,13 @@ impl Outside {
     async fn judge_token(
         &self,
         rules: &OidcRules,
-        keys: &IssuerKeys,
+        channel: &Channel,
         credential: &ChannelCredential,
     ) -> Result<Judgement, NotJudged> {
         match rules.present(credential).map_err(AccountError::from)? {
             Some(presented) => {
                 let judge = |keys: &_, now| rules.judge(&presented, keys, now);
-                Ok(keys.judge(self, &rules.jwks_uri, judge).await?)
+                Ok(channel.keys.judge(self, &rules.jwks_uri, &channel.gate, judge).await?)
             }
             None => Ok(Judgement::WrongCredential),
         }

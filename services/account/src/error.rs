@@ -66,7 +66,7 @@ pub(crate) enum AccountError {
     /// The account has as many of that kind as it may; the text is shown.
     #[error("no further credential can be linked: {0}")]
     NoFurtherCredential(&'static str),
-    #[error("too many requests for this phone or device")]
+    #[error("too many requests for this phone, device or account")]
     SubjectLimited { retry_after: Duration },
     #[error(transparent)]
     PhoneCodesFull(#[from] NoRoom),

@@ -1,6 +1,7 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
 mod channels;
+mod gate;
 mod phones;
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ use crate::{
 
 pub(crate) use self::{
     channels::{ChannelServer, Issuer, channel_proof},
+    gate::Gate,
     phones::{PHONE, Phones},
 };
 
@@ -227,7 +229,9 @@ pub(crate) async fn refresh_on(
     app_id: i64,
     refresh_token: &str,
 ) -> Result<RefreshResponse, PublicError> {
-    public(account.refresh(RefreshRequest { app_id, refresh_token: refresh_token.to_owned().into() }).await)
+    public(
+        account.refresh(RefreshRequest { app_id, refresh_token: refresh_token.to_owned().into(), client: None }).await,
+    )
 }
 
 pub(crate) async fn status_on(account: &Account, app_id: i64, access_token: &str) -> TokenStatus {

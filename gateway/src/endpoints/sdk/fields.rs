@@ -41,6 +41,11 @@ pub(super) fn client_info(fields: ClientFields, address: IpAddr) -> Result<Clien
     })
 }
 
+/// Of whoever goes on with a session: the address that the edge established. Everything else is known of the session.
+pub(super) fn client_at(address: IpAddr) -> ClientInfo {
+    ClientInfo { address: Some(address.to_string().into()), ..ClientInfo::default() }
+}
+
 /// An id that every client language can hold.
 pub(super) fn checked_id(field: &'static str, id: i64) -> Result<i64, PublicError> {
     match id {

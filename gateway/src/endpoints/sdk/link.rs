@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{
     error_code::PublicError,
-    http::{ApiError, Bearer, Envelope, Json},
+    http::{ApiError, Bearer, ClientAddress, Envelope, Json},
 };
 use idl::account::{DeviceLink, LinkProof, LinkRequest, PasswordLogin};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,7 +15,7 @@ use volo_http::utils::Extension;
 
 use super::{
     channel_credential::{ChannelCredential, channel_proof},
-    fields::{bounded, checked_channel, phone_proof, required},
+    fields::{bounded, checked_channel, client_at, phone_proof, required},
     me::Credential,
 };
 use crate::{state::Gateway, upstream::could_not_tell};
@@ -81,15 +81,17 @@ pub(crate) struct Answer {
 /// Links a username, a phone, a device or a channel to the player's account.
 ///
 /// 4090102 when it belongs to another account, or this one has as many of the kind as it may; nothing is changed then. A
-/// credential that is linked already is linked.
+/// credential that is linked already is linked. 4230101 after too many wrong passwords, 4290002 after too many new ones.
 #[utoipa::path(post, path = "/v1/sdk/link", tag = "Players", security(("player" = [])), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn link(
     Extension(gateway): Extension<Arc<Gateway>>,
+    ClientAddress(address): ClientAddress,
     Bearer(access_token): Bearer,
     Json(request): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let access_token = access_token.expose_secret().to_owned().into();
-    let call = gateway.upstream.account.link(LinkRequest { access_token, proof: proof(request)? });
+    let request = LinkRequest { access_token, proof: proof(request)?, client: Some(client_at(address)) };
+    let call = gateway.upstream.account.link(request);
     let linked = call.await.map_err(could_not_tell)?;
     let credentials = linked.credentials.into_iter().map(Credential::from).collect();
     Ok(Envelope(Answer { credentials, device_secret: linked.device_secret }))

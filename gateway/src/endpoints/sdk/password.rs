@@ -1,10 +1,10 @@
 //! `POST /v1/sdk/password`: a new password, and every other session signed out.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use common::{
     error_code::PublicError,
-    http::{ApiError, Bearer, Envelope, Json},
+    http::{ApiError, Bearer, ClientAddress, Envelope, Json},
 };
 use idl::account::ChangePasswordRequest;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use super::fields::phone_proof;
+use super::fields::{client_at, phone_proof};
 use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A change of the password.
@@ -41,19 +41,21 @@ pub(crate) struct Answer {}
 /// Changes the player's password.
 ///
 /// Every other session of the account is signed out, in every app; this one stays. 4010101 when the old password is
-/// wrong, 4010106 when the code is.
+/// wrong, 4010106 when the code is. 4230101 after too many wrong ones, 4290002 after too many changes.
 #[utoipa::path(post, path = "/v1/sdk/password", tag = "Players", security(("player" = [])), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn password(
     Extension(gateway): Extension<Arc<Gateway>>,
+    ClientAddress(address): ClientAddress,
     Bearer(access_token): Bearer,
     Json(request): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
-    let call = gateway.upstream.account.change_password(parse(&access_token, request)?);
+    let request = parse(&access_token, request, address)?;
+    let call = gateway.upstream.account.change_password(request);
     call.await.map_err(could_not_tell)?;
     Ok(Envelope(Answer {}))
 }
 
-fn parse(access_token: &SecretString, request: Request) -> Result<ChangePasswordRequest, PublicError> {
+fn parse(access_token: &SecretString, request: Request, address: IpAddr) -> Result<ChangePasswordRequest, PublicError> {
     let text = |secret: &SecretString| -> FastStr { secret.expose_secret().to_owned().into() };
     let phone = match (request.phone, request.code) {
         (None, None) => None,
@@ -64,6 +66,7 @@ fn parse(access_token: &SecretString, request: Request) -> Result<ChangePassword
         old_password: request.old_password.as_ref().map(text),
         phone,
         new_password: text(&request.new_password),
+        client: Some(client_at(address)),
     })
 }
 
@@ -78,7 +81,11 @@ mod tests {
             (r#"{"new_password":"x","code":"123456"}"#, "phone"),
         ] {
             let request = serde_json::from_str(body).expect("well formed");
-            assert_eq!(parse(&"t".into(), request).expect_err("refused").details[0].0, field, "{body}");
+            assert_eq!(
+                parse(&"t".into(), request, std::net::Ipv4Addr::LOCALHOST.into()).expect_err("refused").details[0].0,
+                field,
+                "{body}"
+            );
         }
     }
 }

@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Envelope, Json};
+use common::http::{ApiError, ClientAddress, Envelope, Json};
 use idl::account::RefreshRequest;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use volo_http::utils::Extension;
 
-use super::{fields::checked_id, session::Tokens};
+use super::{
+    fields::{checked_id, client_at},
+    session::Tokens,
+};
 use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A refresh.
@@ -29,14 +32,17 @@ pub(crate) struct Request {
 /// Exchanges a refresh token for new tokens.
 ///
 /// 4010105 when a token is used again after its grace: the whole session is signed out, because one of two holders is a thief.
+/// 4030001 for an address or a device that an operator blocks; the session stays.
 #[utoipa::path(post, path = "/v1/sdk/refresh", tag = "Players", request_body = Request, responses((status = 200, body = Tokens)))]
 pub(crate) async fn refresh(
     Extension(gateway): Extension<Arc<Gateway>>,
+    ClientAddress(address): ClientAddress,
     Json(request): Json<Request>,
 ) -> Result<Envelope<Tokens>, ApiError> {
     let app_id = checked_id("app_id", request.app_id)?;
     let refresh_token = request.refresh_token.expose_secret().to_owned().into();
-    let call = gateway.upstream.account.refresh(RefreshRequest { app_id, refresh_token });
+    let client = Some(client_at(address));
+    let call = gateway.upstream.account.refresh(RefreshRequest { app_id, refresh_token, client });
     // A refresh that could not be answered must not look like a bad token: the client would sign in again.
     Ok(Envelope(call.await.map_err(could_not_tell)?.tokens.into()))
 }

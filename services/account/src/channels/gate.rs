@@ -19,7 +19,7 @@ pub(super) struct Gate {
 }
 
 /// A question that is being asked.
-struct Place<'a>(&'a AtomicUsize);
+pub(super) struct Place<'a>(&'a AtomicUsize);
 
 impl Gate {
     /// Asks, and answers the status and the body.
@@ -48,7 +48,8 @@ impl Gate {
         }
     }
 
-    fn enter(&self, most: usize) -> Result<Place<'_>, CouldNotTell> {
+    /// A place among those who wait for the channel, if there is one.
+    pub(super) fn enter(&self, most: usize) -> Result<Place<'_>, CouldNotTell> {
         let place = Place(&self.asking);
         if self.asking.fetch_add(1, Ordering::Relaxed) >= most {
             let reason = "as many questions as there may be are waiting for its answers".to_owned();

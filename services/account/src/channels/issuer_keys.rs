@@ -11,7 +11,7 @@ use common::clock::Timestamp;
 use http::{HeaderMap, header};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{CouldNotTell, Outside, RETRY_AFTER, question};
+use super::{CouldNotTell, Outside, RETRY_AFTER, gate::Gate, question};
 use crate::domain::channel::{Judgement, jwk::KeySet};
 
 /// Keys are kept for this long at least: an issuer that forbids keeping them would be asked at every sign-in.
@@ -39,6 +39,7 @@ impl IssuerKeys {
         &self,
         outside: &Outside,
         jwks_uri: &str,
+        gate: &Gate,
         judge: impl Fn(&KeySet, Timestamp) -> Judgement,
     ) -> Result<Judgement, CouldNotTell> {
         let now = outside.clock.now();
@@ -51,6 +52,8 @@ impl IssuerKeys {
                 return Ok(judgement);
             }
         }
+        // Anybody can make tokens of unknown keys: those who wait for the issuer are no more than may wait for any channel.
+        let _place = gate.enter(outside.config.concurrency.get())?;
         let mut turn = self.last_fetch.lock().await;
         let newest = match self.held.load_full().filter(|held| held.asked_at >= now) {
             // Somebody who waited as well has brought them.

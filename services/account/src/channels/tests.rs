@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::error_code::{ErrorCode, PublicError};
+use futures_util::future::{Either, select};
 use idl::account::LoginResponse;
 use serde_json::json;
 
@@ -107,6 +108,26 @@ common::on_each_database! {
         server.publish(&[&issuer]);
         service.clock.advance(config.keys_refetch_after);
         login().await.expect("signed in");
+    }
+
+    async fn no_more_tokens_wait_for_an_issuer_than_may_wait_for_a_channel(database: TestDatabase) {
+        // Takes calls and never answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut config = crate::testing::config();
+        config.channels.concurrency = std::num::NonZeroUsize::MIN;
+        let service = Service::start_with(database, config).await;
+        let jwks_uri = format!("http://{}/jwks", silent.local_addr().expect("bound"));
+        let rules = json!({
+            "kind": "oidc", "issuer": "https://issuer.example", "jwks_uri": jwks_uri, "audiences": ["client"],
+        });
+        service.put_channel("taptap", &json!({ "login": rules })).await;
+        let credential = Issuer::new("one").credential(&service, "ann");
+        let mut waiting = Box::pin(service.channel_login("taptap", &credential));
+        let accepted = Box::pin(silent.accept());
+        let Either::Right((_asked, _)) = select(&mut waiting, accepted).await else { panic!("the first one waits") };
+        let next = Box::pin(service.channel_login("taptap", &credential));
+        let Either::Right((answer, _)) = select(waiting, next).await else { panic!("the next one does not wait") };
+        could_not_tell(answer);
     }
 
     async fn a_channel_that_is_asked_says_yes_no_or_nothing(database: TestDatabase) {

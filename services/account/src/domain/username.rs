@@ -48,6 +48,11 @@ impl Username {
         Ok(Self { shown, folded })
     }
 
+    /// A name that was parsed once, out of its folded form as it is stored.
+    pub(crate) fn from_stored(folded: &str) -> Self {
+        Self { shown: folded.to_owned(), folded: folded.to_owned() }
+    }
+
     /// As the player wrote it, normalised.
     pub(crate) fn shown(&self) -> &str {
         &self.shown

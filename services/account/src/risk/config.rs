@@ -64,6 +64,12 @@ pub struct RiskConfig {
     /// The time in which the budget of a device comes back, evenly.
     #[serde(with = "humantime_serde")]
     pub registration_device_window: Duration,
+    /// New passwords (linked or changed) that an account may ask for within `password_hash_window`. Each costs a hash, and
+    /// asking takes no more than an access token: protects the hash pool from whoever has stolen or made some.
+    pub password_hashes_per_account: NonZeroU32,
+    /// The time in which that budget comes back, evenly.
+    #[serde(with = "humantime_serde")]
+    pub password_hash_window: Duration,
 }
 
 impl Default for RiskConfig {
@@ -84,6 +90,8 @@ impl Default for RiskConfig {
             registration_address_window: HOUR,
             registrations_per_device: number(50),
             registration_device_window: DAY,
+            password_hashes_per_account: number(10),
+            password_hash_window: HOUR,
         }
     }
 }
@@ -106,6 +114,7 @@ impl RiskConfig {
             ("stuffing_restricts_for", self.stuffing_restricts_for),
             ("registration_address_window", self.registration_address_window),
             ("registration_device_window", self.registration_device_window),
+            ("password_hash_window", self.password_hash_window),
         ] {
             if time < Duration::from_millis(1) {
                 return Err(Invalid::new(format!("risk.{key}"), "must be at least 1ms"));
@@ -137,6 +146,10 @@ impl RiskConfig {
 
     pub(super) fn registrations_of_device(&self) -> Rate {
         Rate::new(self.registrations_per_device, self.registration_device_window)
+    }
+
+    pub(super) fn password_hashes(&self) -> Rate {
+        Rate::new(self.password_hashes_per_account, self.password_hash_window)
     }
 }
 

@@ -64,6 +64,7 @@ pub(super) struct Rules {
     pub(super) stuffing: Ladder,
     pub(super) registrations_of_address: Rate,
     pub(super) registrations_of_device: Rate,
+    pub(super) password_hashes: Rate,
 }
 
 impl Risk {
@@ -79,6 +80,7 @@ impl Risk {
             stuffing: config.stuffing(),
             registrations_of_address: config.registrations_of_address(),
             registrations_of_device: config.registrations_of_device(),
+            password_hashes: config.password_hashes(),
         };
         Ok(Self {
             keys: SubjectKeys::new(parts.master_key),

@@ -15,6 +15,7 @@ pub(super) struct Metrics {
     banned_device: IntCounter,
     pub(super) registrations_of_address: IntCounter,
     pub(super) registrations_of_device: IntCounter,
+    pub(super) password_hashes: IntCounter,
     pub(super) known_devices: IntCounter,
     pub(super) unanswered: IntCounter,
 }
@@ -40,7 +41,7 @@ impl Metrics {
         };
         let refusals = family(
             "playgate_account_risk_refusals_total",
-            "Sign-ins and registrations that were refused, by the rule that refused them.",
+            "Sign-ins, registrations and new passwords that were refused, by the rule that refused them.",
             "rule",
         )?;
         let locks = family(
@@ -55,6 +56,7 @@ impl Metrics {
             banned_device: refusals.with_label_values(&["banned_device"]),
             registrations_of_address: refusals.with_label_values(&["registrations_of_address"]),
             registrations_of_device: refusals.with_label_values(&["registrations_of_device"]),
+            password_hashes: refusals.with_label_values(&["password_hashes"]),
             refusals: ByRule::of(&refusals),
             locks: ByRule::of(&locks),
             known_devices: single(

@@ -14,6 +14,7 @@
 //! - `password_attempt`: a sign-in with a password, from before the hash to after it.
 //! - `device_secret`: a wrong device secret.
 //! - `registration`: the budgets of new accounts.
+//! - `password_hash`: the budget of new password hashes of an account.
 //! - `metrics`: what the operator sees.
 
 mod banned;
@@ -22,6 +23,7 @@ mod device_secret;
 mod guard;
 mod metrics;
 mod password_attempt;
+mod password_hash;
 mod registration;
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,7 @@ impl Guard<'_> {
     }
 
     /// When to come back if the budget is used up.
-    async fn charge(&self, key: &str, rate: &Rate) -> Option<Duration> {
+    pub(super) async fn charge(&self, key: &str, rate: &Rate) -> Option<Duration> {
         match self.answered(self.shared.gcra(key, rate, 1).await)? {
             Decision::Allowed { .. } => None,
             Decision::Refused { retry_after } => Some(retry_after),

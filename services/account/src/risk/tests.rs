@@ -9,11 +9,14 @@ use common::{
     shared::{Climb, Decision, Ladder, Rate, Rung, SharedError, SharedState, Standing},
 };
 use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
-use idl::account::{AccountService, ClientInfo, LoginRequest, RegisterRequest};
+use idl::account::{
+    AccountService, ChangePasswordRequest, ClientInfo, DeviceLink, LinkProof, LinkRequest, LoginRequest,
+    PhoneCodeScene, RefreshRequest, RegisterRequest, SendPhoneCodeRequest, TokenSet, TokenStatus,
+};
 
 use crate::{
     Config, RiskDocument,
-    testing::{PASSWORD, Service, code, config, device_proof, public},
+    testing::{PASSWORD, PHONE, Service, code, config, device_proof, public},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -53,6 +56,36 @@ impl Service {
     async fn registers(&self, client: &ClientInfo, username: &str) -> Result<(), PublicError> {
         let request = RegisterRequest { client: client.clone(), ..self.register_request(username, PASSWORD) };
         public(self.account.register(request).await).map(drop)
+    }
+
+    async fn asks_for_a_code(&self, client: &ClientInfo) -> Result<(), PublicError> {
+        let (app_id, phone, client) = (self.app_id(), PHONE.into(), client.clone());
+        let request = SendPhoneCodeRequest { app_id, phone, scene: PhoneCodeScene::LOGIN, client };
+        public(self.account.send_phone_code(request).await).map(drop)
+    }
+
+    /// What comes of everything that whoever has the tokens can change with them.
+    async fn goes_on(&self, tokens: &TokenSet, client: &ClientInfo) -> [ErrorCode; 3] {
+        let (access_token, client) = (tokens.access_token.clone(), Some(client.clone()));
+        let device = DeviceLink { device_id: "laptop".into(), new_device_secret: None };
+        let link = LinkRequest {
+            access_token: access_token.clone(),
+            proof: LinkProof::Device(device),
+            client: client.clone(),
+        };
+        let change = ChangePasswordRequest {
+            access_token,
+            old_password: Some(PASSWORD.into()),
+            new_password: "battery staple".into(),
+            client: client.clone(),
+            phone: None,
+        };
+        let refresh = RefreshRequest { app_id: self.app_id(), refresh_token: tokens.refresh_token.clone(), client };
+        [
+            code(public(self.account.link(link).await)),
+            code(public(self.account.change_password(change).await)),
+            code(public(self.account.refresh(refresh).await)),
+        ]
     }
 
     async fn comes_as_device(
@@ -351,13 +384,23 @@ common::on_each_database! {
         let document: RiskDocument = toml::from_str(list).expect("a good document");
         let watch = ConfigWatch::fixed(document);
         let mut service = Service::start(database).await;
-        service.register("ann").await.expect("registered");
+        let ann = service.register("ann").await.expect("registered").tokens;
+        let emulated = service.login_as(at(HOME, "emulator"), "ann", PASSWORD).await.expect("not blocked yet").tokens;
         service.restart_with(config(), |resources| crate::Resources { risk_documents: watch, ..resources }).await;
         for blocked in [at(ELSEWHERE, ""), at(HOME, "emulator")] {
             let login = service.login_as(blocked.clone(), "ann", PASSWORD).await;
             assert_eq!(code(login), ErrorCode::FORBIDDEN, "{blocked:?}");
             assert_eq!(code(service.registers(&blocked, "bob").await), ErrorCode::FORBIDDEN, "{blocked:?}");
+            assert_eq!(code(service.asks_for_a_code(&blocked).await), ErrorCode::FORBIDDEN, "{blocked:?}");
         }
+        // Who is signed in already: the address is where they are now, the device the one that the session began on.
+        for (tokens, place) in [(&ann, ELSEWHERE), (&emulated, HOME)] {
+            for refused in service.goes_on(tokens, &at(place, "")).await {
+                assert_eq!(refused, ErrorCode::FORBIDDEN, "{place}");
+            }
+            assert_eq!(service.status(&tokens.access_token).await, TokenStatus::VALID, "{place}");
+        }
+        service.refresh(&ann.refresh_token).await.expect("a session is not ended by a place where it is refused");
         assert_eq!(code(guest(&service, ELSEWHERE, "phone").await), ErrorCode::FORBIDDEN);
         assert_eq!(code(guest(&service, HOME, "emulator").await), ErrorCode::FORBIDDEN);
         service.signs_in(&at(HOME, "phone"), "ann").await;

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use idl::account::ClientInfo;
+
+use super::client;
 use crate::{
     domain::{
         access_token::Buffer,
+        client::Client,
+        device::DeviceId,
         end_reason::EndReason,
+        field::FieldError,
         history::{EventKind, Happening},
         ids::{AccountId, AppId, SessionId},
         verdict::Verdict,
@@ -23,6 +29,7 @@ pub(super) struct Bearer {
     pub(super) account_id: AccountId,
     pub(super) app_id: AppId,
     pub(super) session_id: SessionId,
+    device_id: Option<DeviceId>,
     verdict: Verdict,
 }
 
@@ -35,8 +42,14 @@ impl Bearer {
             account_id: claims.account_id,
             app_id: claims.app_id,
             session_id: claims.session_id,
+            device_id: claims.device_id.and_then(|device_id| DeviceId::parse(device_id).ok()),
             verdict: parts.judge(&claims, claims.app_id, now),
         })
+    }
+
+    /// Who asks: at the address that the gateway saw, on the device that the session began on, whatever is said now.
+    pub(super) fn client(&self, said: Option<&ClientInfo>) -> Result<Client, FieldError> {
+        client::on_device(said, self.device_id.clone())
     }
 
     /// Something that has happened to the player's account by their own doing.

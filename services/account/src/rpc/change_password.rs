@@ -2,7 +2,7 @@
 
 use idl::account::{ChangePasswordRequest, ChangePasswordResponse, PhoneProof};
 
-use super::bearer::Bearer;
+use super::{bearer::Bearer, own_password};
 use crate::{
     domain::{
         end_reason::EndReason,
@@ -12,10 +12,11 @@ use crate::{
         password::{Password, Surroundings},
         phone::PhoneNumber,
         phone_code::Scene,
+        username::Username,
     },
     error::AccountError,
-    hash_pool::{Comparison, Standing},
     phone_codes,
+    risk::Trying,
     service::Parts,
 };
 
@@ -24,6 +25,8 @@ pub(crate) async fn change_password(
     request: ChangePasswordRequest,
 ) -> Result<ChangePasswordResponse, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?.valid()?;
+    let client = bearer.client(request.client.as_ref())?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(bearer.app_id.get()).await?;
     let stored = parts.passwords.of(bearer.account_id).await?;
     let stored = stored.ok_or(FieldError::new("new_password", "the account has no username yet: link one"))?;
@@ -34,15 +37,14 @@ pub(crate) async fn change_password(
         (Some(old), _) => {
             let old =
                 Password::present(&old).map_err(|FieldError { reason, .. }| FieldError::new("old_password", reason))?;
-            let comparison = parts.hash_pool.verify(old, Some(&stored.hash), Standing::KnownDevice).await?;
-            if comparison == Comparison::Wrong {
-                return Err(AccountError::WrongCredentials);
-            }
-            parts.hash_pool.hash(new, Standing::KnownDevice).await?
+            let username = Username::from_stored(&stored.username);
+            let trying = Trying { username: &username, account_id: Some(bearer.account_id), client: &client };
+            own_password::compare(parts, trying, old, &stored.hash).await?;
+            own_password::hash(parts, bearer.account_id, new).await?
         }
         (None, Some(proof)) => {
             // The code last: a full hash pool must not use it up.
-            let hash = parts.hash_pool.hash(new, Standing::KnownDevice).await?;
+            let hash = own_password::hash(parts, bearer.account_id, new).await?;
             by_phone(parts, bearer.app_id, bearer.account_id, &proof).await?;
             hash
         }

@@ -4,6 +4,7 @@ use idl::account::ClientInfo;
 
 use crate::domain::{
     client::{Client, ClientClaims},
+    device::DeviceId,
     field::FieldError,
 };
 
@@ -17,4 +18,11 @@ pub(super) fn parse(info: &ClientInfo) -> Result<Client, FieldError> {
         sdk_version: info.sdk_version.as_deref(),
         address: info.address.as_deref(),
     })
+}
+
+/// Whoever goes on with a session: at the address that is said, on the device that the session has.
+pub(super) fn on_device(said: Option<&ClientInfo>, device_id: Option<DeviceId>) -> Result<Client, FieldError> {
+    let address = said.and_then(|said| said.address.as_deref());
+    let client = Client::parse(ClientClaims { address, ..ClientClaims::default() })?;
+    Ok(Client { device_id, ..client })
 }

@@ -12,10 +12,12 @@ use super::{
     bearer::Bearer,
     credentials,
     login::{NO_SECRET, prove},
+    own_password,
 };
 use crate::{
     domain::{
         app::App,
+        client::Client,
         device::{DeviceId, DeviceSecret},
         history::EventKind,
         password::{Password, Surroundings},
@@ -25,19 +27,22 @@ use crate::{
         username::Username,
     },
     error::AccountError,
-    hash_pool::{Comparison, Standing},
     phone_codes,
+    risk::Trying,
     service::Parts,
     sign_in,
     store::{accounts::CredentialName, links::Linking},
 };
 
 const ONE_USERNAME: u32 = 1;
+const ANOTHER_USERNAME: &str = "the account has another username";
 
 pub(crate) async fn link(parts: &Parts, request: LinkRequest) -> Result<LinkResponse, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?.valid()?;
+    let client = bearer.client(request.client.as_ref())?;
+    parts.guard().admit(&client)?;
     let device_secret = match request.proof {
-        LinkProof::Password(proof) => with_password(parts, &bearer, proof).await.map(|()| None),
+        LinkProof::Password(proof) => with_password(parts, &bearer, &client, proof).await.map(|()| None),
         LinkProof::Phone(proof) => with_phone(parts, &bearer, proof).await.map(|()| None),
         LinkProof::Device(proof) => with_device(parts, &bearer, proof).await,
         LinkProof::Channel(proof) => with_channel(parts, &bearer, &proof).await.map(|()| None),
@@ -46,24 +51,32 @@ pub(crate) async fn link(parts: &Parts, request: LinkRequest) -> Result<LinkResp
     Ok(LinkResponse { credentials, device_secret: device_secret.map(Into::into) })
 }
 
-async fn with_password(parts: &Parts, bearer: &Bearer, proof: PasswordLogin) -> Result<(), AccountError> {
+async fn with_password(
+    parts: &Parts,
+    bearer: &Bearer,
+    client: &Client,
+    proof: PasswordLogin,
+) -> Result<(), AccountError> {
     let app = require_kind(parts, bearer, LoginKind::Password).await?;
     let username = Username::parse(&proof.username)?;
     let surroundings = Surroundings { username: username.folded(), app_name: &app.name };
     let password = Password::choose(&proof.password, surroundings)?;
     let name = CredentialName::Password(&username);
-    // A name that is taken is refused before it costs a hash. The store decides for those that come at once.
+    // A name that is taken, or one too many, is refused before it costs a hash. The store decides for those that come at once.
     match parts.accounts.credential(name, None).await? {
         Some(stored) if stored.account_id != bearer.account_id => return Err(AccountError::CredentialOfAnother),
         // A repeat. This is no way to change the password: that one asks for the old one and ends the other sessions.
         Some(stored) => {
-            let comparison = parts.hash_pool.verify(password, Some(&stored.secret), Standing::KnownDevice).await?;
-            return if comparison == Comparison::Wrong { Err(AccountError::WrongCredentials) } else { Ok(()) };
+            let trying = Trying { username: &username, account_id: Some(bearer.account_id), client };
+            return own_password::compare(parts, trying, password, &stored.secret).await;
+        }
+        None if parts.passwords.of(bearer.account_id).await?.is_some() => {
+            return Err(AccountError::NoFurtherCredential(ANOTHER_USERNAME));
         }
         None => {}
     }
-    let hash = parts.hash_pool.hash(password, Standing::KnownDevice).await?;
-    add(parts, bearer, name, &hash, ONE_USERNAME, "the account has another username").await.map(drop)
+    let hash = own_password::hash(parts, bearer.account_id, password).await?;
+    add(parts, bearer, name, &hash, ONE_USERNAME, ANOTHER_USERNAME).await.map(drop)
 }
 
 async fn with_phone(parts: &Parts, bearer: &Bearer, proof: PhoneProof) -> Result<(), AccountError> {

@@ -1,7 +1,10 @@
 //! `Login`: a session for whoever proves to be its account, by password, by device, by phone or by a channel.
 
+mod recheck;
+
 use idl::account::{ChannelProof, DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin, PhoneProof};
 
+use self::recheck::{Grounds, recheck};
 use super::{
     client,
     register::{FIRST_EPOCH, new_account_id},
@@ -30,7 +33,7 @@ use crate::{
     risk::Trying,
     service::Parts,
     sign_in,
-    store::accounts::{Creation, CredentialName, StoredCredential},
+    store::accounts::{Creation, CredentialName},
 };
 
 /// The channel keeps the secrets of its players.
@@ -80,7 +83,7 @@ async fn with_password(
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
     let secret = stored.as_ref().map(|stored| stored.secret.as_str());
     let (Comparison::Right { replacement }, Some(stored)) =
-        (parts.hash_pool.verify(password, secret, standing).await?, &stored)
+        (parts.hash_pool.verify(password.clone(), secret, standing).await?, &stored)
     else {
         let refusal = attempt.failed().await;
         if let (AccountError::WrongCredentials, Some(account_id)) = (&refusal, account_id) {
@@ -89,7 +92,8 @@ async fn with_password(
         return Err(refusal);
     };
     attempt.succeeded().await?;
-    let response = sign_in(parts, &app, stored, client, wish, CredentialKind::Password).await?;
+    let grounds = Grounds { name, stored, password: Some(&password) };
+    let response = sign_in(parts, &app, grounds, client, wish).await?;
     if let Some(replacement) = replacement {
         parts.upgrades.store(&parts.accounts, name, &stored.secret, &replacement).await;
     }
@@ -117,7 +121,8 @@ async fn with_device(
     };
     let presented = offered.as_ref().map(DeviceSecret::reveal).or(proof.device_secret.map(Into::into));
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return known_device(parts, &app, &stored, presented.as_deref(), &device_id, client, wish).await;
+        let grounds = Grounds { name, stored: &stored, password: None };
+        return known_device(parts, &app, grounds, presented.as_deref(), &device_id, client, wish).await;
     }
     if presented.is_some() && offered.is_none() {
         // A secret for a device that is not known can't be right.
@@ -131,27 +136,28 @@ async fn with_device(
     }
     // Of two at once, one made the account; from that moment the other one is a sign-in of a known device.
     let stored = parts.accounts.credential(name, None).await?.ok_or(AccountError::Damaged("account_credentials"))?;
-    known_device(parts, &app, &stored, presented.as_deref(), &device_id, client, wish).await
+    let grounds = Grounds { name, stored: &stored, password: None };
+    known_device(parts, &app, grounds, presented.as_deref(), &device_id, client, wish).await
 }
 
 /// A device that is known needs its secret.
 async fn known_device(
     parts: &Parts,
     app: &App,
-    stored: &StoredCredential,
+    grounds: Grounds<'_>,
     presented: Option<&str>,
     device_id: &DeviceId,
     client: Client,
     wish: Wish,
 ) -> Result<LoginResponse, AccountError> {
     match presented {
-        Some(presented) if DeviceSecret::matches(presented, &stored.secret) => {
-            sign_in(parts, app, stored, client, wish, CredentialKind::Device).await
+        Some(presented) if DeviceSecret::matches(presented, &grounds.stored.secret) => {
+            sign_in(parts, app, grounds, client, wish).await
         }
         _ => {
             let refusal = parts.guard().wrong_device_secret(app.app_id, device_id, &client).await;
             if matches!(refusal, AccountError::WrongCredentials) {
-                note_failure(parts, stored.account_id, app.app_id, &client, CredentialKind::Device);
+                note_failure(parts, grounds.stored.account_id, app.app_id, &client, CredentialKind::Device);
             }
             Err(refusal)
         }
@@ -192,7 +198,7 @@ async fn with_phone(
     let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
     let name = CredentialName::Phone(&index);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, &stored, client, wish, CredentialKind::Phone).await;
+        return sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await;
     }
     sign_in::allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
@@ -206,7 +212,7 @@ async fn with_phone(
         }
         // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, &stored, client, wish, CredentialKind::Phone).await,
+            Some(stored) => sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -226,7 +232,7 @@ async fn with_channel(
     let identity = prove(parts, app.app_id, proof).await?;
     let name = CredentialName::Channel(app.app_id, &identity);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, &stored, client, wish, CredentialKind::Channel).await;
+        return sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await;
     }
     sign_in::allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
@@ -239,7 +245,7 @@ async fn with_channel(
         }
         // The same player, at the same time.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, &stored, client, wish, CredentialKind::Channel).await,
+            Some(stored) => sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await,
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -262,11 +268,11 @@ fn note_failure(parts: &Parts, account_id: AccountId, app_id: AppId, client: &Cl
 async fn sign_in(
     parts: &Parts,
     app: &App,
-    stored: &StoredCredential,
+    grounds: Grounds<'_>,
     client: Client,
     wish: Wish,
-    by: CredentialKind,
 ) -> Result<LoginResponse, AccountError> {
+    let stored = grounds.stored;
     if let Some(executes_at) = stored.deletion_executes_at {
         if wish != Wish::KeepAccount {
             return Err(AccountError::PendingDeletion { executes_at });
@@ -279,7 +285,8 @@ async fn sign_in(
     }
     let beginning = sign_in::begin(parts, app, stored.account_id, stored.epoch, client);
     sign_in::store(parts, app, &beginning.session).await?;
-    beginning.note(parts, EventKind::SignedIn, by);
+    recheck(parts, app, grounds, &beginning.session).await?;
+    beginning.note(parts, EventKind::SignedIn, grounds.name.kind());
     Ok(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: false, device_secret: None })
 }
 

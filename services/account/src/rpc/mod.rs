@@ -19,6 +19,7 @@ pub(crate) mod get_token_keys;
 pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod logout;
+mod own_password;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod request_deletion;

@@ -2,7 +2,7 @@
 //!
 //! Within its grace a token that was used leads to the current one, so a repeat is safe. Reuse after it ends the session,
 //! unless nobody waits for the answer any more. A banned account gets no new tokens; its session goes on when the ban is
-//! over.
+//! over. Nor does whoever an operator keeps out.
 
 use common::{
     clock::{Timestamp, random_bytes},
@@ -11,9 +11,11 @@ use common::{
 use idl::account::{RefreshRequest, RefreshResponse};
 use prometheus::{IntCounter, Registry};
 
+use super::client;
 use crate::{
     domain::{
         app::App,
+        device::DeviceId,
         end_reason::EndReason,
         history::{EventKind, Happening},
         refresh_token::RefreshToken,
@@ -39,6 +41,9 @@ pub(crate) async fn refresh(parts: &Parts, request: RefreshRequest) -> Result<Re
         // The mac says that the session existed; its row is gone because it ended long ago.
         let found = parts.sessions.find(presented.session_id()).await?;
         let session = found.ok_or(AccountError::TokenExpired)?;
+        // Before anything is decided: who is kept out is told so, and keeps the session for when they no longer are.
+        let device_id = session.device_id.as_deref().and_then(|device_id| DeviceId::parse(device_id).ok());
+        parts.guard().admit(&client::on_device(request.client.as_ref(), device_id)?)?;
         let decided = rotation::decide(&session.state, &presented, app.app_id, parts.clock.now(), grace);
         if matches!(decided, Rotation::Advance | Rotation::Repeat(_)) {
             parts.guard().admit_device(session.device_id.as_deref())?;

@@ -18,6 +18,7 @@ pub(crate) async fn send_phone_code(
     let phone = PhoneNumber::parse(&request.phone)?;
     let scene = scene(request.scene)?;
     let client = client::parse(&request.client)?;
+    parts.guard().admit(&client)?;
     let app = parts.apps.enabled(request.app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Phone)?;
     let issued = phone_codes::issue(parts, app.app_id, &phone, scene, &client).await?;

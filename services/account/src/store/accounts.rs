@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    sql::{Database, SqlError, Text, Tx},
+    sql::{Database, Sql, SqlError, Text, Tx},
 };
 
 use super::{account_id, app_id, at, counter, sessions};
@@ -52,6 +52,15 @@ pub(crate) struct StoredCredential {
     pub(crate) epoch: u32,
     /// The account has signed in from the device before, as far as sessions are kept.
     pub(crate) device_is_known: bool,
+    /// When the account will be deleted; `None`: it will not.
+    pub(crate) deletion_executes_at: Option<Timestamp>,
+}
+
+/// A credential, and what has been decided about its account.
+#[derive(Clone, Debug)]
+pub(crate) struct SettledCredential {
+    pub(crate) account_id: AccountId,
+    pub(crate) secret: String,
     /// When the account will be deleted; `None`: it will not.
     pub(crate) deletion_executes_at: Option<Timestamp>,
 }
@@ -185,6 +194,42 @@ impl Accounts {
                 secret: secret.into(),
                 epoch: counter(epoch, "token_epoch")?,
                 device_is_known: device_is_known != 0,
+                deletion_executes_at: deletion_executes_at.map(at),
+            })
+        })
+        .transpose()
+    }
+
+    /// The credential of that name once nobody is changing it or its account: whoever was has committed or given up.
+    pub(crate) async fn credential_settled(
+        &self,
+        name: CredentialName<'_>,
+    ) -> Result<Option<SettledCredential>, AccountError> {
+        // SQLite has one writer at a time: what was not committed when the caller wrote begins after it.
+        let statement = Sql::Each {
+            mysql: "SELECT c.account_id, c.secret, a.deletion_executes_at FROM account_credentials AS c \
+                 JOIN account_accounts AS a ON a.account_id = c.account_id \
+                 WHERE c.kind = ? AND c.scope = ? AND c.name = ? LOCK IN SHARE MODE",
+            sqlite: "SELECT c.account_id, c.secret, a.deletion_executes_at FROM account_credentials AS c \
+                 JOIN account_accounts AS a ON a.account_id = c.account_id \
+                 WHERE c.kind = ? AND c.scope = ? AND c.name = ?",
+        };
+        let row: Option<(i64, Text, Option<i64>)> = self
+            .database
+            .retrying(|| async {
+                self.database
+                    .read(statement.clone())
+                    .bind(name.kind().as_str())
+                    .bind(name.scope())
+                    .bind(name.compared())
+                    .optional()
+                    .await
+            })
+            .await?;
+        row.map(|(id, secret, deletion_executes_at)| {
+            Ok(SettledCredential {
+                account_id: account_id(id)?,
+                secret: secret.into(),
                 deletion_executes_at: deletion_executes_at.map(at),
             })
         })

@@ -152,7 +152,7 @@ impl Service {
         credential: &Value,
     ) -> Result<LinkResponse, PublicError> {
         let proof = LinkProof::Channel(channel_proof(channel, credential));
-        let request = LinkRequest { access_token: access_token.to_owned().into(), proof };
+        let request = LinkRequest { access_token: access_token.to_owned().into(), proof, client: None };
         public(self.account.link(request).await)
     }
 }

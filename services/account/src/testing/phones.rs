@@ -136,7 +136,9 @@ impl Service {
     }
 
     pub(crate) async fn link(&self, access_token: &str, proof: LinkProof) -> Result<LinkResponse, PublicError> {
-        public(self.account.link(LinkRequest { access_token: access_token.to_owned().into(), proof }).await)
+        public(
+            self.account.link(LinkRequest { access_token: access_token.to_owned().into(), proof, client: None }).await,
+        )
     }
 
     pub(crate) async fn link_username(&self, access_token: &str, username: &str) -> Result<LinkResponse, PublicError> {
@@ -172,6 +174,7 @@ impl Service {
             old_password: old.map(|old| old.to_owned().into()),
             phone: phone.map(|(phone, code)| phone_proof(phone, code)),
             new_password: new.to_owned().into(),
+            client: None,
         };
         public(self.account.change_password(request).await).map(|response| response.revoked)
     }

@@ -10,7 +10,12 @@ use std::{
 
 use aws_lc_rs::hmac;
 
-use crate::domain::{device::DeviceId, ids::AppId, master_key::MasterKey, username::Username};
+use crate::domain::{
+    device::DeviceId,
+    ids::{AccountId, AppId},
+    master_key::MasterKey,
+    username::Username,
+};
 
 /// Of a MAC so much is the key: 128 bits, which no two subjects share by chance.
 const KEY_BYTES: usize = 16;
@@ -43,6 +48,8 @@ pub(crate) enum Subject<'a> {
     NamesAtNetwork(Network),
     /// A name that is tried at a place.
     NameAtNetwork(&'a Username, Network),
+    /// An account, whoever holds a token of it.
+    Account(AccountId),
 }
 
 /// Addresses that count as one: an IPv4 address, or an IPv6 network of 64 bits.
@@ -95,6 +102,7 @@ impl SubjectKeys {
                 part(&app_id.get().to_be_bytes());
                 part(device.as_str().as_bytes());
             }
+            Subject::Account(account_id) => part(&account_id.get().to_be_bytes()),
             Subject::Network(network) | Subject::NamesAtNetwork(network) => part(&network.octets()),
             Subject::NameAtNetwork(name, network) => {
                 part(name.folded().as_bytes());
@@ -138,6 +146,7 @@ impl Subject<'_> {
             Self::Network(_) => "network",
             Self::NamesAtNetwork(_) => "names-at-network",
             Self::NameAtNetwork(..) => "name-at-network",
+            Self::Account(_) => "account",
         }
     }
 }
@@ -194,6 +203,7 @@ mod tests {
             Subject::Network(network("192.0.2.1")),
             Subject::NamesAtNetwork(network("192.0.2.1")),
             Subject::NameAtNetwork(&ann, network("192.0.2.1")),
+            Subject::Account(AccountId::parse(1).expect("an account")),
         ]
         .map(|subject| keys.of(subject));
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{all:?}");
