@@ -4,9 +4,9 @@
 //! database is away the queue fills, and what finds no room is counted and lost: a history that holds players up would
 //! be worse than one with a gap. An end of the process writes out what is queued.
 //!
-//! - [`config`]: its limits.
-//! - [`recorder`]: where requests put events.
-//! - [`writer`]: the task behind it.
+//! - `config`: its limits.
+//! - `recorder`: where requests put events.
+//! - `writer`: the task behind it.
 
 mod config;
 mod recorder;
