@@ -25,6 +25,7 @@ pub mod discovery;
 pub mod error_code;
 pub mod field;
 pub mod http;
+mod late_timer;
 pub mod lifecycle;
 pub mod rpc;
 mod sequence;

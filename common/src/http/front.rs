@@ -18,7 +18,7 @@ use std::{
 use http::{HeaderName, HeaderValue, Method, Uri, header::CONNECTION};
 use http_body::Body as _;
 use motore::Service;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use volo::{FastStr, context::Context};
 use volo_http::{
     context::ServerContext, request::Request, response::Response, server::IntoResponse, server::route::MatchedPath,
@@ -37,6 +37,7 @@ use crate::{
     clock::{SharedClock, Timestamp},
     context::RequestContext,
     error_code::{ErrorCode, PublicError},
+    late_timer::poll_until,
     telemetry::trace::{self, Description, Entry, Span},
 };
 
@@ -161,17 +162,16 @@ where
         let span = trace::request(&arrival.entry, arrival.started, describe);
         let outcome = {
             let mut inner = pin!(self.inner.call(cx, request));
-            let mut timeout = pin!(sleep_until(arrival.started + self.request_timeout));
-            poll_fn(|task| {
+            let mut guarded = pin!(poll_fn(|task| {
                 let polled = context.sync_scope(|| catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(task))));
                 match polled {
-                    Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+                    Ok(polled) => polled.map(Ok),
                     Err(panic) => Poll::Ready(Err(Failure::Panicked(panic))),
-                    // Looked at only now: a request that never waits never touches the timer.
-                    Ok(Poll::Pending) => timeout.as_mut().poll(task).map(|()| Err(Failure::TimedOut)),
                 }
-            })
-            .await
+            }));
+            let (deadline, mut timer) = (arrival.started + self.request_timeout, pin!(None));
+            let outcome = poll_fn(|task| poll_until(deadline, guarded.as_mut(), timer.as_mut(), task)).await;
+            outcome.unwrap_or(Err(Failure::TimedOut))
         };
         let mut response = match outcome {
             Ok(Ok(response)) => response,

@@ -23,6 +23,17 @@ pub(super) fn check_shape(document: &[u8]) -> Result<(), serde_json::Error> {
 
 struct Shape;
 
+/// Most objects have no more keys than this. So few are compared faster than they are hashed, without memory from the
+/// heap.
+const COMPARED: usize = 8;
+
+/// The keys of one object. Beyond the first few they are hashed: whoever sends many must not make us compare them all.
+#[derive(Default)]
+struct Keys<'de> {
+    first: [Option<Cow<'de, str>>; COMPARED],
+    further: HashSet<Cow<'de, str>>,
+}
+
 /// A key, borrowed from the document unless it has escapes.
 struct Key;
 
@@ -71,7 +82,7 @@ impl<'de> Visitor<'de> for Shape {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut keys = HashSet::new();
+        let mut keys = Keys::default();
         while let Some(key) = map.next_key_seed(Key)? {
             if !keys.insert(key) {
                 return Err(A::Error::custom("a key comes twice in one object"));
@@ -79,6 +90,23 @@ impl<'de> Visitor<'de> for Shape {
             map.next_value_seed(Shape)?;
         }
         Ok(())
+    }
+}
+
+impl<'de> Keys<'de> {
+    /// `false`: it is there already.
+    fn insert(&mut self, key: Cow<'de, str>) -> bool {
+        for place in &mut self.first {
+            match place {
+                Some(other) if *other == key => return false,
+                Some(_) => {}
+                None => {
+                    *place = Some(key);
+                    return true;
+                }
+            }
+        }
+        self.further.insert(key)
     }
 }
 
@@ -123,6 +151,17 @@ mod tests {
             assert!(check_shape(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(check_shape(br#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#).is_ok(), "the same key in different objects");
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_found_among_few_and_among_many() {
+        for count in 1..3 * COMPARED {
+            let keys: Vec<String> = (0..count).map(|key| format!("\"{key}\":1")).collect();
+            assert!(check_shape(format!("{{{}}}", keys.join(",")).as_bytes()).is_ok(), "{count}");
+            for twice in &keys {
+                assert!(check_shape(format!("{{{},{twice}}}", keys.join(",")).as_bytes()).is_err(), "{count} {twice}");
+            }
+        }
     }
 
     #[test]

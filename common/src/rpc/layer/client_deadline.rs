@@ -1,13 +1,13 @@
 //! Gives a call its time: the client's own timeout or what is left of the caller's, whichever is shorter.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, time::Duration};
 
 use motore::Service;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use volo_thrift::{ClientError, context::ClientContext};
 
 use super::super::error::CallError;
-use crate::{clock::SharedRandom, context::RequestContext};
+use crate::{clock::SharedRandom, context::RequestContext, late_timer::poll_until};
 
 /// The layer.
 #[derive(Clone, Debug)]
@@ -41,9 +41,8 @@ where
             return Err(CallError::DeadlineExceeded.into());
         }
         context.deadline = Some(deadline);
-        match context.scope(timeout_at(deadline, self.inner.call(cx, request))).await {
-            Ok(result) => result,
-            Err(_) => Err(CallError::DeadlineExceeded.into()),
-        }
+        let (mut call, mut timer) = (pin!(context.scope(self.inner.call(cx, request))), pin!(None));
+        let in_time = poll_fn(|task| poll_until(deadline, call.as_mut(), timer.as_mut(), task)).await;
+        in_time.unwrap_or_else(|| Err(CallError::DeadlineExceeded.into()))
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! What has not begun is refused, if its time is over or its caller has hung up. A read is cut when its caller's time is over; a write that has begun runs to its end.
 
-use std::marker::PhantomData;
+use std::{future::poll_fn, marker::PhantomData, pin::pin};
 
 use motore::Service;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use volo_thrift::{ServerError, context::ServerContext};
 
 use super::super::{
@@ -15,6 +15,7 @@ use super::super::{
 use crate::{
     context::RequestContext,
     error_code::{ErrorCode, PublicError},
+    late_timer::poll_until,
 };
 
 /// The layer.
@@ -47,10 +48,11 @@ where
             return Err(too_late());
         }
         match C::received(&request).effect {
-            Effect::Read => match timeout_at(deadline, self.inner.call(cx, request)).await {
-                Ok(result) => result,
-                Err(_) => Err(too_late()),
-            },
+            Effect::Read => {
+                let (mut call, mut timer) = (pin!(self.inner.call(cx, request)), pin!(None));
+                let in_time = poll_fn(|task| poll_until(deadline, call.as_mut(), timer.as_mut(), task)).await;
+                in_time.unwrap_or_else(|| Err(too_late()))
+            }
             Effect::Write => self.inner.call(cx, request).await,
         }
     }
