@@ -33,6 +33,7 @@ const LOGIN: &str = "\
 |      account client INSERT account_sessions
 |      account client SELECT account_bans
 |      account client SELECT account_credentials
+|      account client SELECT account_credentials
 +      account client STANDING
 |      account internal hash pool
 |  gateway client pay/GetWallet

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Database, Query, Sql, SqlError};
+use super::{Database, Dialect, Query, Sql, SqlError, trace};
 use crate::context::RequestContext;
 
 /// Both databases take at least this many placeholders in one statement (SQLite 32766, MySQL 65535).
@@ -50,6 +50,7 @@ impl Default for GroupCommitConfig {
 /// Where callers put rows. Cheap to clone.
 pub struct GroupCommit<R> {
     queue: mpsc::Sender<Waiting<R>>,
+    dialect: Dialect,
 }
 
 /// A row and who waits for it.
@@ -71,7 +72,7 @@ impl<R: InsertRow> GroupCommit<R> {
         let (queue, rows) = mpsc::channel(config.queue.get());
         let placeholders = R::ROW.matches('?').count().max(1);
         let batch = config.batch.get().min(MAX_PLACEHOLDERS / placeholders).max(1);
-        (Self { queue }, run(database, rows, batch, closing))
+        (Self { queue, dialect: database.dialect() }, run(database, rows, batch, closing))
     }
 
     /// Writes a row; answers when it is committed. A row whose request has run out of time before its turn is left out:
@@ -82,6 +83,14 @@ impl<R: InsertRow> GroupCommit<R> {
     /// came too late or the outcome is unknown, otherwise what this row's own insert was refused with: rows in one batch
     /// do not share fates.
     pub async fn write(&self, row: R) -> Result<(), SqlError> {
+        // The statement is nobody's own; what a request sees of it is the time from here to the commit.
+        let span = trace::statement(self.dialect, R::INSERT);
+        let outcome = self.enqueue(row).await;
+        trace::end(span, &outcome);
+        outcome
+    }
+
+    async fn enqueue(&self, row: R) -> Result<(), SqlError> {
         let (done, answer) = oneshot::channel();
         let deadline = RequestContext::current().and_then(|request| request.deadline);
         self.queue.try_send(Waiting { row, deadline, done }).map_err(|refused| match refused {
@@ -94,7 +103,7 @@ impl<R: InsertRow> GroupCommit<R> {
 
 impl<R> Clone for GroupCommit<R> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
+        Self { queue: self.queue.clone(), dialect: self.dialect }
     }
 }
 
