@@ -113,11 +113,6 @@ impl Guard<'_> {
         }
     }
 
-    /// The same for a device of which nothing else is known.
-    pub(crate) fn admit_device(&self, device: Option<&str>) -> Result<(), AccountError> {
-        self.refuse_banned(None, device)
-    }
-
     fn refuse_banned(&self, address: Option<IpAddr>, device: Option<&str>) -> Result<(), AccountError> {
         match self.risk.banned.of(address, device, self.risk.clock.now()) {
             None => Ok(()),

@@ -46,7 +46,6 @@ pub(crate) async fn refresh(parts: &Parts, request: RefreshRequest) -> Result<Re
         parts.guard().admit(&client::on_device(request.client.as_ref(), device_id)?)?;
         let decided = rotation::decide(&session.state, &presented, app.app_id, parts.clock.now(), grace);
         if matches!(decided, Rotation::Advance | Rotation::Repeat(_)) {
-            parts.guard().admit_device(session.device_id.as_deref())?;
             parts.bans.refuse_banned(session.account_id, parts.clock.now()).await?;
         }
         match decided {
