@@ -54,9 +54,10 @@ impl Stage {
         phases.push(Phase::well("baseline", logins.now(), crowd.is_asked_about_once().await?));
 
         progress("MariaDB and Redis hang");
+        let broken = logins.now();
         self.mariadb.freeze()?;
         self.redis.freeze()?;
-        phases.push(Phase::broken("MariaDB, Redis hang", logins.now(), crowd.is_asked_about_while_broken().await?));
+        phases.push(Phase::broken("MariaDB, Redis hang", broken, crowd.is_asked_about_while_broken().await?));
         self.redis.thaw()?;
         self.mariadb.thaw()?;
         let mended = logins.now();
@@ -66,8 +67,9 @@ impl Stage {
         phases.push(Phase::well("they are back", mended, asked));
 
         progress("account hangs");
+        let broken = logins.now();
         self.platform.freeze(ACCOUNT)?;
-        phases.push(Phase::broken("account hangs", logins.now(), crowd.is_asked_about_while_broken().await?));
+        phases.push(Phase::broken("account hangs", broken, crowd.is_asked_about_while_broken().await?));
         self.platform.thaw(ACCOUNT)?;
         let mended = logins.now();
         progress("account is back");

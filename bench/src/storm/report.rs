@@ -95,20 +95,22 @@ impl Report {
     pub(super) fn new(players: usize, phases: Vec<Phase>, logins: &[Login]) -> Self {
         let violations = phases.iter().flat_map(|phase| violations_of(&phase.asked, phase.name));
         let violations = violations.chain(logins.iter().filter_map(violation)).collect();
-        let ends = phases.iter().skip(1).map(|phase| phase.from).chain([Duration::MAX]).collect::<Vec<_>>();
+        let phase_of_login: Vec<usize> = logins.iter().map(|login| phase_of(login, &phases)).collect();
+        let logins = || logins.iter().zip(&phase_of_login);
         let mut is_broken = false;
         let mut seen = Vec::with_capacity(phases.len());
-        for (phase, end) in phases.into_iter().zip(ends) {
+        for (index, phase) in phases.into_iter().enumerate() {
             // Well after broken: this is where it was mended.
             let is_mended = is_broken && !phase.is_broken;
             is_broken = phase.is_broken;
-            let of_phase = || logins.iter().filter(|login| (phase.from..end).contains(&login.sent));
+            let of_phase = || logins().filter(|(_, of)| **of == index).map(|(login, _)| login);
+            let so_far = logins().filter(|(_, of)| **of <= index).map(|(login, _)| login);
             seen.push(Seen {
                 name: phase.name,
                 logins: [Kind::Device, Kind::Password]
                     .map(|kind| (kind, SignIns::of(of_phase().filter(|login| login.kind == kind))))
                     .into(),
-                normal_after_ms: is_mended.then(|| milliseconds(normal_after(logins, phase.from, end))),
+                normal_after_ms: is_mended.then(|| milliseconds(normal_after(so_far, phase.from))),
                 verify: Verifications::of(phase.asked),
             });
         }
@@ -270,9 +272,17 @@ fn violation(login: &Login) -> Option<String> {
     (!is_answered).then(|| format!("{login:?}"))
 }
 
+/// The phase that a login shows something of: the one it was sent in, unless it was still under way when something broke.
+/// Then what it met is the break.
+fn phase_of(login: &Login, phases: &[Phase]) -> usize {
+    let sent_in = phases.iter().rposition(|phase| phase.from <= login.sent).unwrap_or_default();
+    let breaks = phases.get(sent_in + 1).is_some_and(|next| next.is_broken && next.from < login.answered());
+    if breaks { sent_in + 1 } else { sent_in }
+}
+
 /// From the mending until the last login was answered that was not let in.
-fn normal_after(logins: &[Login], mended: Duration, end: Duration) -> Duration {
-    let refused = logins.iter().filter(|login| login.sent < end && !login.is_in());
+fn normal_after<'a>(logins: impl Iterator<Item = &'a Login>, mended: Duration) -> Duration {
+    let refused = logins.filter(|login| !login.is_in());
     refused.map(|login| login.answered().saturating_sub(mended)).max().unwrap_or_default()
 }
 
@@ -301,9 +311,11 @@ mod tests {
     }
 
     #[test]
-    fn a_login_belongs_to_the_phase_it_was_sent_in_and_the_last_refusal_says_when_all_is_normal() {
+    fn a_login_belongs_to_the_phase_that_it_met_and_the_last_refusal_says_when_all_is_normal() {
         let logins = vec![
             login(seconds(1), seconds(1), 200),
+            // Under way when it broke.
+            login(seconds(9), seconds(2), 503),
             login(seconds(11), seconds(3), 503),
             // Sent while it hung, told so after it was mended.
             login(seconds(19), seconds(2), 503),
@@ -311,7 +323,7 @@ mod tests {
         ];
         let report = Report::new(7, phases(), &logins);
         let seen = |index: usize| &report.phases[index].logins[&Kind::Device];
-        assert_eq!((seen(0).let_in, seen(1).told_when, seen(2).let_in), (1, 2, 1));
+        assert_eq!((seen(0).let_in, seen(1).told_when, seen(2).let_in), (1, 3, 1));
         assert_eq!(seen(1).longest_ms, 3000.0);
         let normal: Vec<_> = report.phases.iter().map(|phase| phase.normal_after_ms).collect();
         assert_eq!(normal, [None, None, Some(1000.0)]);
