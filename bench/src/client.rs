@@ -40,6 +40,17 @@ pub struct Response {
     pub status: u16,
     /// As text.
     pub body: String,
+    /// The lines of the head.
+    head: String,
+}
+
+impl Response {
+    /// The value of a header; `name` in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let (_, value) = fields.find(|(field, _)| field.eq_ignore_ascii_case(name))?;
+        Some(value.trim())
+    }
 }
 
 impl Request {
@@ -89,7 +100,7 @@ fn parse(answer: &str) -> Result<Response> {
     let status = head.split(' ').nth(1).context("the answer has no status")?.parse()?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding:");
     ensure!(!chunked, "the answer has no length");
-    Ok(Response { status, body: body.to_owned() })
+    Ok(Response { status, body: body.to_owned(), head: head.to_owned() })
 }
 
 /// Repeats `request` until it is answered with 200. The time that took.
@@ -116,6 +127,7 @@ mod tests {
     fn an_answer_is_its_status_and_its_body() {
         let response = parse("HTTP/1.1 503 Service Unavailable\r\nA: b\r\n\r\n{}\r\n\r\n").expect("parses");
         assert_eq!((response.status, response.body.as_str()), (503, "{}\r\n\r\n"));
+        assert_eq!((response.header("a"), response.header("http/1.1 503")), (Some("b"), None));
         assert!(parse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
         assert!(parse("HTTP/1.1 200 OK\r\n").is_err());
     }

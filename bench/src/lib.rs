@@ -13,6 +13,7 @@
 //! - [`bare`]: the ingredients that bound a scenario, alone: hashing, syncing.
 //! - [`load`]: wrk, and what it saw; CPU time and memory from `/proc`.
 //! - [`scenario`]: who is measured under what load.
+//! - `settings`: the settings that are read, and how.
 //! - [`rounds`]: measuring in turns, medians and ratios.
 //! - `caller`: requests that are timed one by one, for what the generator can't play.
 //! - [`contention`]: what logins do to verifications.
@@ -34,5 +35,6 @@ pub mod platform;
 pub mod report;
 pub mod rounds;
 pub mod scenario;
+mod settings;
 pub mod signing;
 pub mod storm;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench [verify|login|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
+//! `cargo xtask bench [verify|settings|login|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer command talks to its terminal")]
 
@@ -17,7 +17,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "bench", about = "Load scenarios beside the peers that bound them", version)]
 struct Arguments {
-    /// What to measure; verify, login, login_verify and footprint if left out.
+    /// What to measure; verify, settings, login, login_verify and footprint if left out.
     groups: Vec<Group>,
 
     /// Turns: every target is measured once in each. The storm is played once.
@@ -99,6 +99,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Results) -> Result<usize> {
     let measured = match group {
         Group::Verify => setup.verify(progress)?,
+        Group::Settings => setup.settings(progress)?,
         Group::Login => setup.login(progress)?,
         Group::Limits => setup.limits(progress)?,
         Group::LoginVerify => {

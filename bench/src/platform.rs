@@ -34,6 +34,9 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// judge tokens: that is how the platform is meant to be run.
 const MASTER_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
+/// What operators present. Known, because it is nobody's secret here.
+const ADMIN_TOKEN: &str = "bench-admin-token-bench-admin-token";
+
 /// Registrations that an address or a device may ask for: more than any scenario does from this one address.
 const REGISTRATIONS: u32 = 1_000_000;
 
@@ -61,6 +64,8 @@ pub struct Installation {
 pub struct Platform {
     /// Where the gateway takes HTTP.
     pub address: String,
+    /// Where the operator listener of its gateway is.
+    pub operator: String,
     /// The app its players belong to.
     pub app: App,
     /// From the start of the first process until the last was ready.
@@ -138,7 +143,9 @@ impl Installation {
 
     fn running(&self, ports: Ports, processes: Vec<(&'static str, OwnedProcess)>, ready_after: Duration) -> Platform {
         let address = ports.gateway.address();
-        Platform { address, app: self.app.clone(), ready_after, processes, _ports: ports }
+        // The gateway is the last of the roles, and the one process has one.
+        let operator = ports.operators.last().map(Port::address).unwrap_or_default();
+        Platform { address, operator, app: self.app.clone(), ready_after, processes, _ports: ports }
     }
 
     fn spawn(&self, config: &Path, role: &str) -> Result<OwnedProcess> {
@@ -194,6 +201,13 @@ impl Platform {
     pub fn register(&self, username: &str) -> Result<Player> {
         let body = json!({ "app_id": self.app.app_id, "username": username, "password": PASSWORD });
         self.sign_in(&Request::post_json("/v1/sdk/register", &body))
+    }
+
+    /// Asks the admin API, and answers the envelope's `data`.
+    pub fn administer(&self, path: &str, body: &Value) -> Result<Value> {
+        let mut request = Request::post_json(path, body);
+        request.headers.push(("Authorization", format!("Bearer {ADMIN_TOKEN}")));
+        request.data(&self.operator)
     }
 
     /// Signs a device in for the first time.
@@ -280,7 +294,7 @@ impl Ports {
     fn config(&self, role: &str, operator: &Port) -> Value {
         let mut sections = json!({
             "gateway": { "listen": self.gateway.address() },
-            "operator": { "listen": operator.address() },
+            "operator": { "listen": operator.address(), "admin_token": ADMIN_TOKEN },
             "account": { "listen": self.account.address() },
             "setting": { "listen": self.setting.address() },
             "pay": { "listen": self.pay.address() },

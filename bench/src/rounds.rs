@@ -44,8 +44,24 @@ pub struct Served {
     pub requests: Box<dyn Fn() -> Result<Vec<Request>>>,
     /// Which of them is next. Of chained ones the first two are for the looks before and after.
     pub order: Order,
-    /// What an answer must contain to be one. Looked at before and after each measurement.
-    pub expects: &'static str,
+    /// What makes an answer one. Looked at before and after each measurement.
+    pub expects: Expected,
+}
+
+/// An answer as it has to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the body must contain.
+    pub text: &'static str,
+}
+
+impl Expected {
+    /// 200, with `text` in it.
+    pub const fn ok(text: &'static str) -> Self {
+        Self { status: 200, text }
+    }
 }
 
 /// Something that only grows.
@@ -193,8 +209,9 @@ impl Served {
 
     fn check(&self, request: &Request) -> Result<()> {
         let response = request.send(&self.address)?;
-        let good = response.status == 200 && response.body.contains(self.expects);
-        ensure!(good, "answered {} {} and not 200 with {}", response.status, response.body, self.expects);
+        let Expected { status, text } = self.expects;
+        let good = response.status == status && response.body.contains(text);
+        ensure!(good, "answered {} {} and not {status} with {text}", response.status, response.body);
         Ok(())
     }
 }

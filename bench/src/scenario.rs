@@ -12,7 +12,8 @@ use crate::{
     load::Order,
     peer::{self, Peer},
     platform::{Backing, Installation, Platform},
-    rounds::{self, Plan, Series, Served, Target, Work},
+    rounds::{self, Expected, Plan, Series, Served, Target, Work},
+    settings,
 };
 
 /// Players whose tokens are verified in turn: enough that nothing is answered from one warm line of cache.
@@ -26,6 +27,8 @@ const DEVICES: usize = 256;
 pub enum Group {
     /// Token verification by a game server: in one process and in four.
     Verify,
+    /// Reading settings, whole and unchanged, in one process and in four.
+    Settings,
     /// Logins with a password and with a device, and refreshes, in one process: on SQLite and on a durable MariaDB.
     Login,
     /// Verifications at an even pace, alone and beside as many password logins as the platform takes.
@@ -42,7 +45,7 @@ pub enum Group {
 
 impl Group {
     /// What is measured when nothing is asked for.
-    pub const DEFAULT: [Self; 4] = [Self::Verify, Self::Login, Self::LoginVerify, Self::Footprint];
+    pub const DEFAULT: [Self; 5] = [Self::Verify, Self::Settings, Self::Login, Self::LoginVerify, Self::Footprint];
 }
 
 /// What holds for a whole run.
@@ -77,6 +80,31 @@ impl Setup<'_> {
             self.peer_target("bare_route", &route),
             self.peer_target("bare_thrift", &thrift),
         ];
+        rounds::run(&targets, self.plan, progress)
+    }
+
+    /// `settings_get` and `settings_304`, in one process and in four, beside a bare route.
+    pub fn settings(&self, progress: impl Fn(&str)) -> Result<Vec<Series>> {
+        progress("starting the platform in one process");
+        let merged_installation = Installation::new(self.program, self.workers)?;
+        let merged = merged_installation.start_merged()?;
+        progress("starting the platform in four processes");
+        let split_installation = Installation::new(self.program, self.workers)?;
+        let split = split_installation.start_split()?;
+        progress("publishing settings, starting the peer");
+        let route = Peer::bare_route(self.peers, self.workers)?;
+        let mut targets = Vec::new();
+        for (platform, get, unchanged) in
+            [(&merged, "settings_get", "settings_304"), (&split, "settings_get_split", "settings_304_split")]
+        {
+            settings::publish(platform)?;
+            let processes = || platform.process_ids();
+            let whole = Work::Served(settings::get(platform, self.connections));
+            targets.push(target(get, &["bare_route"], processes(), whole));
+            let unchanged_work = Work::Served(settings::get_unchanged(platform, self.connections)?);
+            targets.push(target(unchanged, &["bare_route"], processes(), unchanged_work));
+        }
+        targets.push(self.peer_target("bare_route", &route));
         rounds::run(&targets, self.plan, progress)
     }
 
@@ -133,7 +161,7 @@ impl Setup<'_> {
             connections: self.connections,
             requests: Box::new(move || Ok(tokens.iter().map(|token| app.verify(token)).collect())),
             order: Order::InTurn,
-            expects: r#""status":"valid""#,
+            expects: Expected::ok(r#""status":"valid""#),
         };
         Ok(target(name, &["bare_route", "bare_thrift"], platform.process_ids(), Work::Served(served)))
     }
@@ -179,7 +207,7 @@ impl Setup<'_> {
             connections: self.connections,
             requests: Box::new(requests),
             order: Order::Chained("refresh_token"),
-            expects: r#""access_token":"#,
+            expects: Expected::ok(r#""access_token":"#),
         };
         target(name, compared_with, platform.process_ids(), Work::Served(served))
     }
@@ -190,7 +218,7 @@ impl Setup<'_> {
             connections: self.connections,
             requests: Box::new(|| Ok(vec![peer::load_request()])),
             order: Order::InTurn,
-            expects: r#""status":"valid""#,
+            expects: Expected::ok(r#""status":"valid""#),
         };
         target(name, &[], peer.process_ids(), Work::Served(served))
     }
@@ -224,7 +252,7 @@ fn login_work(platform: &Platform, connections: usize, requests: Vec<Request>) -
         connections,
         requests: Box::new(move || Ok(requests.clone())),
         order: Order::InTurn,
-        expects: r#""access_token":"#,
+        expects: Expected::ok(r#""access_token":"#),
     })
 }
 
