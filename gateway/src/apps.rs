@@ -118,6 +118,14 @@ impl AppDirectory {
     }
 
     async fn app(&self, app_id: i64) -> Result<Option<Arc<App>>, PublicError> {
+        match self.entries.get(&app_id).await {
+            Some(entry) if entry.loaded_at.elapsed() <= FRESH_FOR => Ok(entry.app.clone()),
+            // Boxed: nearly every request ends above, and would carry the room for what is below.
+            _ => Box::pin(self.app_asked_for(app_id)).await,
+        }
+    }
+
+    async fn app_asked_for(&self, app_id: i64) -> Result<Option<Arc<App>>, PublicError> {
         let entry = self.entry(app_id).await?;
         let age = entry.loaded_at.elapsed();
         if age <= FRESH_FOR {

@@ -33,7 +33,7 @@ pub use self::{
     admin::{AdminApi, admin_router},
     config::{Config, RouteGroup},
     openapi::document as openapi_document,
-    routes::{Parts, router},
+    routes::{Endpoints, Parts, endpoints},
     token_copy::{config::FallbackConfig, tokens::Tokens},
     upstream::Upstream,
 };

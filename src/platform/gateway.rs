@@ -73,7 +73,7 @@ pub(super) fn listen(
         listeners.push(Listener::bind_unix(path)?);
         listening.push(Listening { what: "gateway", address: format!("unix:{}", path.display()) });
     }
-    let router = gateway::router(
+    let endpoints = gateway::endpoints(
         config,
         Parts { upstream, tokens, shared, clock: process.clock.clone(), tasks: process.lifecycle.requests().clone() },
     );
@@ -84,7 +84,7 @@ pub(super) fn listen(
         access_log,
         listener: "public",
     };
-    let stack = http_stack(router, &config.edge, &parts)?;
+    let stack = http_stack(endpoints, &config.edge, &parts)?;
     let metrics = EdgeMetrics::register(&process.registry, "public")?;
     let signals = process.lifecycle.signals();
     process.lifecycle.spawn_server("gateway", serve(listeners, stack, config.edge.clone(), signals, metrics));

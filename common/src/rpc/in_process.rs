@@ -65,7 +65,7 @@ impl<C: Contract> InProcess<C> {
     /// On a task of its own, tracked so that the process waits for it, with the caller's context and span.
     async fn run_to_the_end(
         &self,
-        cx: ServerContext,
+        cx: Box<ServerContext>,
         request: Box<C::RequestRecv>,
     ) -> Result<Result<C::ResponseSend, ServerError>, CallError> {
         let stack = self.stack.clone();
@@ -83,15 +83,15 @@ impl<C: Contract> InProcess<C> {
 /// Runs the stack where nothing of the caller's metainfo is visible.
 async fn in_fresh_scope<C: Contract>(
     stack: &ServerStack<C>,
-    mut cx: ServerContext,
+    mut cx: Box<ServerContext>,
     request: Box<C::RequestRecv>,
 ) -> Result<C::ResponseSend, ServerError> {
     METAINFO.scope(RefCell::new(MetaInfo::new()), stack.service.call(&mut cx, request)).await
 }
 
-/// What decoding a frame would have put into the server's context.
-fn server_context(client: &ClientContext) -> ServerContext {
-    let mut server = ServerContext::default();
+/// What decoding a frame would have put into the server's context. Boxed, because it is large and changes hands.
+fn server_context(client: &ClientContext) -> Box<ServerContext> {
+    let mut server = Box::<ServerContext>::default();
     let (from, to) = (client.rpc_info(), server.rpc_info_mut());
     to.set_method(from.method().clone());
     to.caller_mut().set_service_name(from.caller().service_name());

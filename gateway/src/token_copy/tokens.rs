@@ -87,7 +87,8 @@ impl Tokens {
 
     /// The verdict on one token.
     pub(crate) async fn verify(&self, app_id: i64, token: FastStr) -> Result<Told<TokenVerdict>, PublicError> {
-        let call = |token| self.account.verify_token(VerifyTokenRequest { app_id, token });
+        // Boxed: it is handed through several functions, each of which would move it into a future of its own.
+        let call = |token| Box::pin(self.account.verify_token(VerifyTokenRequest { app_id, token }));
         let Some(fallback) = &self.fallback else {
             return self.account_alone(call(token)).await;
         };

@@ -47,9 +47,12 @@ impl<T: DeserializeOwned + Send> FromRequest for OptionalJson<T> {
 /// Refuses a body that does not call itself JSON (`application/json`, `application/*+json`).
 pub(super) fn require_json(headers: &HeaderMap) -> Result<(), PublicError> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = match essence.strip_prefix("application/") {
-        Some(subtype) => subtype == "json" || subtype.ends_with("+json"),
+    let essence = content_type.split(';').next().unwrap_or_default().trim().as_bytes();
+    let is_json = match essence.split_at_checked("application/".len()) {
+        Some((kind, subtype)) => {
+            let suffix = subtype.last_chunk::<5>().is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"));
+            kind.eq_ignore_ascii_case(b"application/") && (subtype.eq_ignore_ascii_case(b"json") || suffix)
+        }
         None => false,
     };
     if is_json { Ok(()) } else { Err(PublicError::new(ErrorCode::UNSUPPORTED_MEDIA_TYPE)) }

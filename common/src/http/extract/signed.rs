@@ -59,7 +59,7 @@ pub struct SignedApp {
     pub app_id: i64,
 }
 
-/// What the checks need. Handlers that take signed requests run inside `Extension<Arc<SignatureChecks>>`.
+/// What the checks need. Handlers that take signed requests need an `Arc<SignatureChecks>` among the extensions of the request.
 #[derive(Clone, Debug)]
 pub struct SignatureChecks {
     /// Knows the apps.
