@@ -59,7 +59,7 @@ impl fmt::Debug for Endpoints {
 }
 
 /// Does what an `Extension` per shared value would, without the future and the box that a layer of a router costs each
-/// request.
+/// request. The router's own future is large: boxed here, it is moved once and not with every layer around it.
 impl Service<ServerContext, Request> for Endpoints {
     type Response = Response;
     type Error = Infallible;
@@ -72,7 +72,7 @@ impl Service<ServerContext, Request> for Endpoints {
         let extensions = cx.extensions_mut();
         extensions.insert(Arc::clone(&self.gateway));
         extensions.insert(Arc::clone(&self.checks));
-        self.router.call(cx, request)
+        Box::pin(self.router.call(cx, request))
     }
 }
 
