@@ -6,7 +6,10 @@ use std::{
 };
 
 use common::{clock::SharedRandom, rpc::answer};
-use idl::setting::{GetSettingsRequest, GetSettingsResponse, SettingService};
+use idl::{
+    setting::{GetRevisionsRequest, GetRevisionsResponse, GetSettingsRequest, GetSettingsResponse, SettingService},
+    setting_admin::*,
+};
 use prometheus::Registry;
 use volo_thrift::ServerError;
 
@@ -52,6 +55,38 @@ impl Setting {
 impl SettingService for Setting {
     async fn get_settings(&self, request: GetSettingsRequest) -> Result<GetSettingsResponse, ServerError> {
         answer(rpc::get_settings::get_settings(&self.settings, request).await)
+    }
+
+    async fn get_revisions(&self, _: GetRevisionsRequest) -> Result<GetRevisionsResponse, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
+    }
+
+    async fn admin_publish(&self, _: PublishRequest) -> Result<Published, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
+    }
+
+    async fn admin_validate(&self, _: ValidateRequest) -> Result<ValidateResponse, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
+    }
+
+    async fn admin_get_revision(&self, _: GetRevisionRequest) -> Result<Revision, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
+    }
+
+    async fn admin_list_versions(&self, _: ListVersionsRequest) -> Result<ListVersionsResponse, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
+    }
+
+    async fn admin_diff(&self, _: DiffRequest) -> Result<DiffResponse, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
+    }
+
+    async fn admin_rollback(&self, _: RollbackRequest) -> Result<Published, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
+    }
+
+    async fn admin_explain(&self, _: ExplainRequest) -> Result<ExplainResponse, ServerError> {
+        Err(ServerError::Biz(volo_thrift::BizError::new(5_000_001, "not yet".into())))
     }
 }
 

@@ -131,7 +131,7 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Log
         Kind::Channel => LoginProof::Channel(channel_proof(client.channel.clone(), request.credential)?),
     };
     let scope = LoginScope::of(app_id, &client);
-    Ok((scope, LoginRequest { app_id, proof, client, cancel_deletion: request.cancel_deletion }))
+    Ok((scope, LoginRequest { app_id, proof, client, cancel_deletion: request.cancel_deletion, switches: None }))
 }
 
 #[cfg(test)]

@@ -77,5 +77,5 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Reg
     )?;
     let scope = LoginScope::of(app_id, &client);
     let password = request.password.expose_secret().to_owned().into();
-    Ok((scope, RegisterRequest { app_id, username: request.username, password, client }))
+    Ok((scope, RegisterRequest { app_id, username: request.username, password, client, switches: None }))
 }

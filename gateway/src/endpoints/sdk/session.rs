@@ -118,8 +118,7 @@ pub(super) async fn sign_in(
             channel,
             package_name,
             version,
-            account_id: None,
-            if_none_match: None,
+            ..GetSettingsRequest::default()
         }),
     );
     let (signed_in, settings) = tokio::join!(sign_in, settings);

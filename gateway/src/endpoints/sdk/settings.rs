@@ -88,5 +88,6 @@ fn parse(request: Request, if_none_match: Option<FastStr>) -> Result<GetSettings
         version: bounded("version", request.version, 32)?,
         account_id: request.account_id.map(|id| checked_id("account_id", id)).transpose()?,
         if_none_match,
+        ..GetSettingsRequest::default()
     })
 }

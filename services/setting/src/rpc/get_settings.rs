@@ -4,6 +4,7 @@
 
 use common::context::RequestContext;
 use idl::setting::{GetSettingsRequest, GetSettingsResponse};
+use pilota::FastStr;
 
 use crate::{
     domain::{AppId, Audience, AudienceError, Channel, still_holds},
@@ -27,6 +28,8 @@ pub(crate) async fn get_settings<S: Source>(
         entity_tag: snapshot.entity_tag.clone(),
         revision: snapshot.revision,
         settings_json: (!unchanged).then(|| snapshot.settings_json.clone()),
+        notices_json: FastStr::from_static_str("[]"),
+        ..GetSettingsResponse::default()
     })
 }
 
@@ -35,7 +38,6 @@ mod tests {
     use std::{fs, sync::Arc};
 
     use common::{clock::testing::SeededRandom, error_code::ErrorCode, rpc::Refusal};
-    use pilota::FastStr;
     use prometheus::Registry;
     use tempfile::TempDir;
 
