@@ -16,6 +16,7 @@ use crate::{
     endpoints::{documentation, oauth2, sdk, server, well_known},
     nonces::SharedNonces,
     openapi,
+    settings_copy::copy::SettingsCopy,
     signing_keys::SigningKeys,
     state::Gateway,
     token_copy::tokens::Tokens,
@@ -29,9 +30,11 @@ pub struct Parts {
     pub upstream: Upstream,
     /// Answers about tokens.
     pub tokens: Tokens,
+    /// Answers about settings.
+    pub settings: SettingsCopy,
     /// Where the nonces of changing requests are kept, so that each is accepted once by all gateways.
     pub shared: Arc<dyn SharedState>,
-    /// Tells the time that signatures are compared with.
+    /// Tells the time that signatures, and the end of a maintenance, are compared with.
     pub clock: SharedClock,
     /// Tracks refreshes that run beside requests.
     pub tasks: RequestTasks,
@@ -45,10 +48,13 @@ impl fmt::Debug for Parts {
 
 /// The router of the groups that `config` asks for.
 pub fn router(config: &Config, parts: Parts) -> Router {
-    let Parts { upstream, tokens, shared, clock, tasks } = parts;
+    let Parts { upstream, tokens, settings, shared, clock, tasks } = parts;
     let apps = AppDirectory::new(upstream.account.clone(), config.verify_timeout, config.app_cache_capacity, tasks);
-    let checks =
-        Arc::new(SignatureChecks { secrets: Arc::new(apps.clone()), nonces: Arc::new(SharedNonces(shared)), clock });
+    let checks = Arc::new(SignatureChecks {
+        secrets: Arc::new(apps.clone()),
+        nonces: Arc::new(SharedNonces(shared)),
+        clock: clock.clone(),
+    });
     let document = openapi::document();
     let signing_keys =
         SigningKeys::new(upstream.account.clone(), config.verify_timeout, config.stale_signing_keys_usable_for);
@@ -56,6 +62,8 @@ pub fn router(config: &Config, parts: Parts) -> Router {
         upstream,
         apps,
         tokens,
+        settings,
+        clock,
         signing_keys,
         optional_part_timeout: config.optional_part_timeout,
         openapi_json: document.to_string().into(),
