@@ -11,10 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use common::{config::Secret, error_code::PublicError, http::Routes, telemetry::LevelHandle};
-use idl::account::AccountServiceClient;
+use idl::{account::AccountServiceClient, setting::SettingServiceClient};
 use volo_http::{server::route::Router, utils::Extension};
 
-use crate::{admin_openapi, endpoints::admin, upstream::Upstream};
+use crate::{admin_openapi, endpoints::admin, settings_copy::copy::SettingsCopy, upstream::Upstream};
 
 /// How long a caller waits before it asks again while the process starts.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -25,7 +25,13 @@ pub struct AdminApi {
     process: String,
     log_level: Option<LevelHandle>,
     openapi_json: Bytes,
-    upstream: OnceLock<Upstream>,
+    connected: OnceLock<Connected>,
+}
+
+/// What the endpoints can ask once the process has got so far.
+struct Connected {
+    upstream: Upstream,
+    settings: SettingsCopy,
 }
 
 impl AdminApi {
@@ -33,12 +39,12 @@ impl AdminApi {
     /// a log.
     pub fn new(token: Secret, process: String, log_level: Option<LevelHandle>) -> Self {
         let openapi_json = admin_openapi::document().to_string().into();
-        Self { token, process, log_level, openapi_json, upstream: OnceLock::new() }
+        Self { token, process, log_level, openapi_json, connected: OnceLock::new() }
     }
 
     /// From now on requests are answered. Connecting it a second time changes nothing.
-    pub fn connect(&self, upstream: Upstream) {
-        self.upstream.get_or_init(|| upstream);
+    pub fn connect(&self, upstream: Upstream, settings: SettingsCopy) {
+        self.connected.get_or_init(|| Connected { upstream, settings });
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -58,8 +64,20 @@ impl AdminApi {
     }
 
     pub(crate) fn account(&self) -> Result<AccountServiceClient, PublicError> {
-        let upstream = self.upstream.get().ok_or_else(|| PublicError::unavailable(ASK_AGAIN_AFTER))?;
-        Ok(upstream.account.clone())
+        Ok(self.connected()?.upstream.account.clone())
+    }
+
+    pub(crate) fn setting(&self) -> Result<SettingServiceClient, PublicError> {
+        Ok(self.connected()?.upstream.setting.clone())
+    }
+
+    /// The settings as this gateway answers them.
+    pub(crate) fn settings(&self) -> Result<SettingsCopy, PublicError> {
+        Ok(self.connected()?.settings.clone())
+    }
+
+    fn connected(&self) -> Result<&Connected, PublicError> {
+        self.connected.get().ok_or_else(|| PublicError::unavailable(ASK_AGAIN_AFTER))
     }
 }
 

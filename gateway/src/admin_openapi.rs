@@ -46,7 +46,8 @@ use crate::{endpoints::admin, openapi};
 struct Endpoints;
 
 /// Codes that only operators meet.
-const CODES: [ErrorCode; 2] = [ErrorCode::NO_SUCH_APP, ErrorCode::APP_ID_TAKEN];
+const CODES: [ErrorCode; 4] =
+    [ErrorCode::NO_SUCH_APP, ErrorCode::APP_ID_TAKEN, ErrorCode::NO_SUCH_SETTING, ErrorCode::SETTINGS_CHANGED];
 
 /// The whole document (OpenAPI 3.1).
 pub(crate) fn document() -> Value {

@@ -120,14 +120,16 @@ pub(crate) async fn start(
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;
         }
+        let settings = gateway::settings(&configuration.gateway, &upstream, process)?;
         if let Some(admin) = admin {
-            admin.connect(upstream.clone());
+            admin.connect(upstream.clone(), settings.clone());
         }
         let shared = opened.shared.state();
         let access_log = Arc::clone(&logs.access);
         let token_keys = gateway::token_keys(role, configuration, process)?;
         let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
-        listeners.extend(gateway::listen(&configuration.gateway, upstream, tokens, shared, access_log, process)?);
+        let copies = gateway::Copies { tokens, settings };
+        listeners.extend(gateway::listen(&configuration.gateway, upstream, copies, shared, access_log, process)?);
     }
     started.open();
     Ok(Started { listeners, demo, admin_token_file, database: opened.database, directory })
