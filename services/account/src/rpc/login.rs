@@ -1,6 +1,8 @@
 //! `Login`: a session for whoever proves to be its account, by password, by device, by phone or by a channel.
 
 mod recheck;
+#[cfg(test)]
+mod switched;
 
 use idl::account::{ChannelProof, DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin, PhoneProof};
 
