@@ -14,7 +14,12 @@ use common::{config::Secret, error_code::PublicError, http::Routes, telemetry::L
 use idl::{account::AccountServiceClient, setting::SettingServiceClient};
 use volo_http::{server::route::Router, utils::Extension};
 
-use crate::{admin_openapi, endpoints::admin, settings_copy::copy::SettingsCopy, upstream::Upstream};
+use crate::{
+    admin_openapi,
+    endpoints::admin::{self, settings},
+    settings_copy::copy::SettingsCopy,
+    upstream::Upstream,
+};
 
 /// How long a caller waits before it asks again while the process starts.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -102,6 +107,13 @@ fn routes() -> Routes {
         .post("/admin/v1/apps/{app_id}/rotate-secret", admin::rotate_app_secret::rotate_app_secret)
         .get("/admin/v1/apps/{app_id}/channels", admin::list_channels::list_channels)
         .put("/admin/v1/apps/{app_id}/channels/{channel}", admin::put_channel::put_channel)
+        .get("/admin/v1/apps/{app_id}/settings", settings::get_settings::get_settings)
+        .post("/admin/v1/apps/{app_id}/settings", settings::publish_settings::publish_settings)
+        .post("/admin/v1/apps/{app_id}/settings/validate", settings::validate_settings::validate_settings)
+        .get("/admin/v1/apps/{app_id}/settings/versions", settings::list_versions::list_versions)
+        .get("/admin/v1/apps/{app_id}/settings/diff", settings::diff_versions::diff_versions)
+        .post("/admin/v1/apps/{app_id}/settings/rollback", settings::roll_back_settings::roll_back_settings)
+        .post("/admin/v1/apps/{app_id}/settings/explain", settings::explain_settings::explain_settings)
         .get("/admin/v1/accounts", admin::find_account::find_account)
         .get("/admin/v1/accounts/{account_id}/history", admin::account_history::account_history)
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)
