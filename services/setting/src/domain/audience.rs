@@ -31,7 +31,7 @@ impl fmt::Display for AppId {
 }
 
 /// A channel's name: 1-32 of `a-z`, `0-9`, `_`, `-`. It can't name a parent directory or hide a separator.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Channel(FastStr);
 
 impl Channel {
@@ -43,6 +43,11 @@ impl Channel {
         } else {
             Err(AudienceError::Channel)
         }
+    }
+
+    /// The channel's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.0
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::domain::document::{AppDocument, ChannelDocument, DocumentError, Override, Typed};
+use crate::domain::earlier_document::{AppDocument, ChannelDocument, DocumentError, Override, Typed};
 
 /// The settings of one app as one channel sees them.
 #[derive(Clone, Debug, Default, PartialEq)]
