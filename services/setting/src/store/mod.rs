@@ -4,6 +4,8 @@ mod cache;
 mod live;
 mod objects;
 mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 mod version;
 mod version_store;
 

@@ -151,6 +151,11 @@ impl VersionStore {
         if current != base {
             return Ok(self.repeat_or_change(app, base, draft, current).await?);
         }
+        self.take(app, base, draft).await
+    }
+
+    /// Takes the number `base` + 1, if nobody has it.
+    async fn take(&self, app: AppId, base: i64, draft: &Draft) -> Result<Outcome, PublishFailure> {
         let version = draft.version(base + 1, self.clock.now());
         let created = self.objects.create(&version_path(app, base + 1), version.to_bytes()?).await;
         match created {
@@ -329,3 +334,6 @@ fn version_path(app: AppId, version: i64) -> String {
 fn version_of(name: &str) -> Option<i64> {
     name.strip_suffix(".json")?.parse().ok().filter(|version| *version > 0)
 }
+
+#[cfg(test)]
+mod tests;
