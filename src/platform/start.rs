@@ -153,7 +153,7 @@ async fn open_services(
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
     let parts = ServerParts { random: process.random.clone(), metrics, tasks };
-    let shared = if holds(Role::Account) || holds(Role::Gateway) {
+    let shared = if holds(Role::Account) || holds(Role::Gateway) || holds(Role::Setting) {
         Shared::open(configuration, process).await?
     } else {
         Shared::none(configuration, process)
@@ -172,7 +172,7 @@ async fn open_services(
         opened.services.pay = Some(pay::open(database, &parts, process)?);
     }
     if holds(Role::Setting) {
-        let (setting, stack) = setting::open(configuration, &configuration.data_dir, &parts, process)?;
+        let (setting, stack) = setting::open(configuration, &opened.shared, &parts, process)?;
         opened.services.setting = Some(stack);
         opened.setting = Some(setting);
     }
