@@ -139,13 +139,6 @@ impl Platform {
         .await;
     }
 
-    /// Writes a setting document, as an operator puts it into the store: `app.json` or `channels/NAME.json`.
-    pub(crate) fn write_setting(&self, document: &str, content: &Value) {
-        let file = self.directory.path().join(format!("settings/apps/{}/{document}", self.app.app_id));
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, content.to_string()).unwrap();
-    }
-
     /// Everything the processes wrote.
     pub(crate) fn logs(&self) -> String {
         self.processes.iter().map(RoleProcess::log).collect()
