@@ -51,8 +51,7 @@ impl TestStore {
             virtual_host_style: false,
         };
         // More patience than production has: a busy build machine is no outage.
-        let config =
-            Config { store: StoreKind::S3, s3, store_timeout: Duration::from_secs(30), ..Config::default() };
+        let config = Config { store: StoreKind::S3, s3, store_timeout: Duration::from_secs(30), ..Config::default() };
         Self { config, ..Self::on_disk() }
     }
 
