@@ -10,6 +10,9 @@
 //! - `snapshot`: a document made ready; `evaluate`, `explain`: who gets what, and why; `entity_tag`.
 //! - `canonical`, `diff`: values as text, and what is different between two documents.
 
+#![cfg_attr(not(test), expect(dead_code, reason = "the store moves to it next"))]
+#![expect(unused_imports, reason = "the store moves to it next")]
+
 mod audience;
 mod caller;
 mod canonical;
@@ -32,6 +35,9 @@ mod segments;
 pub(crate) mod snapshot;
 mod version_range;
 mod window;
+
+#[cfg(test)]
+mod testing;
 
 mod earlier_document;
 mod earlier_merge;
