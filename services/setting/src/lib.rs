@@ -24,6 +24,9 @@ mod rpc;
 mod service;
 mod store;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use self::domain::bench;
 pub use self::{
     config::{Config, StoreKind},
     error::OpenError,

@@ -36,6 +36,8 @@ pub(crate) mod snapshot;
 mod version_range;
 mod window;
 
+#[cfg(feature = "bench")]
+pub mod bench;
 #[cfg(test)]
 mod testing;
 

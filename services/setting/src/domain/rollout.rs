@@ -101,7 +101,6 @@ impl Rollout {
 
     fn place_of(&self, identifier: &str) -> Place {
         let place = xxh3_64_with_seed(identifier.as_bytes(), self.seed) % PLACES;
-        #[expect(clippy::cast_possible_truncation, reason = "below 100 000")]
         Place(place as u32)
     }
 }

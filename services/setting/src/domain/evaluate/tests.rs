@@ -53,7 +53,7 @@ fn channel_package_and_rules_lie_over_the_app_in_this_order() {
 
 /// One rule with these conditions, and whether it applies.
 #[track_caller]
-fn applies(when: serde_json::Value, caller: &Caller, now: i64) -> bool {
+fn applies(when: &serde_json::Value, caller: &Caller, now: i64) -> bool {
     let snapshot = snapshot(&json!({
         "settings": {"on": {"type": "bool", "value": false}},
         "segments": {
@@ -69,9 +69,9 @@ fn applies(when: serde_json::Value, caller: &Caller, now: i64) -> bool {
 
 #[test]
 fn what_has_no_condition_or_an_empty_one_beside_others_holds_always() {
-    assert!(applies(json!({}), &nobody(), 0));
+    assert!(applies(&json!({}), &nobody(), 0));
     let when = json!({"channel": [], "package": [], "accounts": [], "segments": [], "version": "", "percent": 100});
-    assert!(applies(when, &nobody(), 0));
+    assert!(applies(&when, &nobody(), 0));
 }
 
 #[test]
@@ -79,12 +79,12 @@ fn all_conditions_of_one_rule_must_hold() {
     let when =
         json!({"channel": ["store", "official"], "version": ">=1.2, <2", "accounts": [7], "from": 10, "until": 20});
     let whole = Caller { version: version("1.2.9").version, ..account(7) };
-    assert!(applies(when.clone(), &whole, 10));
-    assert!(!applies(when.clone(), &whole, 9));
-    assert!(!applies(when.clone(), &whole, 20));
-    assert!(!applies(when.clone(), &Caller { channel: on("other").channel, ..whole.clone() }, 10));
-    assert!(!applies(when.clone(), &Caller { version: version("2.0").version, ..whole.clone() }, 10));
-    assert!(!applies(when, &Caller { account: Some(8), ..whole }, 10));
+    assert!(applies(&when, &whole, 10));
+    assert!(!applies(&when, &whole, 9));
+    assert!(!applies(&when, &whole, 20));
+    assert!(!applies(&when, &Caller { channel: on("other").channel, ..whole.clone() }, 10));
+    assert!(!applies(&when, &Caller { version: version("2.0").version, ..whole.clone() }, 10));
+    assert!(!applies(&when, &Caller { account: Some(8), ..whole }, 10));
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn who_does_not_say_what_a_condition_asks_for_does_not_match_it() {
         json!({"percent": 99.999}),
         json!({"segments": ["testers"]}),
     ] {
-        assert!(!applies(when.clone(), &nobody(), 0), "{when}");
+        assert!(!applies(&when, &nobody(), 0), "{when}");
     }
-    assert!(!applies(json!({"version": ">=0"}), &version("latest"), 0), "a version that can't be read");
-    assert!(applies(json!({"package": ["com.example"]}), &package("com.example"), 0));
+    assert!(!applies(&json!({"version": ">=0"}), &version("latest"), 0), "a version that can't be read");
+    assert!(applies(&json!({"package": ["com.example"]}), &package("com.example"), 0));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_rollout_goes_by_the_account_and_by_the_device_while_there_is_none() {
     let both = |id: i64| Caller { device: Some(FastStr::new("d")), ..account(id) };
     let share = |by: Option<&str>, caller: &dyn Fn(i64) -> Caller| {
         let when = by.map_or(json!({"percent": 50}), |by| json!({"percent": 50, "by": by}));
-        (1..=64).filter(|id| applies(when.clone(), &caller(*id), 0)).count()
+        (1..=64).filter(|id| applies(&when, &caller(*id), 0)).count()
     };
     let some = 10..55;
     assert!(some.contains(&share(None, &both)), "accounts differ though the device does not");
@@ -121,13 +121,13 @@ fn a_rollout_goes_by_the_account_and_by_the_device_while_there_is_none() {
 #[test]
 fn a_segment_holds_when_its_own_conditions_do_and_one_of_those_it_names() {
     let tester = |text: &str| Caller { version: version(text).version, ..account(7) };
-    assert!(applies(json!({"segments": ["newer_testers"]}), &tester("2.0"), 0));
-    assert!(!applies(json!({"segments": ["newer_testers"]}), &tester("1.0"), 0));
-    assert!(!applies(json!({"segments": ["newer_testers"]}), &version("2.0"), 0));
-    assert!(applies(json!({"segments": ["some"]}), &tester("1.0"), 0));
-    assert!(applies(json!({"segments": ["some"]}), &version("2.0"), 0));
-    assert!(!applies(json!({"segments": ["some"]}), &version("1.0"), 0));
-    assert!(applies(json!({"segments": ["newer", "testers"]}), &version("2.0"), 0), "one of a rule's is enough");
+    assert!(applies(&json!({"segments": ["newer_testers"]}), &tester("2.0"), 0));
+    assert!(!applies(&json!({"segments": ["newer_testers"]}), &tester("1.0"), 0));
+    assert!(!applies(&json!({"segments": ["newer_testers"]}), &version("2.0"), 0));
+    assert!(applies(&json!({"segments": ["some"]}), &tester("1.0"), 0));
+    assert!(applies(&json!({"segments": ["some"]}), &version("2.0"), 0));
+    assert!(!applies(&json!({"segments": ["some"]}), &version("1.0"), 0));
+    assert!(applies(&json!({"segments": ["newer", "testers"]}), &version("2.0"), 0), "one of a rule's is enough");
 }
 
 #[test]
