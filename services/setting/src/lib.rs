@@ -35,6 +35,9 @@ mod store;
 #[cfg(test)]
 mod testing;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use self::domain::bench;
 pub use self::{
     config::{Config, DocumentConfig, OssConfig, S3Config, StoreKind},
     error::OpenError,

@@ -16,6 +16,7 @@ use idl::{
 use pilota::FastStr;
 use prometheus::Registry;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::{
     Config, Setting,
@@ -98,6 +99,15 @@ impl Service {
         };
         tokio::time::timeout(PATIENCE, holds).await.expect("it holds in the end");
     }
+}
+
+/// Runs what the service does beside its requests, until the set is dropped.
+pub(crate) fn running(service: &Service) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for background in service.setting.background() {
+        tasks.spawn(background.run);
+    }
+    tasks
 }
 
 /// An app's id.

@@ -44,11 +44,6 @@ impl Channel {
             Err(AudienceError::Channel)
         }
     }
-
-    /// The channel's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.0
-    }
 }
 
 impl fmt::Display for Channel {

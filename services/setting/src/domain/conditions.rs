@@ -58,7 +58,7 @@ impl Conditions {
             return Some(Unmet::Channel);
         }
         if !self.packages.is_empty()
-            && !caller.package.as_ref().is_some_and(|package| self.packages.binary_search(package).is_ok())
+            && caller.package.as_ref().is_none_or(|package| self.packages.binary_search(package).is_err())
         {
             return Some(Unmet::Package);
         }
@@ -68,7 +68,7 @@ impl Conditions {
             return Some(Unmet::Version(range));
         }
         if !self.accounts.is_empty()
-            && !caller.account.is_some_and(|account| self.accounts.binary_search(&account).is_ok())
+            && caller.account.is_none_or(|account| self.accounts.binary_search(&account).is_err())
         {
             return Some(Unmet::Accounts);
         }

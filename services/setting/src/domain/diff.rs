@@ -98,3 +98,91 @@ impl Differences {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(before: &Value, after: &Value) -> Vec<String> {
+        let (changes, truncated) = diff(before, after, 1000);
+        assert!(!truncated);
+        let json = |json: Option<String>| json.unwrap_or_else(|| "-".to_owned());
+        let tell = |change: Change| {
+            let Change { path, kind, before_json, after_json } = change;
+            format!("{} {path}: {} -> {}", kind.name(), json(before_json), json(after_json))
+        };
+        changes.into_iter().map(tell).collect()
+    }
+
+    #[test]
+    fn a_member_that_came_went_or_changed_is_told_where_it_lies() {
+        let before =
+            json!({"settings": {"rate": {"type": "number", "value": 1}, "old": {"type": "bool", "value": true}}});
+        let after = json!({"settings": {"rate": {"type": "number", "value": 2}, "new": {"value": {"b": 1, "a": 2}}}});
+        assert_eq!(
+            told(&before, &after),
+            [
+                r#"added settings.new: - -> {"value":{"a":2,"b":1}}"#,
+                r#"removed settings.old: {"type":"bool","value":true} -> -"#,
+                "changed settings.rate.value: 1 -> 2",
+            ]
+        );
+        assert_eq!(told(&after, &after), [""; 0]);
+        assert_eq!(told(&json!({"a": [1]}), &json!({"a": {"b": 1}})), [r#"changed a: [1] -> {"b":1}"#]);
+        assert_eq!(told(&json!(1), &json!(null)), ["changed : 1 -> null"]);
+    }
+
+    #[test]
+    fn a_rule_between_others_is_one_that_was_added_and_the_others_are_not_changed() {
+        let rule = |percent: i64| json!({"setting": "a", "value": percent, "when": {"percent": percent}});
+        let rules = |percents: &[i64]| json!({"rules": percents.iter().copied().map(rule).collect::<Vec<_>>()});
+        let added =
+            |index: usize| format!(r#"added rules[{index}]: - -> {{"setting":"a","value":9,"when":{{"percent":9}}}}"#);
+        assert_eq!(told(&rules(&[1, 2, 3]), &rules(&[9, 1, 2, 3])), [added(0)]);
+        assert_eq!(told(&rules(&[1, 2, 3]), &rules(&[1, 9, 2, 3])), [added(1)]);
+        assert_eq!(told(&rules(&[1, 2, 3]), &rules(&[1, 2, 3, 9])), [added(3)]);
+        let removed = r#"removed rules[1]: {"setting":"a","value":2,"when":{"percent":2}} -> -"#;
+        assert_eq!(told(&rules(&[1, 2, 3]), &rules(&[1, 3])), [removed]);
+        assert_eq!(
+            told(&rules(&[1, 2, 3]), &rules(&[1, 5, 3])),
+            ["changed rules[1].value: 2 -> 5", "changed rules[1].when.percent: 2 -> 5"]
+        );
+    }
+
+    #[test]
+    fn no_more_changes_are_told_than_were_asked_for() {
+        let many: Value = (0..10).map(|index| (index.to_string(), json!(1))).collect::<Map<_, _>>().into();
+        for (max, expected) in [(9, (9, true)), (10, (10, false)), (0, (0, true))] {
+            let (changes, truncated) = diff(&json!({}), &many, max);
+            assert_eq!((changes.len(), truncated), expected);
+        }
+        assert_eq!(diff(&many, &many, 0), (Vec::new(), false));
+    }
+
+    fn any_tree() -> impl Strategy<Value = Value> {
+        let leaf = (0..3_i64).prop_map(Value::from);
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[ab]", inner, 0..3)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_changes_if_and_only_if_something_changed(before in any_tree(), after in any_tree()) {
+            let (changes, _) = diff(&before, &after, 1000);
+            prop_assert_eq!(changes.is_empty(), before == after);
+            let (back, _) = diff(&after, &before, 1000);
+            prop_assert_eq!(back.len(), changes.len());
+            for change in changes {
+                prop_assert_ne!(change.before_json, change.after_json);
+            }
+        }
+    }
+}

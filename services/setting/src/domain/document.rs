@@ -268,3 +268,6 @@ fn read_rule(
 pub(super) fn description(members: &Map<String, Value>, path: &Path<'_>, problems: &mut Collector) {
     members::bounded_text(members, "description", 0..=DESCRIPTION_CHARS_MAX, path, problems);
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,8 @@ impl<'s> Evaluation<'s> {
 
 /// Room for values that are longer than the defaults they stand for: a guess that saves a copy of the text.
 const CHANGES_BYTES: usize = 256;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

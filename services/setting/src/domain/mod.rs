@@ -10,6 +10,8 @@
 //! - `snapshot`: a document made ready; `evaluate`, `explain`: who gets what, and why; `entity_tag`.
 //! - `canonical`, `diff`: values as text, and what is different between two documents.
 
+#![cfg_attr(not(test), expect(dead_code, reason = "the store moves to it next"))]
+
 mod audience;
 mod caller;
 mod canonical;
@@ -32,6 +34,11 @@ mod segments;
 mod snapshot;
 mod version_range;
 mod window;
+
+#[cfg(feature = "bench")]
+pub mod bench;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use self::{
     audience::{AppId, AudienceError, Channel},

@@ -200,3 +200,6 @@ fn required_text<'v>(
     }
     members::bounded_text(members, name, 1..=chars_max, path, problems)
 }
+
+#[cfg(test)]
+mod tests;

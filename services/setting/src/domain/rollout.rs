@@ -101,7 +101,81 @@ impl Rollout {
 
     fn place_of(&self, identifier: &str) -> Place {
         let place = xxh3_64_with_seed(identifier.as_bytes(), self.seed) % PLACES;
-        #[expect(clippy::cast_possible_truncation, reason = "below 100 000")]
         Place(place as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::testing::{account, device};
+
+    fn rollout(percent: f64, salt: &str) -> Rollout {
+        Rollout::new(Percent::new(percent).expect("a percentage"), By::Either, salt)
+    }
+
+    #[test]
+    fn a_percentage_has_three_decimals_and_is_shown_as_it_was_written() {
+        for (good, shown) in
+            [(0.0, "0"), (10.0, "10"), (37.204, "37.204"), (0.001, "0.001"), (99.9, "99.9"), (100.0, "100")]
+        {
+            assert_eq!(Percent::new(good).expect("a percentage").to_string(), shown);
+        }
+        for bad in [-0.001, 100.001, 0.0001, 33.333_333, f64::NAN, f64::INFINITY] {
+            assert_eq!(Percent::new(bad), None, "{bad}");
+        }
+    }
+
+    /// Everybody's lot must survive an upgrade: these values are from the reference implementation of XXH3.
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(xxh3_64(b""), 0x2d06_8005_38d3_94c2);
+        let place = |identifier: &str| rollout(1.0, "drop_rate").place_of(identifier).to_string();
+        assert_eq!([place("1"), place("100001"), place("a-device")], ["64.601", "42.900", "62.190"]);
+    }
+
+    #[test]
+    fn a_share_of_a_million_accounts_is_in_and_none_of_them_drops_out_when_it_grows() {
+        let shares = [0.001, 0.5, 1.0, 10.0, 33.333, 50.0, 99.0, 99.999];
+        let rollouts = shares.map(|percent| rollout(percent, "new_shop"));
+        let mut inside = [0_u32; 8];
+        for id in 1..=1_000_000 {
+            let caller = account(id);
+            let holds = rollouts.map(|rollout| rollout.holds(&caller));
+            assert!(holds.is_sorted(), "{id} dropped out: {holds:?}");
+            for (count, holds) in inside.iter_mut().zip(holds) {
+                *count += u32::from(holds);
+            }
+        }
+        for (percent, count) in shares.into_iter().zip(inside) {
+            let share = f64::from(count) / 10_000.0;
+            assert!((share - percent).abs() < 0.5, "{percent} % took {share} %");
+        }
+    }
+
+    #[test]
+    fn another_salt_draws_other_lots() {
+        let [first, second] = ["first", "second"].map(|salt| rollout(50.0, salt));
+        let both = (1..=10_000).filter(|id| first.holds(&account(*id)) && second.holds(&account(*id))).count();
+        assert!((2_300..2_700).contains(&both), "half of a half of 10 000, and not {both}");
+    }
+
+    #[test]
+    fn who_has_no_identifier_is_in_no_rollout_below_everyone() {
+        let nobody = crate::domain::testing::nobody();
+        assert!(!rollout(99.999, "s").holds(&nobody));
+        assert!(rollout(100.0, "s").holds(&nobody));
+        assert!(!rollout(0.0, "s").holds(&account(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_ever_drops_out_when_a_rollout_grows(id in ".{1,40}", salt in ".{0,20}", small in 0..=100_000_u32, more in 0..=100_000_u32) {
+            let share = |thousandths: u32| rollout(f64::from(thousandths) / 1000.0, &salt).holds(&device(&id));
+            let large = small.saturating_add(more).min(100_000);
+            prop_assert!(!share(small) || share(large));
+        }
     }
 }

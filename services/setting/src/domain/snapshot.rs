@@ -126,8 +126,14 @@ impl Snapshot {
         let packages: BTreeMap<_, _> =
             packages.into_iter().map(|(package, layer)| (package, compiler.overlay(&layer))).collect();
         let depends_on = depends_on(&packages, &segments, &rules);
-        let boundaries = boundaries(&compiler.values, &segments, &rules);
+        let mut boundaries = boundaries(&segments, &rules);
         let ruled = compiler.ruled(rules);
+        // Only now are the values of all layers and rules there.
+        boundaries.extend(
+            compiler.values.iter().filter_map(|value| value.reserved.as_ref()).flat_map(ReservedValue::boundaries),
+        );
+        boundaries.sort_unstable();
+        boundaries.dedup();
         let defaults = slots.iter().map(|slot| (slot, &compiler.values[slot.default as usize]));
         let default_digest = defaults.fold(Digest::of_revision(revision), |sum, (slot, value)| match slot.shown {
             Shown::Reserved(Reserved::Maintenance | Reserved::Notices) => sum,
@@ -152,7 +158,7 @@ impl Snapshot {
             default_json: FastStr::from(compiler.default_json),
             default_digest,
             reserved_slots,
-            boundaries,
+            boundaries: boundaries.into(),
             depends_on,
             weight_bytes: 0,
         };
@@ -292,13 +298,8 @@ fn depends_on(packages: &BTreeMap<FastStr, Overlay>, segments: &[Segment], rules
     depends_on
 }
 
-fn boundaries(values: &[Ready], segments: &[Segment], rules: &[Rule]) -> Box<[Timestamp]> {
-    let of_values = values.iter().filter_map(|value| value.reserved.as_ref()).flat_map(ReservedValue::boundaries);
-    let of_conditions = all_conditions(segments, rules).flat_map(|conditions| conditions.window.boundaries());
-    let mut boundaries: Vec<_> = of_conditions.chain(of_values).collect();
-    boundaries.sort_unstable();
-    boundaries.dedup();
-    boundaries.into()
+fn boundaries(segments: &[Segment], rules: &[Rule]) -> Vec<Timestamp> {
+    all_conditions(segments, rules).flat_map(|conditions| conditions.window.boundaries()).collect()
 }
 
 /// Those of segments that no rule names too: a document that has such is rare, and its callers are only told less than

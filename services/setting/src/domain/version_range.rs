@@ -186,3 +186,149 @@ impl fmt::Display for VersionRange {
         f.write_str(&self.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        Version::parse(text).unwrap_or_else(|| panic!("{text:?} is a version"))
+    }
+
+    fn holds(range: &str, text: &str) -> bool {
+        VersionRange::parse(range).expect(range).holds(&version(text))
+    }
+
+    #[test]
+    fn what_sdks_write_is_read_and_the_rest_is_no_version() {
+        let long = "1".repeat(65);
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".1",
+            "1..2",
+            "latest",
+            "1.x",
+            "-1",
+            "1.2.3.4.5.6.7",
+            "1 .2",
+            " 1",
+            "1.2-",
+            "1.2-a..b",
+            "1.2-b_c",
+            "1.2+",
+            "vv1",
+            "v",
+            "٣",
+            "1.18446744073709551616",
+            long.as_str(),
+        ] {
+            assert!(Version::parse(bad).is_none(), "{bad:?}");
+        }
+        for (good, shown) in [
+            ("1", "1.0"),
+            ("1.2", "1.2"),
+            ("1.2.0.0", "1.2"),
+            ("1.2.3.4.5.6", "1.2.3.4.5.6"),
+            ("v1.12.0-beta.2", "1.12-beta.2"),
+            ("20261130.1", "20261130.1"),
+            ("1.02", "1.2"),
+            ("1.2.3+build.7", "1.2.3"),
+            ("1.2-a+b", "1.2-a"),
+            ("0", "0.0"),
+        ] {
+            assert_eq!(version(good).to_string(), shown, "{good:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_ordered_by_number_and_a_pre_release_comes_before_its_release() {
+        let rising = [
+            "0",
+            "0.9",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-rc.1",
+            "1",
+            "1.0.0.1",
+            "1.2",
+            "1.2.1",
+            "1.10",
+            "2-1",
+            "2-x",
+            "2",
+            "10",
+        ];
+        for (index, lower) in rising.iter().enumerate() {
+            assert_eq!(version(lower), version(lower));
+            for higher in &rising[index + 1..] {
+                assert!(version(lower) < version(higher), "{lower} < {higher}");
+                assert!(version(higher) > version(lower), "{higher} > {lower}");
+            }
+        }
+        assert_eq!(version("1.2"), version("1.2.0.0"));
+        assert_eq!(version("1.2-rc.01"), version("1.2-rc.1"));
+        assert_eq!(version("1.2+a"), version("1.2+b"));
+    }
+
+    #[test]
+    fn all_comparisons_of_a_range_must_hold() {
+        for (range, text, expected) in [
+            (">=1.2, <2", "1.2", true),
+            (">=1.2,<2", "1.99.99", true),
+            (">=1.2, <2", "2.0", false),
+            (">=1.2, <2", "1.1.9", false),
+            (">= 1.2", "1.2-beta", false),
+            ("<1.12", "1.12.0-beta", true),
+            (">1.11", "1.12.0-beta", true),
+            ("=1.2", "1.2.0", true),
+            ("=1.2", "1.2.1", false),
+            ("<=1.2", "1.2.0.0", true),
+            ("<=1.2", "1.2.0.1", false),
+            (">1.2", "1.2.0.1", true),
+            (">1, <1", "1", false),
+        ] {
+            assert_eq!(holds(range, text), expected, "{text} in {range}");
+        }
+        assert!(VersionRange::parse(&vec![">=1"; 17].join(",")).is_err());
+        assert_eq!(VersionRange::parse(" >=1.2, <2 ").expect("a range").to_string(), ">=1.2, <2");
+    }
+
+    fn any_text() -> impl Strategy<Value = String> {
+        (vec(0..4_u64, 1..5), option::of("[0-2a-b]{1,2}(\\.[0-2a-b]{1,2})?")).prop_map(|(parts, words)| {
+            let numbers: Vec<_> = parts.iter().map(u64::to_string).collect();
+            words.map_or_else(|| numbers.join("."), |words| format!("{}-{words}", numbers.join(".")))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in ".{0,80}") {
+            let _ = (Version::parse(&text), VersionRange::parse(&text));
+        }
+
+        #[test]
+        fn a_version_is_read_again_from_how_it_is_shown(text in any_text()) {
+            prop_assert_eq!(version(&version(&text).to_string()), version(&text));
+        }
+
+        #[test]
+        fn the_order_of_versions_is_total_and_ranges_follow_it(a in any_text(), b in any_text(), c in any_text()) {
+            let (left, middle, right) = (version(&a), version(&b), version(&c));
+            prop_assert_eq!(left.cmp(&middle), middle.cmp(&left).reverse());
+            if left <= middle && middle <= right {
+                prop_assert!(left <= right);
+            }
+            let signs = [(">=", left >= middle), (">", left > middle), ("<=", left <= middle), ("<", left < middle)];
+            for (sign, expected) in signs.into_iter().chain([("=", left == middle)]) {
+                prop_assert_eq!(holds(&format!("{sign}{b}"), &a), expected, "{} {} {}", a, sign, b);
+            }
+        }
+    }
+}
