@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Platform, Player, Shape, eventually, in_every_shape, now_ms};
+use crate::support::{Answer, Platform, Shape, eventually, in_every_shape, now_ms};
 
 in_every_shape!(
     in_maintenance_only_those_on_the_list_sign_in_and_those_who_play_go_on,
@@ -44,7 +44,8 @@ async fn in_maintenance_only_those_on_the_list_sign_in_and_those_who_play_go_on(
     let refreshed = ann.refresh().await.ok();
     assert_eq!(ann.me().await.ok()["account_id"], ann.tokens.account_id);
     assert_eq!(platform.settings("").await.ok()["settings"], json!({ "motd": "hello" }), "no setting of the game");
-    let later = Player { tokens: serde_json::from_value(refreshed).expect("tokens"), ..ann.clone() };
+    let mut later = ann.clone();
+    later.tokens = serde_json::from_value(refreshed).expect("tokens");
     later.logout().await.ok();
 
     platform.publish(&maintenance(Value::Null)).await;

@@ -1,7 +1,6 @@
 //! A running platform, and what a story does with it.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{ExitStatus, Output},
     thread,
