@@ -38,6 +38,10 @@ pub(super) async fn round(parts: &Parts) -> Result<(), CallError> {
     for some in apps.chunks(APPS_PER_CALL) {
         outcome = outcome.and(ask_about(parts, some).await);
     }
+    if apps.is_empty() && parts.reach.is_away() {
+        // Nobody asks, so nobody else would find out that it is back, and the next question would get a stale answer.
+        outcome = ask_about(parts, &[]).await;
+    }
     note_copy(parts, &apps).await;
     outcome
 }

@@ -221,6 +221,21 @@ async fn while_the_service_is_away_the_copy_answers_for_its_time_and_says_how_ol
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_outage_at_night_the_first_question_in_the_morning_is_asked() {
+    let script = Script::of(1);
+    script.publish(APP, revision(3));
+    let (copy, _) = copy_of(&script, SettingsConfig::default());
+    assert_eq!(served(&copy, &caller()).await, 3);
+    script.is_away(true);
+    follow_for(&copy, SECOND * 30).await;
+    tokio::time::advance(SECOND * 120).await;
+    script.is_away(false);
+    script.publish(APP, revision(4));
+    copy.follow_once().await.expect("answered");
+    assert_eq!(served(&copy, &caller()).await, 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_that_hangs_costs_its_patience_and_no_more() {
     let script = Script::of(1);
     script.publish(APP, revision(3));

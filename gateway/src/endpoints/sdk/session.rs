@@ -98,6 +98,10 @@ pub(crate) struct Notice {
     body: String,
     /// Where to read on.
     url: Option<String>,
+    /// Since when it is news, in Unix milliseconds.
+    from: Option<i64>,
+    /// Until when, in Unix milliseconds.
+    until: Option<i64>,
 }
 
 /// What of an answer of the setting service goes out as it is; an empty document where there is none.

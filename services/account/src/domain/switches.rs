@@ -38,7 +38,7 @@ pub(crate) struct Maintenance {
 }
 
 /// Why a sign-in is closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed<'s> {
     Kind,
     NewAccounts,

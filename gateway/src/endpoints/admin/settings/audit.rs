@@ -32,13 +32,15 @@ pub(super) async fn write_down(account: &AccountServiceClient, change: Change<'_
         target_id: app_id.to_string().into(),
         details_json,
     };
-    match account.admin_record_change(record).await.map_err(CallError::from) {
-        Ok(_) => Vec::new(),
-        Err(error) => {
-            tracing::warn!(%error, action, app_id, revision, "a change of settings could not be written into the audit");
-            vec!["audit"]
-        }
-    }
+    let written = account.admin_record_change(record).await;
+    missing(written.map(drop).map_err(CallError::from), action, app_id, revision)
+}
+
+/// What is missing of a change that took effect.
+fn missing(written: Result<(), CallError>, action: &str, app_id: i64, revision: i64) -> Vec<&'static str> {
+    let Err(error) = written else { return Vec::new() };
+    tracing::warn!(%error, action, app_id, revision, "a change of settings could not be written into the audit");
+    vec!["audit"]
 }
 
 fn details(change: &Change<'_>) -> String {
@@ -53,6 +55,12 @@ fn details(change: &Change<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_that_could_not_be_written_down_succeeds_and_says_so() {
+        assert_eq!(missing(Ok(()), "settings.publish", 7, 1), [""; 0]);
+        assert_eq!(missing(Err(CallError::DeadlineExceeded), "settings.publish", 7, 1), ["audit"]);
+    }
 
     #[test]
     fn a_record_is_small_whatever_the_note() {
