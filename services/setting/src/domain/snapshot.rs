@@ -107,7 +107,7 @@ pub(super) struct Ready {
     /// Of the setting's name and the value.
     pub(super) digest: Digest,
     /// What the platform takes from it, if it is a reserved setting's.
-    pub(super) reserved: Option<ReservedValue>,
+    pub(super) reserved: Option<Box<ReservedValue>>,
 }
 
 impl Snapshot {
@@ -130,7 +130,7 @@ impl Snapshot {
         let ruled = compiler.ruled(rules);
         // Only now are the values of all layers and rules there.
         boundaries.extend(
-            compiler.values.iter().filter_map(|value| value.reserved.as_ref()).flat_map(ReservedValue::boundaries),
+            compiler.values.iter().filter_map(|value| value.reserved.as_deref()).flat_map(ReservedValue::boundaries),
         );
         boundaries.sort_unstable();
         boundaries.dedup();
@@ -255,7 +255,8 @@ impl Compiler {
         let json = canonical::to_string(value);
         let digest = Digest::of_value(name, &json);
         // A document has checked its values: nothing can be wrong with this one.
-        let reserved = Reserved::of(name).map(|reserved| reserved.read(value, &Path::Root, &mut Collector::default()));
+        let reserved =
+            Reserved::of(name).map(|reserved| Box::new(reserved.read(value, &Path::Root, &mut Collector::default())));
         self.values.push(Ready { json: FastStr::from(json), digest, reserved });
         // Each value takes bytes of a document, and documents are far below 4 GiB.
         ValueIndex::try_from(self.values.len() - 1).unwrap_or(ValueIndex::MAX)
