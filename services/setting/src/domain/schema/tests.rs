@@ -30,6 +30,11 @@ fn a_value_that_does_not_fit_is_refused_with_its_place_and_without_its_text() {
 }
 
 #[test]
+fn a_format_is_a_remark_and_not_checked() {
+    compile(&json!({"format": "email"})).expect("a schema").check(&json!("nobody")).expect("fits");
+}
+
+#[test]
 fn what_is_no_schema_is_refused() {
     for bad in [json!(1), json!({"type": "text"}), json!({"minimum": "1"}), json!({"pattern": "("})] {
         let reason = compile(&bad).expect_err("no schema");
