@@ -157,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_at_a_place_is_in_every_rollout_that_is_larger() {
+        let caller = account(100_001);
+        assert_eq!(rollout(1.0, "drop_rate").place(&caller).expect("has one").to_string(), "42.900");
+        assert!(!rollout(42.9, "drop_rate").holds(&caller));
+        assert!(rollout(42.901, "drop_rate").holds(&caller));
+    }
+
+    #[test]
     fn another_salt_draws_other_lots() {
         let [first, second] = ["first", "second"].map(|salt| rollout(50.0, salt));
         let both = (1..=10_000).filter(|id| first.holds(&account(*id)) && second.holds(&account(*id))).count();

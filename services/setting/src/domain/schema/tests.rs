@@ -130,6 +130,22 @@ fn a_document_with_more_patterns_than_can_be_made_ready_in_time_is_refused() {
 }
 
 #[test]
+fn values_that_are_small_enough_each_but_not_together_are_refused() {
+    let schema = json!({"items": {"allOf": vec![json!({"minimum": 0}); 3_000]}});
+    let value: Vec<Value> = vec![json!(1); 1_000];
+    let rules = |count: usize| vec![json!({"setting": "list", "value": value}); count];
+    let document = |count: usize| {
+        let declared = json!({"type": "json", "value": [], "schema": schema});
+        json!({"settings": {"list": declared}, "rules": rules(count)})
+    };
+    parse(&document(5)).expect("together they are checked in time");
+    assert_eq!(
+        problems(&document(20)).first().map(|(_, reason)| reason.as_str()),
+        Some("is too large for its schema: checking the document would take too long")
+    );
+}
+
+#[test]
 fn a_schema_that_is_wrong_is_told_at_its_place() {
     let found = problems(&json!({"settings": {"a": {"type": "number", "value": "1", "schema": {"$ref": "x"}}}}));
     let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
