@@ -25,6 +25,7 @@ mod refresh;
 mod register_login_verify;
 mod sessions;
 mod settings;
+mod settings_store;
 mod verify_batch;
 
 // What it promises to everybody who asks.
