@@ -26,6 +26,7 @@ mod register_login_verify;
 mod sessions;
 mod settings;
 mod settings_of_players;
+mod settings_store;
 mod verify_batch;
 
 // What it promises to everybody who asks.

@@ -146,7 +146,7 @@ impl Default for Config {
             follow_probe_every: NonZeroU32::MIN.saturating_add(19),
             follow_parallel: NonZeroUsize::MIN.saturating_add(15),
             fresh_for: Duration::from_secs(5),
-            absent_fresh_for: Duration::from_secs(2),
+            absent_fresh_for: Duration::from_secs(1),
             retry_after: Duration::from_secs(1),
             forget_idle_after: Duration::from_secs(600),
             first_read_wait: Duration::from_secs(1),

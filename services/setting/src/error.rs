@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use common::{
+    config::Invalid,
     error_code::{DEFAULT_RETRY_AFTER, ErrorCode, PublicError},
     rpc::Refusal,
 };
@@ -173,6 +174,9 @@ pub enum OpenError {
         /// Why not.
         reason: String,
     },
+    /// A secret can't be read from its file.
+    #[error("setting.{}: {}", .0.key, .0.reason)]
+    Secret(Invalid),
     /// The store did not take the demo settings.
     #[error("the demo settings can't be published: {0}")]
     Demo(String),
@@ -182,4 +186,10 @@ pub enum OpenError {
     /// A metric of the same name exists already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+}
+
+impl From<Invalid> for OpenError {
+    fn from(refused: Invalid) -> Self {
+        Self::Secret(refused)
+    }
 }

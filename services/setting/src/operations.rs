@@ -33,6 +33,11 @@ where
     }
 }
 
+/// Does something that nobody waits for.
+pub(crate) fn afterwards(work: impl Future<Output = ()> + Send + 'static) {
+    drop(spawn(work));
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a publish that has begun must not end with its caller: the task belongs to no request's deadline"

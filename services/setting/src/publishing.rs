@@ -7,7 +7,7 @@ use pilota::FastStr;
 use crate::{
     domain::{AppId, Document, Snapshot},
     error::AdminError,
-    operations::compute,
+    operations::{self, compute},
     service::Parts,
     store::{Draft, Live, Outcome, PublishFailure, VersionInfo},
 };
@@ -68,11 +68,14 @@ async fn try_publish(
     if let Some(hints) = &parts.hints {
         hints.add(app, info.version);
     }
+    // Whoever has published does not wait for what others have published long ago.
+    let (store, newest) = (parts.store.clone(), info.version);
+    operations::afterwards(async move { store.delete_oldest(app, newest).await });
     Ok((info, is_new))
 }
 
 /// Once per process, before the first publish: a store that does not do what publishing rests on is found out before it does
 /// harm, and one that is away then keeps nobody from starting or reading.
 async fn check_store(parts: &Parts) -> Result<(), PublishFailure> {
-    parts.store_is_checked.get_or_try_init(|| parts.store.check()).await.map(|()| ())
+    parts.store_is_checked.get_or_try_init(|| parts.store.check()).await.copied()
 }

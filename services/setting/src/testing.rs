@@ -76,7 +76,6 @@ impl Service {
             document_json: FastStr::new(document),
             note: FastStr::from_static_str("a note"),
             author: FastStr::from_static_str("ann"),
-            ..PublishRequest::default()
         };
         rpc::admin::publish::publish(self.parts(), request).await
     }

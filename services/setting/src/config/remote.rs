@@ -1,7 +1,16 @@
 //! The `[setting.s3]` and `[setting.oss]` tables.
 
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
 use common::config::{Invalid, Secret};
 use serde::{Deserialize, Serialize};
+
+/// More than a secret and white space around it need. Protects from a path that leads to something else.
+const LARGEST_FILE: u64 = 1024;
 
 /// A bucket of S3, or of a store that speaks its protocol.
 ///
@@ -28,6 +37,10 @@ pub struct S3Config {
     /// What with.
     pub secret_access_key: Option<Secret>,
 
+    /// A file with it, as secrets are mounted, instead of `secret_access_key`; white space around it is ignored. Read at the
+    /// start.
+    pub secret_access_key_file: Option<PathBuf>,
+
     /// Name the bucket in the host instead of the path. Amazon's own store wants it; most others want it left out.
     pub virtual_host_style: bool,
 }
@@ -48,8 +61,12 @@ pub struct OssConfig {
     /// Who signs requests. Needed.
     pub access_key_id: Option<String>,
 
-    /// What with. Needed.
+    /// What with. Needed, here or in a file.
     pub access_key_secret: Option<Secret>,
+
+    /// A file with it, as secrets are mounted, instead of `access_key_secret`; white space around it is ignored. Read at the
+    /// start.
+    pub access_key_secret_file: Option<PathBuf>,
 }
 
 impl S3Config {
@@ -59,11 +76,19 @@ impl S3Config {
         if let Some(endpoint) = &self.endpoint {
             check_endpoint("s3.endpoint", endpoint)?;
         }
-        match (&self.access_key_id, &self.secret_access_key) {
-            (Some(_), None) => Err(Invalid::new("s3.secret_access_key", "is needed with access_key_id")),
-            (None, Some(_)) => Err(Invalid::new("s3.access_key_id", "is needed with secret_access_key")),
-            (Some(_), Some(_)) | (None, None) => Ok(()),
+        let secret = &self.secret_access_key;
+        one_of_two("s3.secret_access_key_file", secret.as_ref(), self.secret_access_key_file.as_deref())?;
+        match (self.access_key_id.is_some(), secret.is_some() || self.secret_access_key_file.is_some()) {
+            (true, false) => Err(Invalid::new("s3.secret_access_key", "is needed with access_key_id")),
+            (false, true) => Err(Invalid::new("s3.access_key_id", "is needed with secret_access_key")),
+            (true, true) | (false, false) => Ok(()),
         }
+    }
+
+    /// The secret, wherever it is.
+    pub(crate) fn secret(&self) -> Result<Option<Secret>, Invalid> {
+        let (secret, file) = (self.secret_access_key.as_ref(), self.secret_access_key_file.as_deref());
+        secret_of("s3.secret_access_key_file", secret, file)
     }
 }
 
@@ -72,13 +97,43 @@ impl OssConfig {
         needed("oss.bucket", self.bucket.as_deref())?;
         check_endpoint("oss.endpoint", needed("oss.endpoint", self.endpoint.as_deref())?)?;
         needed("oss.access_key_id", self.access_key_id.as_deref())?;
-        needed("oss.access_key_secret", self.access_key_secret.as_ref().map(Secret::expose))?;
+        let (secret, file) = (self.access_key_secret.as_ref(), self.access_key_secret_file.as_deref());
+        one_of_two("oss.access_key_secret_file", secret, file)?;
+        if file.is_none() {
+            needed("oss.access_key_secret", secret.map(Secret::expose))?;
+        }
         Ok(())
+    }
+
+    /// The secret, wherever it is.
+    pub(crate) fn secret(&self) -> Result<Option<Secret>, Invalid> {
+        let (secret, file) = (self.access_key_secret.as_ref(), self.access_key_secret_file.as_deref());
+        secret_of("oss.access_key_secret_file", secret, file)
     }
 }
 
 fn needed<'a>(key: &'static str, value: Option<&'a str>) -> Result<&'a str, Invalid> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| Invalid::new(key, "is needed for this store"))
+}
+
+fn one_of_two(key: &'static str, secret: Option<&Secret>, file: Option<&Path>) -> Result<(), Invalid> {
+    if secret.is_some() && file.is_some() {
+        return Err(Invalid::new(key, "is set beside the secret itself: set one of the two"));
+    }
+    Ok(())
+}
+
+fn secret_of(key: &'static str, secret: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, Invalid> {
+    let Some(path) = file else { return Ok(secret.cloned()) };
+    let refused = |reason| Invalid::new(key, format!("the file {} {reason}", path.display()));
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE).read_to_string(&mut text))
+        .map_err(|error| refused(format!("can't be read: {error}")))?;
+    match text.trim() {
+        "" => Err(refused("is empty".to_owned())),
+        secret => Ok(Some(Secret::new(secret))),
+    }
 }
 
 fn check_endpoint(key: &'static str, endpoint: &str) -> Result<(), Invalid> {
@@ -104,6 +159,7 @@ mod tests {
             root: None,
             access_key_id: Some("id".into()),
             access_key_secret: Some(Secret::new("secret")),
+            access_key_secret_file: None,
         }
     }
 
@@ -119,12 +175,36 @@ mod tests {
         assert_eq!(refused(|config| config.region = None), "s3.region");
         assert_eq!(refused(|config| config.access_key_id = Some("id".into())), "s3.secret_access_key");
         assert_eq!(refused(|config| config.secret_access_key = Some(Secret::new("s"))), "s3.access_key_id");
+        let both = |config: &mut S3Config| {
+            config.access_key_id = Some("id".into());
+            config.secret_access_key = Some(Secret::new("s"));
+            config.secret_access_key_file = Some("s".into());
+        };
+        assert_eq!(refused(both), "s3.secret_access_key_file");
         for bad in
             ["s3.example", "ftp://s3.example", "https://", "https://id:secret@s3.example", "https://s3.example?x"]
         {
             let config = S3Config { endpoint: Some(bad.to_owned()), ..good_s3() };
             assert_eq!(config.validate().expect_err(bad).key, "s3.endpoint");
         }
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_as_good_as_the_secret() {
+        let directory = tempfile::TempDir::new().expect("a temporary directory");
+        let file = directory.path().join("secret");
+        let in_file =
+            S3Config { access_key_id: Some("id".into()), secret_access_key_file: Some(file.clone()), ..good_s3() };
+        assert_eq!(in_file.validate(), Ok(()));
+        assert_eq!(in_file.secret().expect_err("there is none").key, "s3.secret_access_key_file");
+        std::fs::write(&file, "\n s3cret\r\n").expect("written");
+        assert_eq!(in_file.secret().expect("read").expect("a secret").expose(), "s3cret");
+        let oss = OssConfig { access_key_secret: None, access_key_secret_file: Some(file.clone()), ..good_oss() };
+        assert_eq!(oss.validate(), Ok(()));
+        assert_eq!(oss.secret().expect("read").expect("a secret").expose(), "s3cret");
+        std::fs::write(&file, " ").expect("written");
+        assert_eq!(oss.secret().expect_err("it is empty").key, "oss.access_key_secret_file");
+        assert!(good_s3().secret().expect("none").is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::domain::{
     schema::Schema,
 };
 
-/// Steps that checks against schemas may take in one document: about a second.
+/// Steps that one document's schemas may take, to make them ready and to check its values: about a second.
 const SCHEMA_WORK_MAX: usize = 50_000_000;
 
 /// The settings of one document.
@@ -40,7 +40,7 @@ impl Declarations {
         let mut values = Layer::new();
         for (name, value) in section {
             let path = parent.member(name);
-            let declaration = declaration(name, value, limits, &path, problems);
+            let declaration = declaration(name, value, limits, &mut declarations.schema_work_left, &path, problems);
             let declared = declaration.is_some();
             declarations.by_name.insert(FastStr::new(name), declaration);
             if let (true, Some(value)) = (declared, value.get("value")) {
@@ -106,6 +106,7 @@ fn declaration(
     name: &str,
     value: &Value,
     limits: &DocumentLimits,
+    schema_work_left: &mut usize,
     path: &Path<'_>,
     problems: &mut Collector,
 ) -> Option<Declaration> {
@@ -122,7 +123,7 @@ fn declaration(
             problems.add(path, format!("has no {required}"));
         }
     }
-    let schema = members.get("schema").map(Schema::compile).transpose();
+    let schema = members.get("schema").map(|schema| Schema::compile(schema, schema_work_left)).transpose();
     let schema = schema.map_err(|reason| problems.add(&path.member("schema"), reason));
     let kind = members::text(members, "type", path, problems)?;
     let Some(kind) = Kind::parse(kind) else {

@@ -6,16 +6,6 @@ use pilota::FastStr;
 /// 128 of the 256 bits: enough that two documents never share a tag by chance or by intent worth the work.
 const TAG_BYTES: usize = 16;
 
-/// The strong tag of a document in canonical form, quotes included.
-///
-/// The revision is part of the answer and therefore of the tag.
-pub(crate) fn of(revision: i64, canonical_json: &str) -> FastStr {
-    let mut context = Context::new(&SHA256);
-    context.update(&revision.to_be_bytes());
-    context.update(canonical_json.as_bytes());
-    FastStr::from(format!("\"{}\"", hex::encode(&context.finish().as_ref()[..TAG_BYTES])))
-}
-
 /// A digest of what an answer is made of: the sum of the digests of its parts, so that a part can be taken out and
 /// another put in. Parts are the first 128 bits of SHA-256: two answers whose sums are equal by chance do not happen.
 /// Only who publishes an app's documents chooses the parts, and would only deceive the app's own players.
@@ -95,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_tag_is_quoted_and_strong() {
-        let tag = of(7, "{}");
-        assert_eq!(tag.len(), 2 + 2 * TAG_BYTES);
+        let tag = Digest::of_revision(7).entity_tag(7);
+        assert_eq!(tag.len(), 2 + "7-".len() + 2 * TAG_BYTES);
         assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag}");
     }
 

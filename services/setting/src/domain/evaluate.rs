@@ -161,7 +161,7 @@ impl<'s> Evaluation<'s> {
     }
 
     fn reserved_value(&self, reserved: Reserved) -> Option<&'s ReservedValue> {
-        self.reserved(reserved)?.reserved.as_ref()
+        self.reserved(reserved)?.reserved.as_deref()
     }
 
     fn reserved(&self, reserved: Reserved) -> Option<&'s Ready> {

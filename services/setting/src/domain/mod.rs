@@ -10,8 +10,6 @@
 //! - `snapshot`: a document made ready; `evaluate`, `explain`: who gets what, and why; `entity_tag`.
 //! - `canonical`, `diff`: values as text, and what is different between two documents.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the store moves to it next"))]
-
 mod audience;
 mod caller;
 mod canonical;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use pilota::FastStr;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::domain::caller::Caller;
@@ -91,7 +90,9 @@ impl Rollout {
     /// modulo 100 000. The hash is stable (its authors fixed it in version 0.8) and takes some nanoseconds.
     pub(crate) fn place(&self, caller: &Caller) -> Option<Place> {
         let account = || caller.account.map(|account| self.place_of(itoa::Buffer::new().format(account)));
-        let device = || caller.device.as_ref().map(|device: &FastStr| self.place_of(device));
+        // An empty text is no device: all who send one would share a lot.
+        let known = || caller.device.as_ref().filter(|device| !device.is_empty());
+        let device = || known().map(|device| self.place_of(device));
         match self.by {
             By::Either => account().or_else(device),
             By::Account => account(),
@@ -156,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_at_a_place_is_in_every_rollout_that_is_larger() {
+        let caller = account(100_001);
+        assert_eq!(rollout(1.0, "drop_rate").place(&caller).expect("has one").to_string(), "42.900");
+        assert!(!rollout(42.9, "drop_rate").holds(&caller));
+        assert!(rollout(42.901, "drop_rate").holds(&caller));
+    }
+
+    #[test]
     fn another_salt_draws_other_lots() {
         let [first, second] = ["first", "second"].map(|salt| rollout(50.0, salt));
         let both = (1..=10_000).filter(|id| first.holds(&account(*id)) && second.holds(&account(*id))).count();
@@ -166,6 +175,7 @@ mod tests {
     fn who_has_no_identifier_is_in_no_rollout_below_everyone() {
         let nobody = crate::domain::testing::nobody();
         assert!(!rollout(99.999, "s").holds(&nobody));
+        assert!(!rollout(99.999, "s").holds(&device("")));
         assert!(rollout(100.0, "s").holds(&nobody));
         assert!(!rollout(0.0, "s").holds(&account(1)));
     }

@@ -24,6 +24,13 @@ const PATTERN_BYTES_MAX: usize = 1 << 18;
 const MOVING_KEYWORDS: [&str; 6] =
     ["$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"];
 
+/// Keywords for which the checker goes through what lies beside them once more: inside each other they multiply.
+const MULTIPLYING_KEYWORDS: [&str; 2] = ["unevaluatedProperties", "unevaluatedItems"];
+
+/// What it takes to make a node and a pattern ready, in steps of a check.
+const NODE_WORK: usize = 100;
+const PATTERN_WORK: usize = 20_000;
+
 /// A schema that is ready to check values.
 #[derive(Debug)]
 pub(super) struct Schema {
@@ -32,10 +39,14 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// The error continues a sentence.
-    pub(super) fn compile(schema: &Value) -> Result<Self, String> {
-        let mut nodes = 0;
-        Walk { root: schema, nodes: &mut nodes }.visit(schema, 0)?;
+    /// Takes what it needs from `work_left`. The error continues a sentence.
+    pub(super) fn compile(schema: &Value, work_left: &mut usize) -> Result<Self, String> {
+        let mut walk = Walk { root: schema, nodes: 0, patterns: 0 };
+        walk.visit(schema, 0)?;
+        let Walk { nodes, patterns, .. } = walk;
+        *work_left = work_left
+            .checked_sub(nodes * NODE_WORK + patterns * PATTERN_WORK)
+            .ok_or("takes too long to be made ready, together with the schemas before it")?;
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .with_pattern_options(
@@ -78,15 +89,16 @@ fn size(value: &Value) -> usize {
 }
 
 /// Goes through a schema with its references followed.
-struct Walk<'s, 'n> {
+struct Walk<'s> {
     root: &'s Value,
-    nodes: &'n mut usize,
+    nodes: usize,
+    patterns: usize,
 }
 
-impl Walk<'_, '_> {
-    fn visit(&mut self, node: &Value, depth: usize) -> Result<(), String> {
-        *self.nodes += 1;
-        if *self.nodes > NODES_MAX || depth > DEPTH_MAX {
+impl<'s> Walk<'s> {
+    fn visit(&mut self, node: &'s Value, depth: usize) -> Result<(), String> {
+        self.nodes += 1;
+        if self.nodes > NODES_MAX || depth > DEPTH_MAX {
             return Err(format!(
                 "is too large, or refers to itself: with every reference followed it may have {NODES_MAX} nodes and \
                  {DEPTH_MAX} levels"
@@ -102,13 +114,18 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn keyword(&mut self, name: &str, member: &Value, depth: usize) -> Result<(), String> {
+    fn keyword(&mut self, name: &str, member: &'s Value, depth: usize) -> Result<(), String> {
         if MOVING_KEYWORDS.contains(&name) {
             return Err(format!("has {name}, which is not taken: $ref with #/… reaches every part of a schema"));
         }
+        if MULTIPLYING_KEYWORDS.contains(&name) {
+            return Err(format!("has {name}, which is not taken: the time of a check would double with each level"));
+        }
         match (name, member) {
+            ("pattern", Value::String(_)) => self.patterns += 1,
+            ("patternProperties", Value::Object(patterns)) => self.patterns += patterns.len(),
             ("$schema", Value::String(dialect)) if dialect.trim_end_matches('#') != DIALECT => {
-                Err(format!("has a $schema other than {DIALECT}"))
+                return Err(format!("has a $schema other than {DIALECT}"));
             }
             ("$ref", Value::String(reference)) => {
                 let named = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
@@ -118,10 +135,11 @@ impl Walk<'_, '_> {
                         Shown(reference).to_string()
                     ));
                 };
-                Walk { root: self.root, nodes: &mut *self.nodes }.visit(named, depth + 1)
+                self.visit(named, depth + 1)?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 }
 

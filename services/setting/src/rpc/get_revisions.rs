@@ -23,7 +23,7 @@ pub(crate) async fn get_revisions(
             revisions.insert(app_id, revision);
         }
     }
-    Ok(GetRevisionsResponse { revisions, ..GetRevisionsResponse::default() })
+    Ok(GetRevisionsResponse { revisions })
 }
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tests {
     use crate::testing::Service;
 
     async fn ask(service: &Service, app_ids: Vec<i64>) -> Result<Vec<(i64, i64)>, ArgumentError> {
-        let request = GetRevisionsRequest { app_ids, ..GetRevisionsRequest::default() };
+        let request = GetRevisionsRequest { app_ids };
         let answer = get_revisions(service.parts(), request).await?;
         let mut revisions: Vec<(i64, i64)> = answer.revisions.into_iter().collect();
         revisions.sort_unstable();

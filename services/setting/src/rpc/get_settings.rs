@@ -48,11 +48,9 @@ pub(crate) async fn get_settings(
             version: depends_on.version,
             account_id: depends_on.account,
             device_id: depends_on.device,
-            ..DependsOn::default()
         },
         switches: switches(&settings.switches()),
         notices_json: settings.notices_json(),
-        ..GetSettingsResponse::default()
     })
 }
 
@@ -62,11 +60,9 @@ fn switches(switched: &Switches<'_>) -> SignInSwitches {
             message: maintenance.message.clone(),
             until: maintenance.until.map(|until| until.as_millis()),
             allowed_accounts: maintenance.allowed_accounts.to_vec(),
-            ..Maintenance::default()
         }),
         registration_open: switched.registration_open,
         login_kinds: switched.login_kinds.map(<[_]>::to_vec),
-        ..SignInSwitches::default()
     }
 }
 

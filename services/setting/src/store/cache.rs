@@ -8,6 +8,7 @@
 //! Readers take no lock; a new version is one pointer that is exchanged.
 
 mod copy;
+mod under_way;
 
 use std::{
     collections::HashMap,
@@ -30,7 +31,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use self::copy::{AppCopy, State, Trouble};
+use self::{
+    copy::{AppCopy, State, Trouble},
+    under_way::UnderWay,
+};
 use crate::{
     config::Config,
     domain::AppId,
@@ -162,7 +166,7 @@ impl<S: Source> SettingsCache<S> {
     /// Answers with this version from now on: it was just published here.
     pub(crate) async fn show(&self, app: AppId, live: Arc<Live>) {
         let copy = self.inner.copy_of(app).await;
-        self.inner.apply(app, copy, Ok(Loaded::Newer(live))).await;
+        self.inner.place(app, &copy, self.inner.good(live)).await;
     }
 
     /// Somebody says that `app` is at this revision: looks into the store if the copy there is is older.
@@ -255,45 +259,8 @@ impl<S: Source> SettingsCache<S> {
         }
         let (sender, receiver) = watch::channel(None);
         reads.insert(app, receiver.clone());
-        spawn_read(UnderWay { inner: Arc::clone(&self.inner), app, sender }.run(look));
+        UnderWay::begin(Arc::clone(&self.inner), app, look, sender);
         Some((receiver, true))
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a read serves every later reader: it belongs to no request's trace or deadline, and a drain need not wait for it"
-)]
-fn spawn_read(read: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(read);
-}
-
-/// A read that is registered in `reads`; taken out again however it ends.
-struct UnderWay<S: Source> {
-    inner: Arc<Inner<S>>,
-    app: AppId,
-    sender: watch::Sender<Option<Arc<State>>>,
-}
-
-impl<S: Source> UnderWay<S> {
-    async fn run(self, look: Look) {
-        let copy = self.inner.copy_of(self.app).await;
-        let loaded = self.inner.load(self.app, copy.state().revision(), look).await;
-        let state = self.inner.apply(self.app, copy, loaded).await;
-        // Whoever is told and asks for more must not join this read.
-        self.inner.reads().remove(&self.app);
-        // Waiters get the state from here: the cache is free not to keep it.
-        self.sender.send_replace(Some(state));
-    }
-}
-
-impl<S: Source> Drop for UnderWay<S> {
-    fn drop(&mut self) {
-        let mut reads = self.inner.reads();
-        // Another one may be under way by now, if this one came to its end.
-        if self.sender.borrow().is_none() {
-            reads.remove(&self.app);
-        }
     }
 }
 
@@ -334,14 +301,20 @@ impl<S> Inner<S> {
                 State { trouble: Some(trouble), due: self.later(self.config.retry_after), ..State::clone(&before) }
             }
         };
+        self.place(app, &copy, state).await
+    }
+
+    /// Makes this the app's state, unless an earlier revision would come back with it. What the state is now.
+    async fn place(&self, app: AppId, copy: &Arc<AppCopy>, state: State) -> Arc<State> {
+        let before = copy.state().revision();
         let mut state = copy.set(state);
         // It may have been dropped for lack of memory meanwhile, and another may have taken its place.
-        let kept = self.copies.get_with(app, async { Arc::clone(&copy) }).await;
-        let is_another = !Arc::ptr_eq(&kept, &copy);
+        let kept = self.copies.get_with(app, async { Arc::clone(copy) }).await;
+        let is_another = !Arc::ptr_eq(&kept, copy);
         if is_another {
             state = kept.set(State::clone(&state));
         }
-        if is_another || state.revision() != before.revision() {
+        if is_another || state.revision() != before {
             // Its weight has changed.
             self.copies.insert(app, kept).await;
         }
@@ -359,9 +332,14 @@ impl<S> Inner<S> {
             Loaded::Absent => (&reads.absent, Some(Arc::clone(&self.empty))),
         };
         count.inc();
-        let is_absent = live.as_ref().is_none_or(|live| live.revision() == 0);
-        let time = if is_absent { self.config.absent_fresh_for } else { self.config.fresh_for };
-        State { live, trouble: None, due: self.later(time), confirmed: Instant::now() }
+        // What is unchanged was known, and so it is there.
+        live.map_or_else(|| before.clone(), |live| self.good(live))
+    }
+
+    /// The state of an app whose settings the store has just confirmed.
+    fn good(&self, live: Arc<Live>) -> State {
+        let time = if live.revision() == 0 { self.config.absent_fresh_for } else { self.config.fresh_for };
+        State { live: Some(live), trouble: None, due: self.later(time), confirmed: Instant::now() }
     }
 
     /// Counts a failure, and logs it unless it is the one that is known already.

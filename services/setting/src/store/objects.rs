@@ -88,8 +88,8 @@ impl Objects {
                 let root = config.root.clone().unwrap_or_else(|| data_dir.join("settings"));
                 Self::in_directory(&root, object_bytes_max, random)
             }
-            StoreKind::S3 => Self::in_bucket(s3(&config.s3), "s3", object_bytes_max, limits),
-            StoreKind::Oss => Self::in_bucket(oss(&config.oss), "oss", object_bytes_max, limits),
+            StoreKind::S3 => Self::in_bucket(s3(&config.s3)?, "s3", object_bytes_max, limits),
+            StoreKind::Oss => Self::in_bucket(oss(&config.oss)?, "oss", object_bytes_max, limits),
         }
     }
 
@@ -217,28 +217,28 @@ fn append(bytes: &mut Vec<u8>, chunk: Buffer) {
     }
 }
 
-fn s3(config: &S3Config) -> S3 {
+fn s3(config: &S3Config) -> Result<S3, OpenError> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut builder = S3::default()
         .bucket(&text(&config.bucket))
         .endpoint(&text(&config.endpoint))
         .region(&text(&config.region))
         .root(&text(&config.root));
-    if let (Some(id), Some(secret)) = (&config.access_key_id, &config.secret_access_key) {
+    if let (Some(id), Some(secret)) = (&config.access_key_id, config.secret()?) {
         // What is configured here is all that counts: no profile of the machine gets in between.
         builder = builder.access_key_id(id).secret_access_key(secret.expose()).disable_config_load();
     }
-    if config.virtual_host_style { builder.enable_virtual_host_style() } else { builder }
+    Ok(if config.virtual_host_style { builder.enable_virtual_host_style() } else { builder })
 }
 
-fn oss(config: &OssConfig) -> Oss {
+fn oss(config: &OssConfig) -> Result<Oss, OpenError> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    Oss::default()
+    Ok(Oss::default()
         .bucket(&text(&config.bucket))
         .endpoint(&text(&config.endpoint))
         .root(&text(&config.root))
         .access_key_id(&text(&config.access_key_id))
-        .access_key_secret(config.access_key_secret.as_ref().map(Secret::expose).unwrap_or_default())
+        .access_key_secret(config.secret()?.as_ref().map(Secret::expose).unwrap_or_default()))
 }
 
 #[cfg(test)]

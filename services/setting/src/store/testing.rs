@@ -48,7 +48,7 @@ impl TestStore {
             root: Some(format!("test-{}", new_uuid(&SystemClock, &SystemRandom).simple())),
             access_key_id: Some("test".to_owned()),
             secret_access_key: Some(Secret::new("test")),
-            virtual_host_style: false,
+            ..S3Config::default()
         };
         // More patience than production has: a busy build machine is no outage.
         let config = Config { store: StoreKind::S3, s3, store_timeout: Duration::from_secs(30), ..Config::default() };

@@ -178,7 +178,6 @@ impl VersionStore {
         if newest <= base {
             self.repair_pointer(app, base + 1).await;
         }
-        self.delete_oldest(app, base + 1).await;
         Ok(Outcome::Published { version, is_new: true })
     }
 
@@ -273,8 +272,9 @@ impl VersionStore {
         }
     }
 
-    /// Best effort: what stays is deleted after a later publish.
-    async fn delete_oldest(&self, app: AppId, newest: i64) {
+    /// Deletes versions beyond the number that is kept, at most two: what a publish of `newest` is followed by. Best effort:
+    /// what stays is deleted after a later one.
+    pub(crate) async fn delete_oldest(&self, app: AppId, newest: i64) {
         if newest <= self.versions_kept {
             return;
         }

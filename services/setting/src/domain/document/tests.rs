@@ -351,3 +351,15 @@ fn values_of_every_layer_fit_the_schema() {
     assert_eq!(paths, ["settings.size.value", "channels.store.size", "packages.com.example.size", "rules[0].value"]);
     assert_eq!(found[0].1, "does not fit the schema: value is less than the minimum of 1");
 }
+
+#[test]
+fn the_documents_in_the_guide_are_good() {
+    let guide = include_str!("../../../../../docs/settings.md");
+    let documents: Vec<&str> = guide.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(documents.len(), 2);
+    for document in documents {
+        if let Err(problems) = Document::parse(document.as_bytes(), &DocumentLimits::default()) {
+            panic!("{problems}: {document}");
+        }
+    }
+}

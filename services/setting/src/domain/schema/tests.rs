@@ -5,11 +5,18 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::testing::problems;
+use crate::domain::testing::{parse, problems};
+
+/// Work enough for any one schema.
+const PLENTY: usize = 10_000_000;
+
+fn compile(schema: &Value) -> Result<Schema, String> {
+    Schema::compile(schema, &mut PLENTY.clone())
+}
 
 #[test]
 fn a_value_that_does_not_fit_is_refused_with_its_place_and_without_its_text() {
-    let schema = Schema::compile(&json!({
+    let schema = compile(&json!({
         "type": "object",
         "properties": {"items": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+$"}}},
         "required": ["items"],
@@ -23,9 +30,14 @@ fn a_value_that_does_not_fit_is_refused_with_its_place_and_without_its_text() {
 }
 
 #[test]
+fn a_format_is_a_remark_and_not_checked() {
+    compile(&json!({"format": "email"})).expect("a schema").check(&json!("nobody")).expect("fits");
+}
+
+#[test]
 fn what_is_no_schema_is_refused() {
     for bad in [json!(1), json!({"type": "text"}), json!({"minimum": "1"}), json!({"pattern": "("})] {
-        let reason = Schema::compile(&bad).expect_err("no schema");
+        let reason = compile(&bad).expect_err("no schema");
         assert!(reason.starts_with("is not a JSON Schema: "), "{bad}: {reason}");
     }
 }
@@ -33,20 +45,20 @@ fn what_is_no_schema_is_refused() {
 #[test]
 fn nothing_outside_a_schema_is_followed() {
     for elsewhere in ["https://example.com/s.json", "file:///etc/passwd", "other.json", "#anchor", "#/$defs/none"] {
-        let reason = Schema::compile(&json!({"$ref": elsewhere})).expect_err("elsewhere");
+        let reason = compile(&json!({"$ref": elsewhere})).expect_err("elsewhere");
         assert!(reason.contains("only #/… is followed"), "{elsewhere}: {reason}");
     }
     for keyword in MOVING_KEYWORDS {
-        let reason = Schema::compile(&json!({"properties": {"a": {keyword: "#a"}}})).expect_err("moves");
-        assert!(reason.starts_with(&format!("has {keyword}")), "{reason}");
+        let reason = compile(&json!({"properties": {"a": {keyword: "#a"}}})).expect_err("moves");
+        assert_eq!(reason, format!("has {keyword}, which is not taken: $ref with #/… reaches every part of a schema"));
     }
-    Schema::compile(&json!({"$schema": "http://json-schema.org/draft-07/schema#"})).expect_err("another dialect");
-    Schema::compile(&json!({"$schema": DIALECT})).expect("the dialect");
+    compile(&json!({"$schema": "http://json-schema.org/draft-07/schema#"})).expect_err("another dialect");
+    compile(&json!({"$schema": DIALECT})).expect("the dialect");
 }
 
 #[test]
 fn a_schema_may_refer_to_its_own_parts() {
-    let schema = Schema::compile(&json!({
+    let schema = compile(&json!({
         "$defs": {"id": {"type": "integer", "minimum": 1}},
         "type": "array", "items": {"$ref": "#/$defs/id"},
     }))
@@ -65,7 +77,7 @@ fn references_in_a_circle_and_references_that_multiply_are_refused_at_once() {
     let two = json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"});
     let started = Instant::now();
     for bad in [json!({"$ref": "#"}), json!({"items": {"$ref": "#"}}), two, multiplying] {
-        let reason = Schema::compile(&bad).expect_err("never ends");
+        let reason = compile(&bad).expect_err("never ends");
         assert!(reason.starts_with("is too large, or refers to itself"), "{reason}");
     }
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -73,12 +85,12 @@ fn references_in_a_circle_and_references_that_multiply_are_refused_at_once() {
 
 #[test]
 fn a_pattern_that_makes_others_go_back_and_forth_is_matched_in_linear_time() {
-    let schema = Schema::compile(&json!({"pattern": "^(a+)+$"})).expect("a schema");
+    let schema = compile(&json!({"pattern": "^(a+)+$"})).expect("a schema");
     let started = Instant::now();
     schema.check(&json!(format!("{}!", "a".repeat(100_000)))).expect_err("does not fit");
     assert!(started.elapsed() < Duration::from_secs(5));
-    Schema::compile(&json!({"pattern": "^(?=a)a"})).expect_err("look-ahead is not linear");
-    Schema::compile(&json!({"pattern": "((a{100}){100}){100}"})).expect_err("a huge pattern");
+    compile(&json!({"pattern": "^(?=a)a"})).expect_err("look-ahead is not linear");
+    compile(&json!({"pattern": "((a{100}){100}){100}"})).expect_err("a huge pattern");
 }
 
 #[test]
@@ -90,6 +102,47 @@ fn a_document_whose_check_would_take_too_long_is_refused() {
     let reason = "is too large for its schema: checking the document would take too long".to_owned();
     assert_eq!(found, [("settings.list.value".to_owned(), reason)]);
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn keywords_that_look_at_a_value_again_for_each_level_are_refused() {
+    for keyword in ["unevaluatedProperties", "unevaluatedItems"] {
+        let reason = compile(&json!({"anyOf": [{keyword: false}]})).expect_err("multiplies");
+        assert_eq!(
+            reason,
+            format!("has {keyword}, which is not taken: the time of a check would double with each level")
+        );
+    }
+}
+
+#[test]
+fn a_document_with_more_patterns_than_can_be_made_ready_in_time_is_refused() {
+    let document = |patterns: usize| {
+        let patterns: Vec<Value> = (0..patterns).map(|index| json!({"pattern": format!("^{index}$")})).collect();
+        let declared = json!({"type": "string", "value": "none", "schema": {"not": {"anyOf": patterns}}});
+        json!({"settings": {"a": declared, "b": declared, "c": declared}})
+    };
+    parse(&document(10)).expect("few");
+    let started = Instant::now();
+    let reason = "takes too long to be made ready, together with the schemas before it".to_owned();
+    assert_eq!(problems(&document(2_600)).first(), Some(&("settings.a.schema".to_owned(), reason)));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn values_that_are_small_enough_each_but_not_together_are_refused() {
+    let schema = json!({"items": {"allOf": vec![json!({"minimum": 0}); 3_000]}});
+    let value: Vec<Value> = vec![json!(1); 1_000];
+    let rules = |count: usize| vec![json!({"setting": "list", "value": value}); count];
+    let document = |count: usize| {
+        let declared = json!({"type": "json", "value": [], "schema": schema});
+        json!({"settings": {"list": declared}, "rules": rules(count)})
+    };
+    parse(&document(5)).expect("together they are checked in time");
+    assert_eq!(
+        problems(&document(20)).first().map(|(_, reason)| reason.as_str()),
+        Some("is too large for its schema: checking the document would take too long")
+    );
 }
 
 #[test]

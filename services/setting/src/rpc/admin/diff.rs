@@ -16,7 +16,7 @@ pub(crate) async fn diff(parts: &Arc<Parts>, request: DiffRequest) -> Result<Dif
         let (before, after) = tokio::try_join!(wire::version(&parts, app, from), wire::version(&parts, app, to))?;
         let (before, after) = (FastStr::new(&*before.document), FastStr::new(&*after.document));
         let (changes, truncated) = wire::changes(before, after, || parts.store.place_of(app, to)).await?;
-        Ok(DiffResponse { changes, truncated, ..DiffResponse::default() })
+        Ok(DiffResponse { changes, truncated })
     })
     .await
 }
@@ -29,7 +29,7 @@ mod tests {
     use crate::testing::Service;
 
     async fn ask(service: &Service, from_version: i64, to_version: i64) -> Result<DiffResponse, AdminError> {
-        diff(service.parts(), DiffRequest { app_id: 1, from_version, to_version, ..DiffRequest::default() }).await
+        diff(service.parts(), DiffRequest { app_id: 1, from_version, to_version }).await
     }
 
     #[tokio::test]

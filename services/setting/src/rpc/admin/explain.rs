@@ -84,7 +84,6 @@ fn answer(snapshot: &Snapshot, caller: &Caller, at: Timestamp) -> ExplainRespons
         revision: snapshot.revision(),
         settings: domain::explain(snapshot, caller, at).into_iter().map(setting).collect(),
         valid_until: valid_until.map(Timestamp::as_millis),
-        ..ExplainResponse::default()
     }
 }
 
@@ -94,7 +93,6 @@ fn setting(setting: domain::ExplainedSetting) -> ExplainedSetting {
         value_json: setting.value_json,
         source: setting.source,
         candidates: setting.candidates.into_iter().map(candidate).collect(),
-        ..ExplainedSetting::default()
     }
 }
 
@@ -104,7 +102,6 @@ fn candidate(candidate: domain::Candidate) -> Candidate {
         value_json: candidate.value_json,
         applies: candidate.applies,
         why_not: candidate.why_not.map(FastStr::from),
-        ..Candidate::default()
     }
 }
 

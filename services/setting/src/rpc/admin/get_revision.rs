@@ -47,7 +47,6 @@ fn answer(version: &Version, age_ms: Option<i64>) -> Revision {
         document_json: FastStr::new(&*version.document),
         info: Some(wire::version_info(&version.info)),
         age_ms,
-        ..Revision::default()
     }
 }
 
@@ -59,7 +58,7 @@ mod tests {
     use crate::testing::Service;
 
     async fn ask(service: &Service, revision: Option<i64>) -> Result<Revision, AdminError> {
-        let request = GetRevisionRequest { app_id: 1, revision, ..GetRevisionRequest::default() };
+        let request = GetRevisionRequest { app_id: 1, revision };
         get_revision(service.parts(), request).await
     }
 

@@ -31,7 +31,6 @@ pub(crate) async fn list_versions(
         Ok(ListVersionsResponse {
             versions: page.versions.iter().map(|version| wire::version_info(&version.info)).collect(),
             next_before: page.next_before,
-            ..ListVersionsResponse::default()
         })
     })
     .await
@@ -45,7 +44,7 @@ mod tests {
     use crate::testing::Service;
 
     async fn ask(service: &Service, before: Option<i64>, limit: i32) -> Result<(Vec<i64>, Option<i64>), AdminError> {
-        let request = ListVersionsRequest { app_id: 1, before, limit, ..ListVersionsRequest::default() };
+        let request = ListVersionsRequest { app_id: 1, before, limit };
         let answer = list_versions(service.parts(), request).await?;
         Ok((answer.versions.iter().map(|info| info.version).collect(), answer.next_before))
     }

@@ -22,13 +22,13 @@ pub(crate) async fn validate(parts: &Arc<Parts>, request: ValidateRequest) -> Re
         } else {
             Vec::new()
         };
-        Ok(ValidateResponse { problems, changes, current_revision, ..ValidateResponse::default() })
+        Ok(ValidateResponse { problems, changes, current_revision })
     })
     .await
 }
 
 fn problem(problem: domain::Problem) -> Problem {
-    Problem { path: problem.path.into(), reason: problem.reason.into(), ..Problem::default() }
+    Problem { path: problem.path.into(), reason: problem.reason.into() }
 }
 
 #[cfg(test)]
@@ -40,8 +40,7 @@ mod tests {
     use crate::testing::Service;
 
     async fn ask(service: &Service, document: &str) -> Result<ValidateResponse, AdminError> {
-        let request =
-            ValidateRequest { app_id: 1, document_json: FastStr::new(document), ..ValidateRequest::default() };
+        let request = ValidateRequest { app_id: 1, document_json: FastStr::new(document) };
         validate(service.parts(), request).await
     }
 

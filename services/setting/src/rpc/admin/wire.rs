@@ -16,11 +16,7 @@ use crate::{
 const CHANGES_MAX: usize = 1000;
 
 pub(super) fn published(info: &VersionInfo) -> wire::Published {
-    wire::Published {
-        revision: info.version,
-        published_at: info.published_at.as_millis(),
-        ..wire::Published::default()
-    }
+    wire::Published { revision: info.version, published_at: info.published_at.as_millis() }
 }
 
 pub(super) fn version_info(info: &VersionInfo) -> wire::VersionInfo {
@@ -31,7 +27,6 @@ pub(super) fn version_info(info: &VersionInfo) -> wire::VersionInfo {
         note: info.note.clone(),
         rolled_back_to: info.rolled_back_to,
         bytes: i64::try_from(info.bytes).unwrap_or(i64::MAX),
-        ..wire::VersionInfo::default()
     }
 }
 
@@ -70,6 +65,5 @@ fn change(change: Change) -> wire::Change {
         kind: FastStr::from_static_str(change.kind.name()),
         before_json: change.before_json.map(FastStr::from),
         after_json: change.after_json.map(FastStr::from),
-        ..wire::Change::default()
     }
 }

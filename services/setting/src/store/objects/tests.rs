@@ -2,7 +2,13 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use tokio::task::JoinSet;
+use common::clock::SystemRandom;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinSet,
+};
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::store::testing::{TestStore, on_each_store};
@@ -90,7 +96,7 @@ mod on_s3_alone {
 #[tokio::test]
 async fn a_directory_that_is_gone_is_no_directory_without_objects() {
     let root = tempfile::TempDir::new().expect("a temporary directory");
-    let random = Arc::new(common::clock::SystemRandom);
+    let random = Arc::new(SystemRandom);
     let objects = Objects::in_directory(root.path(), 100, random).expect("opens");
     fs::remove_dir(root.path()).expect("removes");
     assert!(objects.read("a").await.is_err());
@@ -102,7 +108,7 @@ async fn a_directory_that_is_gone_is_no_directory_without_objects() {
 #[tokio::test]
 async fn what_can_not_be_read_is_not_absent() {
     let root = tempfile::TempDir::new().expect("a temporary directory");
-    let random = Arc::new(common::clock::SystemRandom);
+    let random = Arc::new(SystemRandom);
     let objects = Objects::in_directory(root.path(), 100, random).expect("opens");
     fs::write(root.path().join("a"), "a file where a directory belongs").expect("writes");
     assert!(objects.read("a/b").await.is_err());
@@ -114,7 +120,7 @@ fn a_root_that_can_not_be_a_directory_is_named_in_the_error() {
     let file = data_dir.path().join("file");
     fs::write(&file, "").expect("writes");
     let config = Config { root: Some(file), ..Config::default() };
-    let refusal = Objects::open(&config, data_dir.path(), 100, Arc::new(common::clock::SystemRandom));
+    let refusal = Objects::open(&config, data_dir.path(), 100, Arc::new(SystemRandom));
     let refusal = refusal.expect_err("a file is no directory").to_string();
     assert!(refusal.starts_with("setting.root \"") && refusal.contains("/file"), "{refusal}");
 }
@@ -127,26 +133,56 @@ fn a_bucket_of_oss_has_what_publishing_needs_and_shows_where_it_lies() {
         root: Some("playgate".to_owned()),
         access_key_id: Some("id".to_owned()),
         access_key_secret: Some(Secret::new("s3cret")),
+        access_key_secret_file: None,
     };
     let config = Config { store: StoreKind::Oss, oss, ..Config::default() };
     assert_eq!(common::config::Section::validate(&config), Ok(()));
-    let objects = Objects::open(&config, Path::new("/"), 100, Arc::new(common::clock::SystemRandom)).expect("opens");
+    let objects = Objects::open(&config, Path::new("/"), 100, Arc::new(SystemRandom)).expect("opens");
     assert_eq!(objects.shown("apps/1/current.json"), "oss://games/playgate/apps/1/current.json");
     assert!(!format!("{objects:?}").contains("s3cret"), "{objects:?}");
 }
 
-#[tokio::test]
-async fn a_bucket_that_can_not_be_reached_keeps_nobody_from_starting_and_is_a_failure() {
-    let s3 = S3Config {
+/// A bucket that says yes to everything, as some that speak S3 do to conditions they do not know.
+async fn bucket_that_does_not_keep_its_word() -> Config {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    TaskTracker::new().spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                socket.read_buf(&mut request).await.expect("a request");
+            }
+            let answer = "HTTP/1.1 200 OK\r\netag: \"0\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            socket.write_all(answer.as_bytes()).await.expect("writable");
+        }
+    });
+    Config { store: StoreKind::S3, s3: bucket_at(endpoint), ..Config::default() }
+}
+
+fn bucket_at(endpoint: String) -> S3Config {
+    S3Config {
         bucket: Some("b".to_owned()),
-        endpoint: Some("http://127.0.0.1:1".to_owned()),
+        endpoint: Some(endpoint),
         region: Some("us-east-1".to_owned()),
         access_key_id: Some("id".to_owned()),
         secret_access_key: Some(Secret::new("s3cret")),
         ..S3Config::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_takes_conditions_and_does_not_keep_to_them_is_found_out() {
+    let config = bucket_that_does_not_keep_its_word().await;
+    let objects = Objects::open(&config, Path::new("/"), 100, Arc::new(SystemRandom)).expect("opens");
+    assert!(!objects.keeps_its_word().await.expect("an answer"));
+}
+
+#[tokio::test]
+async fn a_bucket_that_can_not_be_reached_keeps_nobody_from_starting_and_is_a_failure() {
+    let s3 = bucket_at("http://127.0.0.1:1".to_owned());
     let config = Config { store: StoreKind::S3, s3, ..Config::default() };
-    let objects = Objects::open(&config, Path::new("/"), 100, Arc::new(common::clock::SystemRandom)).expect("opens");
+    let objects = Objects::open(&config, Path::new("/"), 100, Arc::new(SystemRandom)).expect("opens");
     let failure = objects.read("a").await.expect_err("nobody listens");
     assert!(matches!(failure, ObjectError::Store(_)), "{failure}");
     assert!(!format!("{failure:?}").contains("s3cret"), "{failure:?}");

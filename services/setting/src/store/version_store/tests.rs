@@ -26,7 +26,9 @@ fn draft(number: i64) -> Draft {
 }
 
 async fn publish(store: &VersionStore, base: i64) -> Outcome {
-    store.publish(app(1), base, &draft(base + 1), 0).await.expect("an answer")
+    let outcome = store.publish(app(1), base, &draft(base + 1), 0).await.expect("an answer");
+    store.delete_oldest(app(1), base + 1).await;
+    outcome
 }
 
 /// Publishes versions 1 to `count`, of which each says its number.

@@ -24,7 +24,6 @@ fn request(document: &str) -> PublishRequest {
         document_json: FastStr::new(document),
         note: FastStr::empty(),
         author: FastStr::from_static_str("ann"),
-        ..PublishRequest::default()
     }
 }
 

@@ -17,7 +17,6 @@ fn to(to_version: i64, base_revision: Option<i64>) -> RollbackRequest {
         base_revision,
         note: FastStr::from_static_str("it was better"),
         author: FastStr::from_static_str("bob"),
-        ..RollbackRequest::default()
     }
 }
 
