@@ -14,7 +14,7 @@ in_every_shape!(
 
 const MESSAGE: &str = "Back at ten. 十点见。";
 
-fn maintenance(value: Value) -> Value {
+fn maintenance(value: &Value) -> Value {
     json!({ "settings": {
         "platform.maintenance": { "type": "json", "value": value },
         "motd": { "type": "string", "value": "hello" },
@@ -31,7 +31,7 @@ async fn in_maintenance_only_those_on_the_list_sign_in_and_those_who_play_go_on(
     let platform = Platform::start(shape).await;
     let (ann, tester) = (platform.register("ann").await, platform.register("tester").await);
     let list = [tester.tokens.account_id];
-    platform.publish(&maintenance(json!({ "message": MESSAGE, "allow_accounts": list }))).await;
+    platform.publish(&maintenance(&json!({ "message": MESSAGE, "allow_accounts": list }))).await;
 
     is_under_maintenance(&ann.try_login().await);
     is_under_maintenance(&platform.try_register("bob").await);
@@ -48,7 +48,7 @@ async fn in_maintenance_only_those_on_the_list_sign_in_and_those_who_play_go_on(
     later.tokens = serde_json::from_value(refreshed).expect("tokens");
     later.logout().await.ok();
 
-    platform.publish(&maintenance(Value::Null)).await;
+    platform.publish(&maintenance(&Value::Null)).await;
     ann.login().await;
     platform.register("bob").await;
 }
@@ -57,7 +57,7 @@ async fn a_maintenance_without_a_list_keeps_everybody_out_until_it_is_over(shape
     let platform = Platform::start(shape).await;
     let ann = platform.register("ann").await;
     let until = now_ms() + 5_000;
-    platform.publish(&maintenance(json!({ "message": MESSAGE, "until": until }))).await;
+    platform.publish(&maintenance(&json!({ "message": MESSAGE, "until": until }))).await;
     let refused = ann.try_login().await;
     if now_ms() < until {
         is_under_maintenance(&refused);
@@ -77,7 +77,7 @@ async fn whoever_is_not_on_the_list_learns_nothing_of_any_account(shape: Shape) 
     let platform = Platform::start(shape).await;
     let (ann, tester) = (platform.register("ann").await, platform.register("tester").await);
     let list = [tester.tokens.account_id];
-    platform.publish(&maintenance(json!({ "message": MESSAGE, "allow_accounts": list }))).await;
+    platform.publish(&maintenance(&json!({ "message": MESSAGE, "allow_accounts": list }))).await;
     let wrong = json!({ "password": "some other words here" });
     let nobody = json!({ "username": "nobody" });
     for told in [

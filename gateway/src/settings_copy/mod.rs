@@ -14,7 +14,7 @@
 //! - [`app`]: what is known of an app's revision.
 //! - [`source`]: the setting service.
 //! - [`flights`]: one call for all that want the same.
-//! - [`copy`]: answers.
+//! - [`copy`]: answers questions, from what is kept where it can.
 //! - [`follow`]: keeps the revisions.
 //! - [`metrics`]: what is counted.
 

@@ -68,7 +68,7 @@ impl Script {
     }
 
     /// Every replica knows it at once.
-    pub(crate) fn publish(&self, app_id: i64, published: Published) {
+    pub(crate) fn publish(&self, app_id: i64, published: &Published) {
         self.state().replicas.iter_mut().for_each(|replica| drop(replica.insert(app_id, published.clone())));
     }
 

@@ -56,7 +56,7 @@ async fn follow_for(copy: &SettingsCopy, time: Duration) {
 #[tokio::test(start_paused = true)]
 async fn while_the_revision_is_confirmed_nobody_is_asked_again() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     for _ in 0..40 {
         assert_eq!(served(&copy, &caller()).await, 3);
@@ -70,28 +70,28 @@ async fn while_the_revision_is_confirmed_nobody_is_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn what_is_published_is_answered_with_the_next_round_and_asked_for_by_its_revision() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     assert_eq!(served(&copy, &caller()).await, 3);
-    script.publish(APP, revision(4));
+    script.publish(APP, &revision(4));
     assert_eq!(served(&copy, &caller()).await, 3, "not heard of yet");
     follow_for(&copy, QUARTER).await;
     assert_eq!(served(&copy, &caller()).await, 4);
     let asked: Vec<_> = script.questions().iter().map(|question| question.min_revision).collect();
     assert_eq!(asked, [None, Some(4)]);
     copy.published(APP, 5).await;
-    script.publish(APP, revision(5));
+    script.publish(APP, &revision(5));
     assert_eq!(served(&copy, &caller()).await, 5, "whoever publishes here is answered it here at once");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_not_fresh_for_longer_than_its_revision_was_heard_of() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     assert_eq!(served(&copy, &caller()).await, 3);
     tokio::time::advance(SECOND).await;
-    script.publish(APP, revision(4));
+    script.publish(APP, &revision(4));
     assert_eq!(served(&copy, &caller()).await, 4, "nobody follows here");
 }
 
@@ -99,7 +99,7 @@ async fn an_answer_is_not_fresh_for_longer_than_its_revision_was_heard_of() {
 async fn when_a_window_begins_or_ends_the_answer_is_asked_for_again() {
     let script = Script::of(1);
     let until = Timestamp::from_millis(NOW.as_millis() + 10);
-    script.publish(APP, Published { valid_until: Some(until), ..revision(3) });
+    script.publish(APP, &Published { valid_until: Some(until), ..revision(3) });
     let (copy, clock) = copy_of(&script, SettingsConfig::default());
     served(&copy, &caller()).await;
     clock.advance(Duration::from_millis(9));
@@ -113,13 +113,13 @@ async fn when_a_window_begins_or_ends_the_answer_is_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn of_many_first_questions_at_once_one_is_asked() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     let players: Vec<Caller> = (1..=500).map(player).collect();
     let answers = join_all(players.iter().map(|player| served(&copy, player))).await;
     assert!(answers.into_iter().all(|answer| answer == 3));
     assert_eq!(script.asked(), 1, "they differ in nothing that matters");
-    script.publish(APP, revision(4));
+    script.publish(APP, &revision(4));
     follow_for(&copy, QUARTER).await;
     join_all(players.iter().map(|player| served(&copy, player))).await;
     assert_eq!(script.asked(), 2, "and of the next revision again one");
@@ -128,7 +128,7 @@ async fn of_many_first_questions_at_once_one_is_asked() {
 #[tokio::test(start_paused = true)]
 async fn players_who_are_answered_differently_never_share_an_answer() {
     let script = Script::of(1);
-    script.publish(APP, by_account(3));
+    script.publish(APP, &by_account(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     let players: Vec<Caller> = (1..=20).flat_map(|id| [player(id), player(id)]).collect();
     for _ in 0..2 {
@@ -145,7 +145,7 @@ async fn players_who_are_answered_differently_never_share_an_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_given_up_takes_the_answer_from_nobody() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let gate = script.held_back();
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     let limit = Some(Duration::from_millis(10));
@@ -162,7 +162,7 @@ async fn a_request_that_is_given_up_takes_the_answer_from_nobody() {
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_one_question_is_not_answered_to_another() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     script.refuses(Some(PublicError::invalid("version", "is no version")));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     let bad = Caller { version: Some("bad".into()), ..caller() };
@@ -175,7 +175,7 @@ async fn what_is_wrong_with_one_question_is_not_answered_to_another() {
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_is_behind_never_takes_the_gateway_back() {
     let script = Script::of(2);
-    script.publish(APP, by_account(3));
+    script.publish(APP, &by_account(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     assert_eq!(served(&copy, &player(1)).await, 3);
     script.tell(0, APP, by_account(4));
@@ -187,7 +187,7 @@ async fn a_replica_that_is_behind_never_takes_the_gateway_back() {
         follow_for(&copy, QUARTER).await;
     }
     // Now nobody knows what was published: what is kept is answered, and what is not kept is better old than not at all.
-    script.publish(APP, by_account(3));
+    script.publish(APP, &by_account(3));
     follow_for(&copy, SECOND * 2).await;
     let stale = copy.get(&player(1), None).await.expect("settings");
     assert_eq!(stale.answer.revision, 4);
@@ -198,7 +198,7 @@ async fn a_replica_that_is_behind_never_takes_the_gateway_back() {
 #[tokio::test(start_paused = true)]
 async fn while_the_service_is_away_the_copy_answers_for_its_time_and_says_how_old_it_is() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     assert_eq!(served(&copy, &caller()).await, 3);
     script.is_away(true);
@@ -223,14 +223,14 @@ async fn while_the_service_is_away_the_copy_answers_for_its_time_and_says_how_ol
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_at_night_the_first_question_in_the_morning_is_asked() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     assert_eq!(served(&copy, &caller()).await, 3);
     script.is_away(true);
     follow_for(&copy, SECOND * 30).await;
     tokio::time::advance(SECOND * 120).await;
     script.is_away(false);
-    script.publish(APP, revision(4));
+    script.publish(APP, &revision(4));
     copy.follow_once().await.expect("answered");
     assert_eq!(served(&copy, &caller()).await, 4);
 }
@@ -238,7 +238,7 @@ async fn after_an_outage_at_night_the_first_question_in_the_morning_is_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_hangs_costs_its_patience_and_no_more() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     assert_eq!(served(&copy, &caller()).await, 3);
     script.hangs(true);
@@ -259,7 +259,7 @@ async fn a_service_that_hangs_costs_its_patience_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn what_its_service_can_not_confirm_is_asked_for_again_and_never_looks_young() {
     let script = Script::of(1);
-    script.publish(APP, Published { age_ms: 60_000, ..revision(3) });
+    script.publish(APP, &Published { age_ms: 60_000, ..revision(3) });
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     for _ in 0..8 {
         let answer = copy.get(&caller(), None).await.expect("settings");
@@ -267,7 +267,7 @@ async fn what_its_service_can_not_confirm_is_asked_for_again_and_never_looks_you
         follow_for(&copy, QUARTER).await;
     }
     assert_eq!(script.asked(), 2, "once a second");
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     follow_for(&copy, SECOND).await;
     assert!(copy.get(&caller(), None).await.expect("settings").age < SECOND);
 }
@@ -275,7 +275,7 @@ async fn what_its_service_can_not_confirm_is_asked_for_again_and_never_looks_you
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_a_confirmed_revision_makes_every_copy_of_it_fresh() {
     let script = Script::of(1);
-    script.publish(APP, by_account(3));
+    script.publish(APP, &by_account(3));
     let (copy, _) = copy_of(&script, SettingsConfig::default());
     for id in 1..=50 {
         served(&copy, &player(id)).await;
@@ -293,14 +293,14 @@ async fn after_an_outage_a_confirmed_revision_makes_every_copy_of_it_fresh() {
 #[tokio::test(start_paused = true)]
 async fn a_copy_of_the_revision_before_is_as_old_as_the_time_since_it_was_the_newest() {
     let script = Script::of(1);
-    script.publish(APP, revision(3));
+    script.publish(APP, &revision(3));
     let hours = SECOND * 10_000;
     let (copy, _) = copy_of(&script, SettingsConfig { follow_for: hours, ..SettingsConfig::default() });
     served(&copy, &caller()).await;
     tokio::time::advance(hours).await;
     copy.follow_once().await.expect("answered");
     assert_eq!((served(&copy, &caller()).await, script.asked()), (3, 1));
-    script.publish(APP, revision(4));
+    script.publish(APP, &revision(4));
     follow_for(&copy, QUARTER).await;
     script.is_away(true);
     let stale = copy.get(&caller(), None).await.expect("it was the newest just now");
@@ -331,7 +331,7 @@ async fn only_apps_that_were_asked_for_lately_are_followed_a_thousand_at_a_time(
 #[tokio::test(start_paused = true)]
 async fn the_memory_is_bounded_and_what_is_not_kept_is_asked_for() {
     let script = Script::of(1);
-    script.publish(APP, by_account(3));
+    script.publish(APP, &by_account(3));
     let (copy, _) = copy_of(&script, SettingsConfig { cache_bytes_max: 10_000, ..SettingsConfig::default() });
     for id in 1..=1_000 {
         assert_eq!(served(&copy, &player(id)).await, 3);

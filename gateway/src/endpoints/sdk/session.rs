@@ -150,9 +150,9 @@ pub(super) async fn sign_in<F>(
 where
     F: Future<Output = Result<LoginResponse, ClientError>>,
 {
-    let limit = Some(gateway.optional_part_timeout);
+    let limit = gateway.optional_part_timeout;
     // First of all: it decides whether there is a sign-in. Usually it is in memory; if it can't be had, nothing is switched.
-    let settings = gateway.settings.get(&caller, limit).await.ok().map(|served| served.answer);
+    let settings = gateway.settings.get(&caller, Some(limit)).await.ok().map(|served| served.answer);
     let switches = settings.as_ref().map(|answer| in_force(&answer.switches, gateway.clock.now()));
     if let Some(maintenance) = switches.as_ref().and_then(|switches| switches.maintenance.as_ref())
         && (makes_account || maintenance.allowed_accounts.is_empty())
@@ -165,7 +165,7 @@ where
     let (app_id, account_id) = (caller.app_id, tokens.account_id);
     let (settings, wallet) = tokio::join!(
         settings_of_account(gateway, settings, caller, account_id),
-        within(limit.unwrap_or_default(), gateway.upstream.pay.get_wallet(GetWalletRequest { app_id, account_id })),
+        within(limit, gateway.upstream.pay.get_wallet(GetWalletRequest { app_id, account_id })),
     );
 
     let mut degraded = Vec::new();

@@ -122,7 +122,7 @@ mod tests {
 
     async fn served() -> Served {
         let script = Script::of(1);
-        script.publish(7, Published { revision: 3, ..Published::default() });
+        script.publish(7, &Published { revision: 3, ..Published::default() });
         let (copy, _) = copy_of(&script, SettingsConfig::default());
         copy.get(&Caller { app_id: 7, ..Caller::default() }, None).await.expect("settings")
     }
