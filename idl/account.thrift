@@ -1,4 +1,5 @@
 include "account_admin.thrift"
+include "common.thrift"
 
 namespace rs account
 
@@ -42,6 +43,8 @@ struct RegisterRequest {
     2: required string username,
     3: required string password,
     4: required ClientInfo client,
+    /// See LoginRequest.
+    5: optional common.SignInSwitches switches,
 }
 
 struct PasswordLogin {
@@ -87,6 +90,8 @@ struct LoginRequest {
     3: required ClientInfo client,
     /// The player has been told that the account is pending deletion, and wants to keep it.
     4: optional bool cancel_deletion,
+    /// As the gateway knows them at this moment; absent when it could not tell, and then nothing is switched.
+    5: optional common.SignInSwitches switches,
 }
 
 struct LoginResponse {

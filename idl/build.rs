@@ -1,7 +1,14 @@
 //! Generates the RPC clients, servers and messages from the `.thrift` files beside this script.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    for file in ["common.thrift", "account.thrift", "account_admin.thrift", "setting.thrift", "pay.thrift"] {
+    for file in [
+        "common.thrift",
+        "account.thrift",
+        "account_admin.thrift",
+        "setting.thrift",
+        "setting_admin.thrift",
+        "pay.thrift",
+    ] {
         println!("cargo:rerun-if-changed={file}");
     }
     volo_build::ConfigBuilder::default().write()?;

@@ -38,6 +38,7 @@ enum ErrorCode {
     USERNAME_TAKEN = 4090101,
     CREDENTIAL_ALREADY_LINKED = 4090102,
     APP_ID_TAKEN = 4090103,
+    SETTINGS_CHANGED = 4090201,
     IDEMPOTENCY_KEY_REUSED = 4090301,
 
     BODY_TOO_LARGE = 4130001,
@@ -54,5 +55,26 @@ enum ErrorCode {
     OVERLOADED = 5030001,
     DEPENDENCY_UNAVAILABLE = 5030002,
     SHUTTING_DOWN = 5030003,
+    MAINTENANCE = 5030004,
     DEADLINE_EXCEEDED = 5040001,
+}
+
+/// A window in which only those on the list may sign in. It has begun.
+struct Maintenance {
+    /// Shown to players.
+    1: required string message,
+    /// When it is to be over, in Unix milliseconds, if that is known.
+    2: optional i64 until,
+    /// Accounts that may sign in all the same.
+    3: required list<i64> allowed_accounts,
+}
+
+/// What an operator has switched for the sign-ins of an app, or of a part of its players. What is absent is not switched: then
+/// the app's policy decides alone.
+struct SignInSwitches {
+    1: optional Maintenance maintenance,
+    /// false: a sign-in makes no account.
+    2: optional bool registration_open,
+    /// Of "password", "device", "phone", "channel": the kinds that may be used, of those that the app's policy allows.
+    3: optional list<string> login_kinds,
 }

@@ -68,6 +68,7 @@ pub(crate) async fn register_player(upstream: &Upstream, demo: &DemoApp) -> anyh
         username: demo.username.clone().into(),
         password: demo.password.clone().into(),
         client,
+        switches: None,
     };
     match upstream.account.register(request).await.map_err(CallError::from) {
         Ok(_) => Ok(()),

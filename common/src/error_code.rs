@@ -69,6 +69,7 @@ pub fn meaning(code: ErrorCode) -> Meaning {
         C::USERNAME_TAKEN => ("the username is taken", Caller),
         C::CREDENTIAL_ALREADY_LINKED => ("the credential belongs to another account", Caller),
         C::APP_ID_TAKEN => ("there is an app of this id already", Caller),
+        C::SETTINGS_CHANGED => ("the settings were changed meanwhile", Caller),
         C::IDEMPOTENCY_KEY_REUSED => ("the idempotency key was used with another body", Caller),
         C::BODY_TOO_LARGE => ("the body is too large", Caller),
         C::UNSUPPORTED_MEDIA_TYPE => ("the content type is not supported here", Caller),
@@ -80,6 +81,7 @@ pub fn meaning(code: ErrorCode) -> Meaning {
         C::OVERLOADED => ("the platform is busy, try again shortly", Moment),
         C::DEPENDENCY_UNAVAILABLE => ("a part of the platform is unavailable, try again shortly", Moment),
         C::SHUTTING_DOWN => ("this instance is shutting down, try again", Moment),
+        C::MAINTENANCE => ("the game is under maintenance", Moment),
         C::DEADLINE_EXCEEDED => ("the request took too long", Us),
         _ => ("something went wrong on our side", Us),
     };

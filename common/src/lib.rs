@@ -9,6 +9,7 @@
 //! - [`context`]: what travels with a request: trace and deadline.
 //! - [`config`]: layered configuration, sections, validation, redacted print.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
+//! - [`maintenance`]: how a sign-in is refused while a game is under maintenance.
 //! - [`telemetry`]: logs, the access log, metrics, traces, the operator listener.
 //! - [`tls`]: whom connections that this process opens trust.
 //! - [`http`]: the edge: accept loop, client address, envelope, extractors, request signing.
@@ -27,6 +28,7 @@ pub mod field;
 pub mod http;
 mod late_timer;
 pub mod lifecycle;
+pub mod maintenance;
 pub mod rpc;
 mod sequence;
 pub mod shared;

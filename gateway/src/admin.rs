@@ -11,10 +11,15 @@ use std::{
 
 use bytes::Bytes;
 use common::{config::Secret, error_code::PublicError, http::Routes, telemetry::LevelHandle};
-use idl::account::AccountServiceClient;
+use idl::{account::AccountServiceClient, setting::SettingServiceClient};
 use volo_http::{server::route::Router, utils::Extension};
 
-use crate::{admin_openapi, endpoints::admin, upstream::Upstream};
+use crate::{
+    admin_openapi,
+    endpoints::admin::{self, settings},
+    settings_copy::copy::SettingsCopy,
+    upstream::Upstream,
+};
 
 /// How long a caller waits before it asks again while the process starts.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -25,7 +30,13 @@ pub struct AdminApi {
     process: String,
     log_level: Option<LevelHandle>,
     openapi_json: Bytes,
-    upstream: OnceLock<Upstream>,
+    connected: OnceLock<Connected>,
+}
+
+/// What the endpoints can ask once the process has got so far.
+struct Connected {
+    upstream: Upstream,
+    settings: SettingsCopy,
 }
 
 impl AdminApi {
@@ -33,12 +44,12 @@ impl AdminApi {
     /// a log.
     pub fn new(token: Secret, process: String, log_level: Option<LevelHandle>) -> Self {
         let openapi_json = admin_openapi::document().to_string().into();
-        Self { token, process, log_level, openapi_json, upstream: OnceLock::new() }
+        Self { token, process, log_level, openapi_json, connected: OnceLock::new() }
     }
 
     /// From now on requests are answered. Connecting it a second time changes nothing.
-    pub fn connect(&self, upstream: Upstream) {
-        self.upstream.get_or_init(|| upstream);
+    pub fn connect(&self, upstream: Upstream, settings: SettingsCopy) {
+        self.connected.get_or_init(|| Connected { upstream, settings });
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -58,8 +69,20 @@ impl AdminApi {
     }
 
     pub(crate) fn account(&self) -> Result<AccountServiceClient, PublicError> {
-        let upstream = self.upstream.get().ok_or_else(|| PublicError::unavailable(ASK_AGAIN_AFTER))?;
-        Ok(upstream.account.clone())
+        Ok(self.connected()?.upstream.account.clone())
+    }
+
+    pub(crate) fn setting(&self) -> Result<SettingServiceClient, PublicError> {
+        Ok(self.connected()?.upstream.setting.clone())
+    }
+
+    /// The settings as this gateway answers them.
+    pub(crate) fn settings(&self) -> Result<SettingsCopy, PublicError> {
+        Ok(self.connected()?.settings.clone())
+    }
+
+    fn connected(&self) -> Result<&Connected, PublicError> {
+        self.connected.get().ok_or_else(|| PublicError::unavailable(ASK_AGAIN_AFTER))
     }
 }
 
@@ -84,6 +107,13 @@ fn routes() -> Routes {
         .post("/admin/v1/apps/{app_id}/rotate-secret", admin::rotate_app_secret::rotate_app_secret)
         .get("/admin/v1/apps/{app_id}/channels", admin::list_channels::list_channels)
         .put("/admin/v1/apps/{app_id}/channels/{channel}", admin::put_channel::put_channel)
+        .get("/admin/v1/apps/{app_id}/settings", settings::get_settings::get_settings)
+        .post("/admin/v1/apps/{app_id}/settings", settings::publish_settings::publish_settings)
+        .post("/admin/v1/apps/{app_id}/settings/validate", settings::validate_settings::validate_settings)
+        .get("/admin/v1/apps/{app_id}/settings/versions", settings::list_versions::list_versions)
+        .get("/admin/v1/apps/{app_id}/settings/diff", settings::diff_versions::diff_versions)
+        .post("/admin/v1/apps/{app_id}/settings/rollback", settings::roll_back_settings::roll_back_settings)
+        .post("/admin/v1/apps/{app_id}/settings/explain", settings::explain_settings::explain_settings)
         .get("/admin/v1/accounts", admin::find_account::find_account)
         .get("/admin/v1/accounts/{account_id}/history", admin::account_history::account_history)
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)

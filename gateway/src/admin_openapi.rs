@@ -14,6 +14,7 @@ use crate::{endpoints::admin, openapi};
     ),
     tags(
         (name = "Apps", description = "The games that sign players in, and what they allow."),
+        (name = "Settings", description = "What games read, in versions that are published and can be rolled back; docs/settings.md."),
         (name = "Accounts", description = "Players."),
         (name = "Bans", description = "Devices and parts of the network that are kept out."),
         (name = "Process", description = "The process that answers, and no other."),
@@ -28,6 +29,13 @@ use crate::{endpoints::admin, openapi};
         admin::rotate_app_secret::rotate_app_secret,
         admin::list_channels::list_channels,
         admin::put_channel::put_channel,
+        admin::settings::get_settings::get_settings,
+        admin::settings::publish_settings::publish_settings,
+        admin::settings::validate_settings::validate_settings,
+        admin::settings::list_versions::list_versions,
+        admin::settings::diff_versions::diff_versions,
+        admin::settings::roll_back_settings::roll_back_settings,
+        admin::settings::explain_settings::explain_settings,
         admin::find_account::find_account,
         admin::account_history::account_history,
         admin::revoke_sessions::revoke_sessions,
@@ -46,7 +54,8 @@ use crate::{endpoints::admin, openapi};
 struct Endpoints;
 
 /// Codes that only operators meet.
-const CODES: [ErrorCode; 2] = [ErrorCode::NO_SUCH_APP, ErrorCode::APP_ID_TAKEN];
+const CODES: [ErrorCode; 4] =
+    [ErrorCode::NO_SUCH_APP, ErrorCode::APP_ID_TAKEN, ErrorCode::NO_SUCH_SETTING, ErrorCode::SETTINGS_CHANGED];
 
 /// The whole document (OpenAPI 3.1).
 pub(crate) fn document() -> Value {

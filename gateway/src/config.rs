@@ -12,7 +12,7 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::token_copy::config::FallbackConfig;
+use crate::{settings_copy::config::SettingsConfig, token_copy::config::FallbackConfig};
 
 /// Routes that are deployed together, so that a flood on one group can be kept away from another by running it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub struct Config {
     /// refuse good tokens; a key that was withdrawn stays published this long at most.
     #[serde(with = "humantime_serde")]
     pub stale_signing_keys_usable_for: Duration,
+    /// The copy of settings that answers for the setting service.
+    pub settings: SettingsConfig,
     /// Limits of the HTTP edge.
     pub edge: EdgeConfig,
 }
@@ -70,6 +72,7 @@ impl Default for Config {
             app_cache_capacity: 10_000,
             fallback: FallbackConfig::default(),
             stale_signing_keys_usable_for: Duration::from_secs(24 * 3600),
+            settings: SettingsConfig::default(),
             edge: EdgeConfig::default(),
         }
     }
@@ -120,6 +123,7 @@ impl Section for Config {
             }
         }
         self.fallback.validate()?;
+        self.settings.validate()?;
         self.edge.validate("edge")
     }
 }

@@ -12,6 +12,8 @@
 //! - `signing_keys`: the public keys of ID tokens, the last good answer kept through an outage.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
 //! - `token_copy`: questions about tokens, asked of account, and of the gateway's own copy while account can't answer.
+//! - `settings_copy`: settings, from the gateway's own copy where it can.
+//! - `reach`: whether a service is known to be away.
 //! - `upstream`: the calls to the other roles and how their failures are answered.
 //! - `admin`: the routes for operators, on a listener of their own.
 //! - `openapi`, `admin_openapi`: the two contracts as documents, made from the endpoints.
@@ -23,7 +25,9 @@ mod config;
 mod endpoints;
 mod nonces;
 mod openapi;
+mod reach;
 mod routes;
+mod settings_copy;
 mod signing_keys;
 mod state;
 mod token_copy;
@@ -34,6 +38,7 @@ pub use self::{
     config::{Config, RouteGroup},
     openapi::document as openapi_document,
     routes::{Endpoints, Parts, endpoints},
+    settings_copy::{config::SettingsConfig, copy::SettingsCopy},
     token_copy::{config::FallbackConfig, tokens::Tokens},
     upstream::Upstream,
 };

@@ -184,6 +184,7 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::OVERLOADED,
         C::DEPENDENCY_UNAVAILABLE,
         C::SHUTTING_DOWN,
+        C::MAINTENANCE,
         C::DEADLINE_EXCEEDED,
     ]
     .into_iter()
@@ -214,10 +215,11 @@ pub(crate) mod tests {
     }
 
     /// Answered to operators only, whose document adds them, or not yet answered to anybody.
-    const NOT_FOR_PLAYERS: [ErrorCode; 7] = [
+    const NOT_FOR_PLAYERS: [ErrorCode; 8] = [
         ErrorCode::OK,
         ErrorCode::NO_SUCH_APP,
         ErrorCode::APP_ID_TAKEN,
+        ErrorCode::SETTINGS_CHANGED,
         ErrorCode::NO_SUCH_SETTING,
         ErrorCode::NO_SUCH_ORDER,
         ErrorCode::IDEMPOTENCY_KEY_REUSED,

@@ -18,6 +18,7 @@ use crate::{
     endpoints::{documentation, oauth2, sdk, server, well_known},
     nonces::SharedNonces,
     openapi,
+    settings_copy::copy::SettingsCopy,
     signing_keys::SigningKeys,
     state::Gateway,
     token_copy::tokens::Tokens,
@@ -31,9 +32,11 @@ pub struct Parts {
     pub upstream: Upstream,
     /// Answers about tokens.
     pub tokens: Tokens,
+    /// Answers about settings.
+    pub settings: SettingsCopy,
     /// Where the nonces of changing requests are kept, so that each is accepted once by all gateways.
     pub shared: Arc<dyn SharedState>,
-    /// Tells the time that signatures are compared with.
+    /// Tells the time that signatures, and the end of a maintenance, are compared with.
     pub clock: SharedClock,
     /// Tracks refreshes that run beside requests.
     pub tasks: RequestTasks,
@@ -78,10 +81,13 @@ impl Service<ServerContext, Request> for Endpoints {
 
 /// The endpoints of the groups that `config` asks for.
 pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
-    let Parts { upstream, tokens, shared, clock, tasks } = parts;
+    let Parts { upstream, tokens, settings, shared, clock, tasks } = parts;
     let apps = AppDirectory::new(upstream.account.clone(), config.verify_timeout, config.app_cache_capacity, tasks);
-    let checks =
-        Arc::new(SignatureChecks { secrets: Arc::new(apps.clone()), nonces: Arc::new(SharedNonces(shared)), clock });
+    let checks = Arc::new(SignatureChecks {
+        secrets: Arc::new(apps.clone()),
+        nonces: Arc::new(SharedNonces(shared)),
+        clock: clock.clone(),
+    });
     let document = openapi::document();
     let signing_keys =
         SigningKeys::new(upstream.account.clone(), config.verify_timeout, config.stale_signing_keys_usable_for);
@@ -89,6 +95,8 @@ pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
         upstream,
         apps,
         tokens,
+        settings,
+        clock,
         signing_keys,
         optional_part_timeout: config.optional_part_timeout,
         openapi_json: document.to_string().into(),

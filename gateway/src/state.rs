@@ -1,17 +1,23 @@
 //! What the endpoints share. Made once, at start; nothing in here changes while requests run, but for what the app
-//! directory and the signing keys remember.
+//! directory, the copy of settings and the signing keys remember.
 
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
+use common::clock::SharedClock;
 
-use crate::{apps::AppDirectory, signing_keys::SigningKeys, token_copy::tokens::Tokens, upstream::Upstream};
+use crate::{
+    apps::AppDirectory, settings_copy::copy::SettingsCopy, signing_keys::SigningKeys, token_copy::tokens::Tokens,
+    upstream::Upstream,
+};
 
 /// What the endpoints share.
 pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     pub(crate) apps: AppDirectory,
     pub(crate) tokens: Tokens,
+    pub(crate) settings: SettingsCopy,
+    pub(crate) clock: SharedClock,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) optional_part_timeout: Duration,
     pub(crate) openapi_json: Bytes,

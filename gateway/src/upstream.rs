@@ -42,8 +42,8 @@ pub(crate) async fn within<T>(budget: Duration, call: impl Future<Output = T>) -
 ///
 /// The one law is held here: only a refusal that account itself made, and that blames the caller, goes out as it is.
 /// A deadline, a lost connection, a fault or a full queue all become "could not tell, ask again".
-pub(crate) fn could_not_tell(error: ClientError) -> PublicError {
-    match CallError::from(error) {
+pub(crate) fn could_not_tell(error: impl Into<CallError>) -> PublicError {
+    match error.into() {
         CallError::Answered(refusal) if meaning(refusal.code).blame != Blame::Us => refusal,
         CallError::Answered(_)
         | CallError::NotSent { .. }

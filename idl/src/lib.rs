@@ -7,4 +7,4 @@ mod r#gen {
     include!(concat!(env!("OUT_DIR"), "/volo_gen.rs"));
 }
 
-pub use r#gen::volo_gen::{account, account_admin, common, pay, setting};
+pub use r#gen::volo_gen::{account, account_admin, common, pay, setting, setting_admin};

@@ -11,7 +11,7 @@ use common::{
     shared::SharedState,
     token::master_key::TokenKeyVault,
 };
-use gateway::{Config, Parts, Tokens, Upstream};
+use gateway::{Config, Parts, SettingsCopy, Tokens, Upstream};
 
 use super::{Process, account};
 use crate::{
@@ -53,11 +53,25 @@ pub(super) fn tokens(
     Ok(tokens)
 }
 
+/// Answers about settings, from a copy that is kept up to date beside the requests.
+pub(super) fn settings(config: &Config, upstream: &Upstream, process: &Process) -> anyhow::Result<SettingsCopy> {
+    let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
+    let settings = SettingsCopy::new(config, upstream.setting.clone(), clock, tasks, &process.registry)?;
+    process.lifecycle.spawn_background("gateway-settings", settings.follow());
+    Ok(settings)
+}
+
+/// What answers for the other roles while they can't.
+pub(super) struct Copies {
+    pub(super) tokens: Tokens,
+    pub(super) settings: SettingsCopy,
+}
+
 /// Binds the public listeners and serves them until the process stops.
 pub(super) fn listen(
     config: &Config,
     upstream: Upstream,
-    tokens: Tokens,
+    copies: Copies,
     shared: Arc<dyn SharedState>,
     access_log: Arc<dyn AccessLog>,
     process: &Process,
@@ -73,10 +87,9 @@ pub(super) fn listen(
         listeners.push(Listener::bind_unix(path)?);
         listening.push(Listening { what: "gateway", address: format!("unix:{}", path.display()) });
     }
-    let endpoints = gateway::endpoints(
-        config,
-        Parts { upstream, tokens, shared, clock: process.clock.clone(), tasks: process.lifecycle.requests().clone() },
-    );
+    let Copies { tokens, settings } = copies;
+    let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
+    let endpoints = gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks });
     let parts = HttpParts {
         clock: process.clock.clone(),
         random: process.random.clone(),

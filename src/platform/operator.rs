@@ -63,7 +63,7 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
         Some(admin) => admin_router(Arc::clone(admin)).merge(watching),
         None => watching,
     };
-    let edge = EdgeConfig::default();
+    let edge = EdgeConfig { body_limit: config.body_limit, ..EdgeConfig::default() };
     let parts = HttpParts {
         clock: process.clock.clone(),
         random: process.random.clone(),

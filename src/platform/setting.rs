@@ -1,24 +1,33 @@
 //! The setting role.
 
-use std::path::Path;
-
 use common::rpc::{ServerParts, ServerStack, SettingContract, server_stack};
-use setting::Setting;
+use setting::{Resources, Setting, StoreKind};
 
-use super::{Process, data_dir as directory};
+use super::{Process, data_dir as directory, shared::Shared};
 use crate::config::Configuration;
 
-/// Opens the service and puts the server suite around it.
+/// Opens the service, starts what it does in the background and puts the server suite around it.
 pub(super) fn open(
     configuration: &Configuration,
-    data_dir: &Path,
+    shared: &Shared,
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<(Setting, ServerStack<SettingContract>)> {
-    if configuration.setting.root.is_none() {
-        directory::make(data_dir)?;
+    let config = configuration.setting.clone();
+    if config.store == StoreKind::Fs && config.root.is_none() {
+        directory::make(&configuration.data_dir)?;
     }
-    let setting = setting::open(configuration.setting.clone(), data_dir, process.random.clone(), &process.registry)?;
+    let resources = Resources {
+        data_dir: configuration.data_dir.clone(),
+        feed: shared.feed(configuration),
+        clock: process.clock.clone(),
+        random: process.random.clone(),
+        registry: process.registry.clone(),
+    };
+    let setting = setting::open(config, resources)?;
+    for task in setting.background() {
+        process.lifecycle.spawn_background(task.name, task.run);
+    }
     let stack = server_stack(setting.clone(), parts);
     Ok((setting, stack))
 }

@@ -37,7 +37,7 @@ impl Shared {
         Arc::clone(&self.state)
     }
 
-    /// Feeds to the other replicas. None without Redis: then there are no others, or they read SQL.
+    /// Feeds to the other replicas. None without Redis: then there are no others, or they read SQL or the store of settings.
     pub(super) fn feed(&self, configuration: &Configuration) -> Option<Arc<dyn Feed>> {
         let redis = self.redis.as_ref()?;
         Some(Arc::new(redis.feed(configuration.shared.feed_entries)))

@@ -120,14 +120,16 @@ pub(crate) async fn start(
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;
         }
+        let settings = gateway::settings(&configuration.gateway, &upstream, process)?;
         if let Some(admin) = admin {
-            admin.connect(upstream.clone());
+            admin.connect(upstream.clone(), settings.clone());
         }
         let shared = opened.shared.state();
         let access_log = Arc::clone(&logs.access);
         let token_keys = gateway::token_keys(role, configuration, process)?;
         let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
-        listeners.extend(gateway::listen(&configuration.gateway, upstream, tokens, shared, access_log, process)?);
+        let copies = gateway::Copies { tokens, settings };
+        listeners.extend(gateway::listen(&configuration.gateway, upstream, copies, shared, access_log, process)?);
     }
     started.open();
     Ok(Started { listeners, demo, admin_token_file, database: opened.database, directory })
@@ -151,7 +153,7 @@ async fn open_services(
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
     let parts = ServerParts { random: process.random.clone(), metrics, tasks };
-    let shared = if holds(Role::Account) || holds(Role::Gateway) {
+    let shared = if holds(Role::Account) || holds(Role::Gateway) || holds(Role::Setting) {
         Shared::open(configuration, process).await?
     } else {
         Shared::none(configuration, process)
@@ -170,7 +172,7 @@ async fn open_services(
         opened.services.pay = Some(pay::open(database, &parts, process)?);
     }
     if holds(Role::Setting) {
-        let (setting, stack) = setting::open(configuration, &configuration.data_dir, &parts, process)?;
+        let (setting, stack) = setting::open(configuration, &opened.shared, &parts, process)?;
         opened.services.setting = Some(stack);
         opened.setting = Some(setting);
     }
@@ -211,7 +213,10 @@ impl Opened {
         }
         let app = admin.create_app("demo", None).await?;
         let demo = DemoApp::new(app.app_id, app.app_secret.expose().to_owned());
-        setting.seed_demo(demo.app_id).await?;
+        if let Err(error) = setting.seed_demo(demo.app_id).await {
+            // A store that is away keeps nobody from starting.
+            tracing::warn!(app_id = demo.app_id, %error, "the demo app has no settings");
+        }
         first_run::register_player(upstream, &demo).await?;
         demo.save(data_dir)?;
         Ok(Some(demo))

@@ -25,6 +25,8 @@ mod refresh;
 mod register_login_verify;
 mod sessions;
 mod settings;
+mod settings_of_players;
+mod settings_store;
 mod verify_batch;
 
 // What it promises to everybody who asks.
@@ -43,7 +45,9 @@ mod admin_apps;
 mod admin_without_account;
 mod device_limits;
 mod dynamic_documents;
+mod maintenance;
 mod roles_apart;
+mod settings_publishing;
 
 // What it withstands.
 mod account_gone;
@@ -62,6 +66,7 @@ mod restart;
 mod revocation_everywhere;
 mod revoke_sessions;
 mod risk;
+mod settings_gone;
 
 // Its first minutes, and what it keeps to itself.
 mod demo;

@@ -18,6 +18,7 @@ mod listener;
 mod load;
 mod platform;
 mod player;
+mod publishing;
 mod python;
 mod raw;
 mod receiver;

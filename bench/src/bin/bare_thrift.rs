@@ -9,9 +9,15 @@ use std::{env, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bench::peer::{self, Envelope, Question, Verdict};
-use idl::setting::{
-    GetSettingsRequest, GetSettingsResponse, SettingService, SettingServiceClient, SettingServiceClientBuilder,
-    SettingServiceServer,
+use idl::{
+    setting::{
+        GetRevisionsRequest, GetRevisionsResponse, GetSettingsRequest, GetSettingsResponse, SettingService,
+        SettingServiceClient, SettingServiceClientBuilder, SettingServiceServer,
+    },
+    setting_admin::{
+        DiffRequest, DiffResponse, ExplainRequest, ExplainResponse, GetRevisionRequest, ListVersionsRequest,
+        ListVersionsResponse, PublishRequest, Published, Revision, RollbackRequest, ValidateRequest, ValidateResponse,
+    },
 };
 use pilota::FastStr;
 use volo::net::Address;
@@ -20,7 +26,7 @@ use volo_http::{
     server::{Router, Server, extract::Json, route::post},
     utils::Extension,
 };
-use volo_thrift::ServerError;
+use volo_thrift::{BizError, ServerError};
 
 /// Answers every question with itself. Any method with a string in and a string out would do.
 struct Echo;
@@ -31,8 +37,45 @@ impl SettingService for Echo {
             entity_tag: request.if_none_match.unwrap_or_default(),
             revision: request.app_id,
             settings_json: Some(FastStr::from_static_str("0197a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b")),
+            ..GetSettingsResponse::default()
         })
     }
+
+    async fn get_revisions(&self, _: GetRevisionsRequest) -> Result<GetRevisionsResponse, ServerError> {
+        Err(not_served())
+    }
+
+    async fn admin_publish(&self, _: PublishRequest) -> Result<Published, ServerError> {
+        Err(not_served())
+    }
+
+    async fn admin_validate(&self, _: ValidateRequest) -> Result<ValidateResponse, ServerError> {
+        Err(not_served())
+    }
+
+    async fn admin_get_revision(&self, _: GetRevisionRequest) -> Result<Revision, ServerError> {
+        Err(not_served())
+    }
+
+    async fn admin_list_versions(&self, _: ListVersionsRequest) -> Result<ListVersionsResponse, ServerError> {
+        Err(not_served())
+    }
+
+    async fn admin_diff(&self, _: DiffRequest) -> Result<DiffResponse, ServerError> {
+        Err(not_served())
+    }
+
+    async fn admin_rollback(&self, _: RollbackRequest) -> Result<Published, ServerError> {
+        Err(not_served())
+    }
+
+    async fn admin_explain(&self, _: ExplainRequest) -> Result<ExplainResponse, ServerError> {
+        Err(not_served())
+    }
+}
+
+fn not_served() -> ServerError {
+    ServerError::Biz(BizError::new(5_000_001, "the echo serves one method".into()))
 }
 
 async fn verify(

@@ -50,6 +50,14 @@ thrift_contract! {
     /// Versioned settings.
     "setting" = setting::SettingService as SettingContract;
     read GetSettings;
+    read GetRevisions;
+    write AdminPublish;
+    read AdminValidate;
+    read AdminGetRevision;
+    read AdminListVersions;
+    read AdminDiff;
+    write AdminRollback;
+    read AdminExplain;
 }
 
 thrift_contract! {

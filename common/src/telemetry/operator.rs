@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Where operators look at a role, and what lets them change it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperatorConfig {
     /// The operator listener's address. Never make it public: it answers without asking who wants to know. Absent, it
@@ -32,12 +32,24 @@ pub struct OperatorConfig {
     /// Lets whoever presents it use the admin API, on the gateway's listener and that of `all`. Visible ASCII without
     /// spaces. Absent in development: generated into `admin-token` in the data directory.
     pub admin_token: Option<Secret>,
+    /// Bytes of a request's body, declared or chunked. Beyond it: 413 and the connection closes. Has to have room for a
+    /// settings document (`setting.document_bytes_max`) and what is around it.
+    pub body_limit: usize,
+}
+
+impl Default for OperatorConfig {
+    fn default() -> Self {
+        Self { listen: None, admin_token: None, body_limit: 2 * 1024 * 1024 }
+    }
 }
 
 impl Section for OperatorConfig {
     const NAME: &'static str = "operator";
 
     fn validate(&self) -> Result<(), Invalid> {
+        if self.body_limit == 0 {
+            return Err(Invalid::new("body_limit", "must be at least 1"));
+        }
         let usable =
             |token: &Secret| !token.expose().is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
         match &self.admin_token {

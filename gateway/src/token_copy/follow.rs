@@ -25,9 +25,9 @@ use super::{
     config::FallbackConfig,
     held::{Known, TokenCopy},
     metrics::Metrics,
-    reach::Reach,
     source::Source,
 };
+use crate::reach::Reach;
 
 /// How often the key ring is read. Account reads it every `account.follow.keys_every`, and a new key is announced for
 /// several times both before it signs.

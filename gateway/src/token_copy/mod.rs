@@ -9,7 +9,6 @@
 //! - [`held`]: what is held, and the verdict on a token.
 //! - [`unclear`]: whom a revocation concerns that this version does not understand.
 //! - [`source`], [`follow`]: how the copy is kept up to date.
-//! - [`reach`]: whether account is known to be away.
 //! - [`metrics`]: what is counted.
 //! - [`tokens`]: asks account, and falls back on the copy.
 //! - [`batch`]: the same for many tokens at once.
@@ -19,7 +18,6 @@ pub(crate) mod config;
 mod follow;
 mod held;
 mod metrics;
-mod reach;
 mod source;
 #[cfg(test)]
 mod testing;

@@ -16,11 +16,11 @@ use super::{
     follow::{FollowParts, Follower},
     held::{NoVerdict, TokenCopy},
     metrics::Metrics,
-    reach::Reach,
     source::Account,
 };
 use crate::{
     config::Config,
+    reach::Reach,
     upstream::{open_question, within},
 };
 

@@ -57,6 +57,9 @@ pub(crate) enum AccountError {
     LoginKindDisabled,
     #[error("the app takes no new accounts")]
     RegistrationClosed,
+    /// Only some may sign in, and it was not proven to be one of them.
+    #[error("the game is under maintenance")]
+    Maintenance { message: String, until: Option<Timestamp>, now: Timestamp },
     #[error("the account has as many live sessions of this device class as the app allows")]
     DeviceLimitReached,
     #[error("the code is not the one that was sent, or no longer good")]
@@ -139,6 +142,9 @@ impl Refusal for AccountError {
             Self::Sql(error) => return error.public(),
             Self::RegistrationClosed => {
                 return PublicError::new(ErrorCode::LOGIN_KIND_DISABLED).message("new accounts are not accepted now");
+            }
+            Self::Maintenance { message, until, now } => {
+                return common::maintenance::refusal(message.clone().into(), *until, *now);
             }
             Self::TokenRevoked { reason: Some(reason) } => {
                 return PublicError::new(ErrorCode::TOKEN_REVOKED).detail("reason", *reason);

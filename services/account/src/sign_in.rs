@@ -176,11 +176,6 @@ pub(crate) fn allow_kind(app: &App, kind: LoginKind) -> Result<(), AccountError>
     if app.policy.login_kinds.contains(&kind) { Ok(()) } else { Err(AccountError::LoginKindDisabled) }
 }
 
-/// Refuses a sign-in that would make an account while the app takes none.
-pub(crate) fn allow_new_account(app: &App) -> Result<(), AccountError> {
-    if app.policy.registration_open { Ok(()) } else { Err(AccountError::RegistrationClosed) }
-}
-
 /// Stores a session of an account that exists, unless the account is banned, if the app's limit of live sessions has room
 /// for it or makes room.
 pub(crate) async fn store(parts: &Parts, app: &App, session: &NewSession) -> Result<(), AccountError> {

@@ -114,6 +114,7 @@ impl Service {
             username: username.to_owned().into(),
             password: password.to_owned().into(),
             client: client_info(),
+            switches: None,
         }
     }
 
@@ -132,7 +133,9 @@ impl Service {
         let (username, password) = (username.to_owned().into(), PASSWORD.into());
         let proof = LoginProof::Password(PasswordLogin { username, password });
         let client = ClientInfo { device_id: Some(device.into()), device_class: Some(class.into()), ..client_info() };
-        public(self.account.login(LoginRequest { app_id: self.app_id(), proof, client, cancel_deletion: None }).await)
+        public(
+            self.account.login(LoginRequest { app_id: self.app_id(), proof, client, ..LoginRequest::default() }).await,
+        )
     }
 
     /// Limits the sessions of the app's every device class.
@@ -159,7 +162,9 @@ impl Service {
     ) -> Result<LoginResponse, PublicError> {
         let (username, password) = (username.to_owned().into(), password.to_owned().into());
         let proof = LoginProof::Password(PasswordLogin { username, password });
-        public(self.account.login(LoginRequest { app_id: self.app_id(), proof, client, cancel_deletion: None }).await)
+        public(
+            self.account.login(LoginRequest { app_id: self.app_id(), proof, client, ..LoginRequest::default() }).await,
+        )
     }
 
     pub(crate) async fn device_login(&self, device: &str, secret: Option<&str>) -> Result<LoginResponse, PublicError> {
@@ -167,7 +172,9 @@ impl Service {
     }
 
     pub(crate) async fn login_by(&self, app_id: i64, proof: LoginProof) -> Result<LoginResponse, PublicError> {
-        public(self.account.login(LoginRequest { app_id, proof, client: client_info(), cancel_deletion: None }).await)
+        public(
+            self.account.login(LoginRequest { app_id, proof, client: client_info(), ..LoginRequest::default() }).await,
+        )
     }
 
     pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<RefreshResponse, PublicError> {

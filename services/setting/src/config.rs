@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::{NonZeroU64, NonZeroUsize},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
     time::Duration,
 };
@@ -10,14 +10,31 @@ use std::{
 use common::config::{Invalid, Section};
 use serde::{Deserialize, Serialize};
 
+mod document;
+mod remote;
+
+pub use self::{
+    document::DocumentConfig,
+    remote::{OssConfig, S3Config},
+};
+use crate::domain::DocumentLimits;
+
 /// Where documents are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreKind {
-    /// A directory.
+    /// A directory: of this machine, or one that all replicas mount.
     #[default]
     Fs,
+    /// A bucket of S3, or of a store that speaks its protocol and has its conditional writes.
+    S3,
+    /// A bucket of Aliyun OSS.
+    Oss,
 }
+
+/// The fewest versions that are kept of an app. Protects publishing itself: a publisher that stood still for so many
+/// versions could otherwise take a number that was used before.
+const VERSIONS_KEPT_MIN: u32 = 300;
 
 /// The setting service: where its documents are and how long copies of them are trusted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,34 +49,69 @@ pub struct Config {
     /// The directory of the `fs` store. Absent: `settings` under `data_dir`. Created if it does not exist.
     pub root: Option<PathBuf>,
 
-    /// The largest document that is read, in bytes. A larger one counts as broken: it protects memory, and players
-    /// from a download at each start of the game.
+    /// The bucket of the `s3` store.
+    pub s3: S3Config,
+
+    /// The bucket of the `oss` store.
+    pub oss: OssConfig,
+
+    /// How long one request to the `s3` or `oss` store may take, from the connection to the last byte. A read of the `fs`
+    /// store is never given up, because the thread that does it would not be: `reads_max` bounds those.
+    #[serde(with = "humantime_serde")]
+    pub store_timeout: Duration,
+
+    /// The largest document, in bytes. A larger one is not published, and one in the store counts as broken: it protects
+    /// memory, and players from a download at each start of the game.
     pub document_bytes_max: NonZeroUsize,
 
-    /// Memory for evaluated settings, in bytes. Beyond it the least used are dropped and read again when asked for.
+    /// What else a document may hold at most.
+    pub document: DocumentConfig,
+
+    /// Versions of an app that are kept, at least 300. Beyond them the oldest are deleted, at most two with each publish.
+    /// Protects the store's space and the time it takes to list an app's versions.
+    pub versions_kept: u32,
+
+    /// Memory for the settings of apps, in bytes. Beyond it the least used are dropped and read again when asked for.
     pub cache_bytes_max: NonZeroU64,
 
-    /// How long evaluated settings are answered before the store is looked at again. The next reader after that still
-    /// gets the old ones; the refresh happens behind its back. Spread by ±20 %.
+    /// How often the store is asked for the revision of each app that is in use: a publish is seen elsewhere by then.
+    #[serde(with = "humantime_serde")]
+    pub follow_every: Duration,
+
+    /// An app is in use for so long after somebody asked for its settings. Protects the store from questions about apps
+    /// nobody plays.
+    #[serde(with = "humantime_serde")]
+    pub follow_idle_after: Duration,
+
+    /// Every so many looks at an app's revision it is also looked for a version beyond it, which a publisher that was
+    /// killed half-way leaves behind. Protects such a version from waiting for the next publish.
+    pub follow_probe_every: NonZeroU32,
+
+    /// Apps whose revision is asked for at one moment by `follow_every`. Protects the store.
+    pub follow_parallel: NonZeroUsize,
+
+    /// How long settings are answered before the store is looked at again, should `follow_every` not have done so. The next
+    /// reader after that still gets the old ones; the refresh happens behind its back. Spread by ±20 %.
     #[serde(with = "humantime_serde")]
     pub fresh_for: Duration,
 
-    /// The same for settings that do not exist (neither the app nor the channel has a document). Shorter, because
-    /// somebody may be about to publish them; not zero, because asking for nonsense must not become load on the store.
+    /// The same for an app that has published nothing. Shorter, because somebody may be about to publish; not zero,
+    /// because asking for nonsense must not become load on the store.
     #[serde(with = "humantime_serde")]
     pub absent_fresh_for: Duration,
 
-    /// How long a failure is remembered before the store is tried again for the same settings. Spread by ±20 %.
+    /// How long a failure is remembered before the store is tried again for the same app. Spread by ±20 %.
     #[serde(with = "humantime_serde")]
     pub retry_after: Duration,
 
-    /// Settings nobody asked for in this time are forgotten, so that the first reader after a quiet week does not get
-    /// last week's.
+    /// Settings of an app nobody asked for in this time are forgotten, so that the first reader after a quiet week does
+    /// not get last week's.
     #[serde(with = "humantime_serde")]
     pub forget_idle_after: Duration,
 
-    /// How long the first reader of settings waits for the store. Beyond it: "unavailable, ask again"; the read goes on
-    /// and the next reader has its result.
+    /// How long a reader waits for the store: the first one of an app's settings, and one that names a revision
+    /// this replica has not heard of. Beyond it the first is told "unavailable, ask again", the other gets what there is;
+    /// the read goes on and the next reader has its result.
     #[serde(with = "humantime_serde")]
     pub first_read_wait: Duration,
 
@@ -67,9 +119,13 @@ pub struct Config {
     #[serde(with = "humantime_serde")]
     pub slow_read_after: Duration,
 
-    /// Reads of the store under way at one moment, one per app and channel. Protects the store and the threads that
-    /// wait for it; beyond it first readers are told to come back and refreshes are left to a later reader.
+    /// Reads of the store under way at one moment, one per app. Protects the store and the threads that wait for it;
+    /// beyond it first readers are told to come back and refreshes are left to a later reader.
     pub reads_max: NonZeroUsize,
+
+    /// Things that operators do under way at one moment: publishing, listing, comparing. Protects the store and memory;
+    /// beyond it they are told at once to come back.
+    pub operations_max: NonZeroUsize,
 }
 
 impl Default for Config {
@@ -78,16 +134,32 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9082)),
             store: StoreKind::Fs,
             root: None,
+            s3: S3Config::default(),
+            oss: OssConfig::default(),
+            store_timeout: Duration::from_secs(5),
             document_bytes_max: NonZeroUsize::MIN.saturating_add((1 << 20) - 1),
+            document: DocumentConfig::default(),
+            versions_kept: 1000,
             cache_bytes_max: NonZeroU64::MIN.saturating_add((64 << 20) - 1),
+            follow_every: Duration::from_millis(500),
+            follow_idle_after: Duration::from_secs(60),
+            follow_probe_every: NonZeroU32::MIN.saturating_add(19),
+            follow_parallel: NonZeroUsize::MIN.saturating_add(15),
             fresh_for: Duration::from_secs(5),
-            absent_fresh_for: Duration::from_secs(2),
+            absent_fresh_for: Duration::from_secs(1),
             retry_after: Duration::from_secs(1),
             forget_idle_after: Duration::from_secs(600),
             first_read_wait: Duration::from_secs(1),
             slow_read_after: Duration::from_secs(2),
             reads_max: NonZeroUsize::MIN.saturating_add(63),
+            operations_max: NonZeroUsize::MIN.saturating_add(15),
         }
+    }
+}
+
+impl Config {
+    pub(crate) fn document_limits(&self) -> DocumentLimits {
+        self.document.limits(self.document_bytes_max)
     }
 }
 
@@ -96,6 +168,9 @@ impl Section for Config {
 
     fn validate(&self) -> Result<(), Invalid> {
         for (key, value) in [
+            ("store_timeout", self.store_timeout),
+            ("follow_every", self.follow_every),
+            ("follow_idle_after", self.follow_idle_after),
             ("fresh_for", self.fresh_for),
             ("absent_fresh_for", self.absent_fresh_for),
             ("retry_after", self.retry_after),
@@ -113,6 +188,18 @@ impl Section for Config {
         // An entry that outlives its own idle time would never be refreshed, only read again from nothing.
         if self.forget_idle_after <= self.fresh_for {
             return Err(Invalid::new("forget_idle_after", "must be longer than fresh_for"));
+        }
+        if self.follow_idle_after > self.forget_idle_after {
+            return Err(Invalid::new("follow_idle_after", "must not be longer than forget_idle_after"));
+        }
+        if self.versions_kept < VERSIONS_KEPT_MIN {
+            return Err(Invalid::new("versions_kept", format!("must be at least {VERSIONS_KEPT_MIN}")));
+        }
+        self.document.validate()?;
+        match self.store {
+            StoreKind::Fs => (),
+            StoreKind::S3 => self.s3.validate()?,
+            StoreKind::Oss => self.oss.validate()?,
         }
         let bytes_max = u64::try_from(self.document_bytes_max.get()).unwrap_or(u64::MAX);
         if bytes_max > self.cache_bytes_max.get() {
@@ -133,6 +220,8 @@ mod tests {
         assert_eq!(config.document_bytes_max.get(), 1_048_576);
         assert_eq!(config.cache_bytes_max.get(), 67_108_864);
         assert_eq!(config.reads_max.get(), 64);
+        assert_eq!(config.operations_max.get(), 16);
+        assert_eq!((config.follow_probe_every.get(), config.follow_parallel.get()), (20, 16));
     }
 
     #[test]
@@ -147,5 +236,11 @@ mod tests {
         assert_eq!(refused(|config| config.root = Some(PathBuf::new())), "root");
         assert_eq!(refused(|config| config.forget_idle_after = config.fresh_for), "forget_idle_after");
         assert_eq!(refused(|config| config.cache_bytes_max = NonZeroU64::MIN), "cache_bytes_max");
+        assert_eq!(refused(|config| config.store_timeout = Duration::ZERO), "store_timeout");
+        assert_eq!(refused(|config| config.store = StoreKind::S3), "s3.bucket");
+        assert_eq!(refused(|config| config.store = StoreKind::Oss), "oss.bucket");
+        assert_eq!(refused(|config| config.follow_every = Duration::ZERO), "follow_every");
+        assert_eq!(refused(|config| config.follow_idle_after = Duration::from_secs(601)), "follow_idle_after");
+        assert_eq!(refused(|config| config.versions_kept = 299), "versions_kept");
     }
 }

@@ -1,6 +1,6 @@
 //! What the service counts. Handles are made once; reading settings touches no label map.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// How a reader was served.
 #[derive(Debug)]
@@ -15,18 +15,44 @@ pub(crate) struct Served {
     pub(crate) refused: IntCounter,
 }
 
-/// How a read of the store ended. One read covers both documents of an audience.
+/// How a read of the store ended.
 #[derive(Debug)]
 pub(crate) struct Reads {
+    /// There was a newer version.
     pub(crate) found: IntCounter,
-    /// Neither document exists.
+    /// The copy is of the current version.
+    pub(crate) unchanged: IntCounter,
+    /// The app has published nothing.
     pub(crate) absent: IntCounter,
-    /// A document exists and can't be used.
+    /// A version exists and can't be used.
     pub(crate) broken: IntCounter,
     /// The store did not answer.
     pub(crate) failed: IntCounter,
     /// A refresh or first read that did not start because of `reads_max`.
     pub(crate) skipped: IntCounter,
+}
+
+/// How publishing ended, roll-backs included.
+#[derive(Debug)]
+pub(crate) struct Publishes {
+    /// As a new version.
+    pub(crate) published: IntCounter,
+    /// It had been published before: the answer was lost.
+    pub(crate) repeated: IntCounter,
+    /// It was not made from the current revision.
+    pub(crate) changed: IntCounter,
+    /// The document, or something else that was asked, can't be.
+    pub(crate) refused: IntCounter,
+    /// The store did not do it, or it is not known whether it did.
+    pub(crate) failed: IntCounter,
+}
+
+/// What replicas tell each other of new revisions, beside the store.
+#[derive(Debug)]
+pub(crate) struct Hints {
+    pub(crate) heard: IntCounter,
+    /// Not told, because the feed was away or too many waited.
+    pub(crate) lost: IntCounter,
 }
 
 /// The service's collectors.
@@ -36,6 +62,9 @@ pub(crate) struct Metrics {
     pub(crate) reads: Reads,
     pub(crate) read_seconds: Histogram,
     pub(crate) cache_bytes: IntGauge,
+    pub(crate) oldest_copy_seconds: Gauge,
+    pub(crate) publishes: Publishes,
+    pub(crate) hints: Hints,
 }
 
 impl Metrics {
@@ -55,8 +84,23 @@ impl Metrics {
         )?;
         let cache_bytes = IntGauge::new(
             "playgate_setting_cache_bytes",
-            "Memory held by evaluated settings, as of the last read of the store.",
+            "Memory held by copies of settings, as of the last read of the store.",
         )?;
+        let oldest_copy_seconds = Gauge::new(
+            "playgate_setting_oldest_copy_seconds",
+            "How long ago the store confirmed the copy of an app in use for which that is longest ago.",
+        )?;
+        let publishes = IntCounterVec::new(
+            Opts::new("playgate_setting_publishes_total", "Attempts to publish settings, by how they ended."),
+            &["outcome"],
+        )?;
+        let hints = IntCounterVec::new(
+            Opts::new("playgate_setting_hints_total", "New revisions that replicas told each other of, or could not."),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(oldest_copy_seconds.clone()))?;
+        registry.register(Box::new(publishes.clone()))?;
+        registry.register(Box::new(hints.clone()))?;
         registry.register(Box::new(served.clone()))?;
         registry.register(Box::new(reads.clone()))?;
         registry.register(Box::new(read_seconds.clone()))?;
@@ -70,6 +114,7 @@ impl Metrics {
             },
             reads: Reads {
                 found: reads.with_label_values(&["found"]),
+                unchanged: reads.with_label_values(&["unchanged"]),
                 absent: reads.with_label_values(&["absent"]),
                 broken: reads.with_label_values(&["broken"]),
                 failed: reads.with_label_values(&["failed"]),
@@ -77,6 +122,15 @@ impl Metrics {
             },
             read_seconds,
             cache_bytes,
+            oldest_copy_seconds,
+            publishes: Publishes {
+                published: publishes.with_label_values(&["published"]),
+                repeated: publishes.with_label_values(&["repeated"]),
+                changed: publishes.with_label_values(&["changed"]),
+                refused: publishes.with_label_values(&["refused"]),
+                failed: publishes.with_label_values(&["failed"]),
+            },
+            hints: Hints { heard: hints.with_label_values(&["heard"]), lost: hints.with_label_values(&["lost"]) },
         })
     }
 }

@@ -1,7 +1,6 @@
 //! A running platform, and what a story does with it.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{ExitStatus, Output},
     thread,
@@ -137,13 +136,6 @@ impl Platform {
             Some(())
         })
         .await;
-    }
-
-    /// Writes a setting document, as an operator puts it into the store: `app.json` or `channels/NAME.json`.
-    pub(crate) fn write_setting(&self, document: &str, content: &Value) {
-        let file = self.directory.path().join(format!("settings/apps/{}/{document}", self.app.app_id));
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, content.to_string()).unwrap();
     }
 
     /// Everything the processes wrote.

@@ -1,12 +1,12 @@
 //! `cargo xtask setup`: installs what is missing, and nothing else.
 //!
-//! Programs come from Debian (as root), tools that are built from source go into `target/tools`, so that a checkout
-//! never changes the user's own installation.
+//! Programs come from Debian (as root); tools that are built from source, and servers written in Python, go into
+//! `target/tools`, so that a checkout never changes the user's own installation.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
-use xtask::workspace;
+use xtask::{services::s3, workspace};
 
 /// Program → the Debian package that has it. The `-core` packages, and `redis-tools`, hold a server without the service
 /// that would start one for the whole machine (see `xtask::services::Redis`).
@@ -22,12 +22,13 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// Python module → the Debian package that has it: the clients that the stories of `tests/stories/interop.rs` verify and
-/// introspect tokens with.
+/// introspect tokens with, and what makes a directory with a Python of its own.
 const PYTHON_MODULES: &[(&str, &str)] = &[
     ("jwt", "python3-jwt"),
     ("cryptography", "python3-cryptography"),
     ("authlib", "python3-authlib"),
     ("requests", "python3-requests"),
+    ("ensurepip", "python3-venv"),
 ];
 
 /// Pinned, so that a new release cannot fail a build nobody touched.
@@ -71,6 +72,26 @@ fn servers() -> Result<()> {
     if pinned("rnacos", RNACOS_VERSION).is_none() {
         build("rnacos", RNACOS_VERSION)?;
     }
+    object_store()
+}
+
+/// Installs the S3 server for tests, with a Python of its own.
+fn object_store() -> Result<()> {
+    let directory = s3::python_directory();
+    let installed = s3::installed_requirements(&directory);
+    if fs::read_to_string(&installed).is_ok_and(|versions| versions == s3::REQUIREMENTS) {
+        return Ok(());
+    }
+    println!("installing moto and what it needs: some 100 MB, once");
+    workspace::run(Command::new(workspace::PYTHON).args(["-m", "venv", "--clear"]).arg(&directory))?;
+    let wanted = directory.join("wanted.txt");
+    fs::write(&wanted, s3::REQUIREMENTS)?;
+    workspace::run(
+        Command::new(directory.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
+            .arg(&wanted),
+    )?;
+    fs::rename(wanted, installed)?;
     Ok(())
 }
 

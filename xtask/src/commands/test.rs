@@ -2,20 +2,20 @@
 
 use anyhow::Result;
 use xtask::{
-    services::{MariaDb, Nacos, Redis},
+    services::{MariaDb, Nacos, Redis, S3},
     workspace,
 };
 
 use super::{
     deny,
-    services::{TEST_MYSQL_URL, TEST_NACOS, TEST_REDIS_URL},
+    services::{TEST_MYSQL_URL, TEST_NACOS, TEST_REDIS_URL, TEST_S3},
     setup,
 };
 use crate::{invariants, step::step};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Leave out every test that needs a server (those have `mariadb`, `redis` or `on_nacos` in their path).
+    /// Leave out every test that needs a server (those have `mariadb`, `redis`, `on_nacos` or `on_s3` in their path).
     #[arg(long)]
     fast: bool,
     /// Run only the tests whose path contains one of these, and none of the other checks.
@@ -34,7 +34,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let mariadb = step("MariaDB of our own", MariaDb::start)?;
         let redis = step("Redis of our own", Redis::start)?;
         let nacos = step("Nacos of our own", Nacos::start)?;
-        step("tests", || tests(options, Some((&mariadb, &redis, &nacos))))
+        let s3 = step("S3 of our own", S3::start)?;
+        step("tests", || tests(options, Some((&mariadb, &redis, &nacos, &s3))))
     }
 }
 
@@ -54,14 +55,16 @@ fn checks(options: &Options) -> Result<()> {
     })
 }
 
-fn tests(options: &Options, servers: Option<(&MariaDb, &Redis, &Nacos)>) -> Result<()> {
+fn tests(options: &Options, servers: Option<(&MariaDb, &Redis, &Nacos, &S3)>) -> Result<()> {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--"]).args(&options.filters);
     match servers {
-        Some((mariadb, redis, nacos)) => {
-            command.env(TEST_MYSQL_URL, mariadb.url()).env(TEST_REDIS_URL, redis.url()).env(TEST_NACOS, nacos.address())
-        }
-        None => command.args(["--skip", "mariadb", "--skip", "redis", "--skip", "on_nacos"]),
+        Some((mariadb, redis, nacos, s3)) => command
+            .env(TEST_MYSQL_URL, mariadb.url())
+            .env(TEST_REDIS_URL, redis.url())
+            .env(TEST_NACOS, nacos.address())
+            .env(TEST_S3, s3.endpoint()),
+        None => command.args(["--skip", "mariadb", "--skip", "redis", "--skip", "on_nacos", "--skip", "on_s3"]),
     };
     workspace::run(&mut command)
 }

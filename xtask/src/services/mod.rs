@@ -4,8 +4,10 @@ mod certificates;
 mod mariadb;
 mod nacos;
 mod redis;
+pub mod s3;
 
 pub use certificates::Certificates;
 pub use mariadb::MariaDb;
 pub use nacos::Nacos;
 pub use redis::{Redis, RedisCluster, RedisSentinels};
+pub use s3::S3;

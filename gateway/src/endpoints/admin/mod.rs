@@ -3,7 +3,8 @@
 //! Every endpoint takes an [`operator::Operator`] first: without it nothing of the request is looked at. Whatever changes
 //! something is written down by whoever changes it, under the operator's name and the request's id.
 //!
-//! [`account_path`], [`app`] and [`channel`] have what several endpoints take and answer.
+//! [`account_path`], [`app`] and [`channel`] have what several endpoints take and answer; [`settings`] are those about the
+//! settings of an app.
 
 pub(crate) mod account_history;
 mod account_path;
@@ -28,4 +29,5 @@ mod operator;
 pub(crate) mod put_channel;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;
+pub(crate) mod settings;
 pub(crate) mod update_app;

@@ -7,13 +7,13 @@ use common::{
     http::{ApiError, Bearer},
 };
 use http::request::Parts;
-use idl::account::AccountServiceClient;
+use idl::{account::AccountServiceClient, setting::SettingServiceClient};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 use volo::FastStr;
 use volo_http::{context::ServerContext, server::extract::FromContext, utils::Extension};
 
-use crate::admin::AdminApi;
+use crate::{admin::AdminApi, settings_copy::copy::SettingsCopy};
 
 /// The name under which changes are written down. There is one token, so operators can't be told apart.
 const NAME: FastStr = FastStr::from_static_str("operator");
@@ -24,6 +24,15 @@ pub(crate) struct Operator {
     /// Who is written down as having made a change.
     pub(crate) actor: FastStr,
     pub(crate) account: AccountServiceClient,
+}
+
+/// An operator who looks at settings or changes them. Refuses as [`Operator`] does.
+pub(crate) struct OperatorOfSettings {
+    pub(crate) actor: FastStr,
+    pub(crate) account: AccountServiceClient,
+    pub(crate) setting: SettingServiceClient,
+    /// The settings as this gateway answers them.
+    pub(crate) settings: SettingsCopy,
 }
 
 /// An operator who asks for nothing but this process. Refuses everybody else with 401.
@@ -38,6 +47,15 @@ impl FromContext for Operator {
     async fn from_context(cx: &mut ServerContext, parts: &mut Parts) -> Result<Self, ApiError> {
         let OperatorOfProcess { admin, actor } = OperatorOfProcess::from_context(cx, parts).await?;
         Ok(Self { actor, account: admin.account()? })
+    }
+}
+
+impl FromContext for OperatorOfSettings {
+    type Rejection = ApiError;
+
+    async fn from_context(cx: &mut ServerContext, parts: &mut Parts) -> Result<Self, ApiError> {
+        let OperatorOfProcess { admin, actor } = OperatorOfProcess::from_context(cx, parts).await?;
+        Ok(Self { actor, account: admin.account()?, setting: admin.setting()?, settings: admin.settings()? })
     }
 }
 

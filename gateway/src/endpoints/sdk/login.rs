@@ -1,7 +1,7 @@
 //! `POST /v1/sdk/login`: signs a player in.
 //!
-//! The settings are fetched beside the login and the wallet after it; both are optional parts. A login never fails
-//! because of them.
+//! Settings and wallet are optional parts: a login never fails because they can't be had. What an operator has switched for
+//! sign-ins is among the settings, so they are looked up first, usually in the gateway's own copy.
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use super::{
     channel_credential::{ChannelCredential, channel_proof},
     device_class::DeviceClass,
     fields::{ClientFields, checked_id, client_info, phone_proof, required},
-    session::{LoginScope, SignedIn, sign_in},
+    session::{SignedIn, caller_of, sign_in},
 };
-use crate::state::Gateway;
+use crate::{settings_copy::Caller, state::Gateway};
 
 /// How a player proves who they are.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -93,19 +93,20 @@ pub(crate) struct Request {
 ///
 /// A device, a phone or a player of a channel that was never seen gets an account of its own; the `device_secret` is
 /// answered once. A channel that is slow, broken or away is 5030002 with a time to come back, and never a wrong credential.
-/// 4030102 while the account is pending deletion; `details.executes_at` says when.
+/// 4030102 while the account is pending deletion; `details.executes_at` says when. 5030004 while the game is under
+/// maintenance: `message` is the operator's, `details.until` says when it is to be over, if that is known.
 #[utoipa::path(post, path = "/v1/sdk/login", tag = "Players", request_body = Request, responses((status = 200, body = SignedIn)))]
 pub(crate) async fn login(
     Extension(gateway): Extension<Arc<Gateway>>,
     ClientAddress(address): ClientAddress,
     Json(request): Json<Request>,
 ) -> Result<Envelope<SignedIn>, ApiError> {
-    let (scope, request) = parse(request, address)?;
-    let call = gateway.upstream.account.login(request);
-    Ok(Envelope(sign_in(&gateway.upstream, scope, gateway.optional_part_timeout, call).await?))
+    let (caller, request) = parse(request, address)?;
+    let call = |switches| gateway.upstream.account.login(LoginRequest { switches, ..request });
+    Ok(Envelope(sign_in(&gateway, caller, false, call).await?))
 }
 
-fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, LoginRequest), PublicError> {
+fn parse(request: Request, address: std::net::IpAddr) -> Result<(Caller, LoginRequest), PublicError> {
     let app_id = checked_id("app_id", request.app_id)?;
     let client = client_info(
         ClientFields {
@@ -130,8 +131,8 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Log
         Kind::Phone => LoginProof::Phone(phone_proof(request.phone, request.code)?),
         Kind::Channel => LoginProof::Channel(channel_proof(client.channel.clone(), request.credential)?),
     };
-    let scope = LoginScope::of(app_id, &client);
-    Ok((scope, LoginRequest { app_id, proof, client, cancel_deletion: request.cancel_deletion }))
+    let caller = caller_of(app_id, &client);
+    Ok((caller, LoginRequest { app_id, proof, client, cancel_deletion: request.cancel_deletion, switches: None }))
 }
 
 #[cfg(test)]

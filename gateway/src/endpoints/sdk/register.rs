@@ -16,9 +16,9 @@ use volo_http::utils::Extension;
 use super::{
     device_class::DeviceClass,
     fields::{ClientFields, checked_id, client_info},
-    session::{LoginScope, SignedIn, sign_in},
+    session::{SignedIn, caller_of, sign_in},
 };
-use crate::state::Gateway;
+use crate::{settings_copy::Caller, state::Gateway};
 
 /// A registration.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -51,19 +51,20 @@ pub(crate) struct Request {
 
 /// Creates an account and signs it in.
 ///
-/// 4090101 when the username, or one that reads the same, is taken.
+/// 4090101 when the username, or one that reads the same, is taken. 5030004 while the game is under maintenance: `message`
+/// is the operator's, `details.until` says when it is to be over, if that is known.
 #[utoipa::path(post, path = "/v1/sdk/register", tag = "Players", request_body = Request, responses((status = 200, body = SignedIn)))]
 pub(crate) async fn register(
     Extension(gateway): Extension<Arc<Gateway>>,
     ClientAddress(address): ClientAddress,
     Json(request): Json<Request>,
 ) -> Result<Envelope<SignedIn>, ApiError> {
-    let (scope, request) = parse(request, address)?;
-    let call = gateway.upstream.account.register(request);
-    Ok(Envelope(sign_in(&gateway.upstream, scope, gateway.optional_part_timeout, call).await?))
+    let (caller, request) = parse(request, address)?;
+    let call = |switches| gateway.upstream.account.register(RegisterRequest { switches, ..request });
+    Ok(Envelope(sign_in(&gateway, caller, true, call).await?))
 }
 
-fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, RegisterRequest), PublicError> {
+fn parse(request: Request, address: std::net::IpAddr) -> Result<(Caller, RegisterRequest), PublicError> {
     let app_id = checked_id("app_id", request.app_id)?;
     let client = client_info(
         ClientFields {
@@ -75,7 +76,7 @@ fn parse(request: Request, address: std::net::IpAddr) -> Result<(LoginScope, Reg
         },
         address,
     )?;
-    let scope = LoginScope::of(app_id, &client);
+    let caller = caller_of(app_id, &client);
     let password = request.password.expose_secret().to_owned().into();
-    Ok((scope, RegisterRequest { app_id, username: request.username, password, client }))
+    Ok((caller, RegisterRequest { app_id, username: request.username, password, client, switches: None }))
 }

@@ -1,20 +1,23 @@
 //! What a signed-in client is answered: tokens, and around them the parts it can do without.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
-use common::rpc::CallError;
+use common::{clock::Timestamp, http::ApiError, maintenance, rpc::CallError};
 use idl::{
     account::{ClientInfo, LoginResponse, TokenSet},
+    common::SignInSwitches,
     pay::GetWalletRequest,
-    setting::{GetSettingsRequest, GetSettingsResponse},
 };
-use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use volo::FastStr;
 use volo_thrift::ClientError;
 
-use crate::upstream::{Upstream, within};
+use crate::{
+    settings_copy::{Answer, Caller},
+    state::Gateway,
+    upstream::within,
+};
 
 /// A session's tokens. Times are Unix milliseconds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,67 +74,104 @@ pub(crate) struct SignedIn {
     device_secret: Option<FastStr>,
     /// The app's settings for this player.
     #[schema(value_type = Object)]
-    settings: Box<RawValue>,
+    settings: PartOfSettings,
     /// Currency → balance in minor units.
     #[schema(value_type = Object, example = json!({"CNY": 600}))]
     wallet: BTreeMap<FastStr, i64>,
-    /// Messages to show.
-    #[schema(value_type = Vec<Object>)]
-    notices: [(); 0],
-    /// The parts that could not be fetched in time (`setting`, `pay`); their fields are empty. The login itself is good.
+    /// Messages to show to this player now, in this order.
+    #[schema(value_type = Vec<Notice>)]
+    notices: PartOfSettings,
+    /// The parts that could not be fetched in time (`setting`, `pay`); their fields are empty: of `setting` those are
+    /// `settings` and `notices`. The login itself is good.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
 }
 
-/// Which settings go with a login.
-pub(super) struct LoginScope {
-    app_id: i64,
-    channel: Option<FastStr>,
-    package_name: Option<FastStr>,
-    version: Option<FastStr>,
+/// A message for players, as an operator published it. Further fields may come.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the schema of what is answered as the setting service gives it")]
+pub(crate) struct Notice {
+    /// The same notice has the same id at every sign-in: remember it to show a notice once.
+    #[schema(example = "spring-sale")]
+    id: String,
+    title: String,
+    body: String,
+    /// Where to read on.
+    url: Option<String>,
+    /// Since when it is news, in Unix milliseconds.
+    from: Option<i64>,
+    /// Until when, in Unix milliseconds.
+    until: Option<i64>,
 }
 
-impl LoginScope {
-    pub(super) fn of(app_id: i64, client: &ClientInfo) -> Self {
-        Self {
-            app_id,
-            channel: client.channel.clone(),
-            package_name: client.package_name.clone(),
-            version: client.sdk_version.clone(),
+/// What of an answer of the setting service goes out as it is; an empty document where there is none.
+#[derive(Debug)]
+enum PartOfSettings {
+    Settings(Option<Arc<Answer>>),
+    Notices(Option<Arc<Answer>>),
+}
+
+impl Serialize for PartOfSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Settings(Some(answer)) => answer.settings.serialize(serializer),
+            Self::Notices(Some(answer)) => answer.notices.serialize(serializer),
+            Self::Settings(None) => serializer.collect_map(NOTHING),
+            Self::Notices(None) => serializer.collect_seq([(); 0]),
         }
     }
 }
 
-/// Runs `sign_in`, and beside it what does not need its answer; then what does. Optional parts that fail or are late
-/// are named in `degraded`.
-pub(super) async fn sign_in(
-    upstream: &Upstream,
-    scope: LoginScope,
-    optional_part_timeout: Duration,
-    sign_in: impl Future<Output = Result<LoginResponse, ClientError>>,
-) -> Result<SignedIn, CallError> {
-    let LoginScope { app_id, channel, package_name, version } = scope;
-    let settings = within(
-        optional_part_timeout,
-        upstream.setting.get_settings(GetSettingsRequest {
-            app_id,
-            channel,
-            package_name,
-            version,
-            account_id: None,
-            if_none_match: None,
-        }),
+/// No members.
+const NOTHING: [(&str, ()); 0] = [];
+
+/// Who signs in, as settings are chosen for them.
+pub(super) fn caller_of(app_id: i64, client: &ClientInfo) -> Caller {
+    Caller {
+        app_id,
+        channel: client.channel.clone(),
+        package_name: client.package_name.clone(),
+        version: client.sdk_version.clone(),
+        account_id: None,
+        device_id: client.device_id.clone(),
+    }
+}
+
+/// Looks up what is switched for sign-ins, runs `sign_in` with that, and adds what else a signed-in client is answered.
+/// Optional parts that fail or are late are named in `degraded`.
+///
+/// `makes_account`: it never signs in to an account that there is.
+pub(super) async fn sign_in<F>(
+    gateway: &Gateway,
+    caller: Caller,
+    makes_account: bool,
+    sign_in: impl FnOnce(Option<SignInSwitches>) -> F,
+) -> Result<SignedIn, ApiError>
+where
+    F: Future<Output = Result<LoginResponse, ClientError>>,
+{
+    let limit = gateway.optional_part_timeout;
+    // First of all: it decides whether there is a sign-in. Usually it is in memory; if it can't be had, nothing is switched.
+    let settings = gateway.settings.get(&caller, Some(limit)).await.ok().map(|served| served.answer);
+    let switches = settings.as_ref().map(|answer| in_force(&answer.switches, gateway.clock.now()));
+    if let Some(maintenance) = switches.as_ref().and_then(|switches| switches.maintenance.as_ref())
+        && (makes_account || maintenance.allowed_accounts.is_empty())
+    {
+        // Nobody could be on the list: account has nothing to find out.
+        let until = maintenance.until.map(Timestamp::from_millis);
+        return Err(ApiError(maintenance::refusal(maintenance.message.clone(), until, gateway.clock.now())));
+    }
+    let LoginResponse { tokens, is_new_account, device_secret, .. } = sign_in(switches).await.map_err(come_back)?;
+    let (app_id, account_id) = (caller.app_id, tokens.account_id);
+    let (settings, wallet) = tokio::join!(
+        settings_of_account(gateway, settings, caller, account_id),
+        within(limit, gateway.upstream.pay.get_wallet(GetWalletRequest { app_id, account_id })),
     );
-    let (signed_in, settings) = tokio::join!(sign_in, settings);
-    let LoginResponse { tokens, is_new_account, device_secret, .. } = signed_in.map_err(come_back)?;
-    let account_id = tokens.account_id;
-    let wallet = within(optional_part_timeout, upstream.pay.get_wallet(GetWalletRequest { app_id, account_id })).await;
 
     let mut degraded = Vec::new();
-    let settings = settings.ok().and_then(settings_object).unwrap_or_else(|| {
+    if settings.is_none() {
         degraded.push("setting");
-        empty_object()
-    });
+    }
     let wallet = match wallet {
         Ok(wallet) => wallet.balances.into_iter().collect(),
         Err(_) => {
@@ -139,7 +179,32 @@ pub(super) async fn sign_in(
             BTreeMap::new()
         }
     };
-    Ok(SignedIn { tokens: tokens.into(), is_new_account, device_secret, settings, wallet, notices: [], degraded })
+    let notices = PartOfSettings::Notices(settings.clone());
+    let settings = PartOfSettings::Settings(settings);
+    Ok(SignedIn { tokens: tokens.into(), is_new_account, device_secret, settings, wallet, notices, degraded })
+}
+
+/// The settings of whoever has signed in: those from before, unless they depend on the account.
+async fn settings_of_account(
+    gateway: &Gateway,
+    before: Option<Arc<Answer>>,
+    caller: Caller,
+    account_id: i64,
+) -> Option<Arc<Answer>> {
+    let before = before?;
+    if !before.depends_on_account() {
+        return Some(before);
+    }
+    let caller = Caller { account_id: Some(account_id), ..caller };
+    // Those from before are not the player's: none are better than another's.
+    Some(gateway.settings.get(&caller, Some(gateway.optional_part_timeout)).await.ok()?.answer)
+}
+
+/// The switches without a maintenance that is over: a copy that nobody could renew may still tell of it.
+fn in_force(switches: &SignInSwitches, now: Timestamp) -> SignInSwitches {
+    let maintenance = switches.maintenance.as_ref();
+    let going_on = maintenance.filter(|is| !maintenance::is_over(is.until.map(Timestamp::from_millis), now));
+    SignInSwitches { maintenance: going_on.cloned(), ..switches.clone() }
 }
 
 /// What a failed sign-in is told. Time that ran out is answered like any other trouble behind the gateway:
@@ -151,11 +216,27 @@ fn come_back(error: ClientError) -> CallError {
     }
 }
 
-/// The settings document as it came, not parsed again. `None` if it is not JSON, which its service rules out.
-pub(super) fn settings_object(response: GetSettingsResponse) -> Option<Box<RawValue>> {
-    serde_json::from_str(&response.settings_json?).ok()
-}
+#[cfg(test)]
+mod tests {
+    use idl::common::Maintenance;
 
-fn empty_object() -> Box<RawValue> {
-    RawValue::from_string("{}".to_owned()).unwrap_or_default()
+    use super::*;
+
+    #[test]
+    fn a_maintenance_ends_on_time_whatever_the_copy_says() {
+        let end = 1_750_000_000_000;
+        let maintenance = Maintenance { message: "soon".into(), until: Some(end), allowed_accounts: vec![1] };
+        let switches =
+            SignInSwitches { maintenance: Some(maintenance), registration_open: Some(false), login_kinds: None };
+        assert_eq!(in_force(&switches, Timestamp::from_millis(end - 1)), switches);
+        let after = in_force(&switches, Timestamp::from_millis(end));
+        assert_eq!((after.maintenance, after.registration_open), (None, Some(false)));
+    }
+
+    #[test]
+    fn settings_that_could_not_be_had_are_empty_documents() {
+        let json = |part: PartOfSettings| serde_json::to_string(&part).expect("JSON");
+        assert_eq!(json(PartOfSettings::Settings(None)), "{}");
+        assert_eq!(json(PartOfSettings::Notices(None)), "[]");
+    }
 }

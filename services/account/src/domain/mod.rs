@@ -8,6 +8,7 @@
 //! In reading order:
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`app`], [`app_details`], [`policy`], [`device_class`], [`device_limit`]: what an app is, and what it allows.
+//! - [`switches`]: what an operator has switched for sign-ins, on top of an app's policy.
 //! - [`channel`]: the documents of channels, and how credentials are judged by them.
 //! - [`stored_hash`]: the forms in which a password hash is stored, ours and those of other platforms.
 //! - [`phone`], [`phone_code`]: phone numbers, and the codes that prove who holds one.
@@ -48,6 +49,7 @@ pub(crate) mod rotation;
 pub(crate) mod signing_key;
 pub(crate) mod signing_key_vault;
 pub(crate) mod stored_hash;
+pub(crate) mod switches;
 pub(crate) mod username;
 
 pub(crate) use common::{

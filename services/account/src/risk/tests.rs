@@ -95,7 +95,8 @@ impl Service {
         secret: Option<&str>,
     ) -> Result<Option<String>, PublicError> {
         let (app_id, proof, client) = (self.app_id(), device_proof(device, secret), client.clone());
-        let answer = public(self.account.login(LoginRequest { app_id, proof, client, cancel_deletion: None }).await)?;
+        let answer =
+            public(self.account.login(LoginRequest { app_id, proof, client, ..LoginRequest::default() }).await)?;
         Ok(answer.device_secret.map(|secret| secret.to_string()))
     }
 }

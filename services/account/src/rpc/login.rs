@@ -1,6 +1,8 @@
 //! `Login`: a session for whoever proves to be its account, by password, by device, by phone or by a channel.
 
 mod recheck;
+#[cfg(test)]
+mod switched;
 
 use idl::account::{ChannelProof, DeviceLogin, LoginProof, LoginRequest, LoginResponse, PasswordLogin, PhoneProof};
 
@@ -8,6 +10,7 @@ use self::recheck::{Grounds, recheck};
 use super::{
     client,
     register::{FIRST_EPOCH, new_account_id},
+    switches::Gate,
 };
 use crate::{
     domain::{
@@ -42,12 +45,19 @@ pub(super) const NO_SECRET: &str = "";
 pub(crate) async fn login(parts: &Parts, request: LoginRequest) -> Result<LoginResponse, AccountError> {
     let client = client::parse(&request.client)?;
     let wish = if request.cancel_deletion.unwrap_or_default() { Wish::KeepAccount } else { Wish::SignIn };
+    let terms = &Terms { wish, gate: Gate::new(request.switches, parts.clock.now()) };
     match request.proof {
-        LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client, wish).await,
-        LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client, wish).await,
-        LoginProof::Phone(proof) => with_phone(parts, request.app_id, proof, client, wish).await,
-        LoginProof::Channel(proof) => with_channel(parts, request.app_id, &proof, client, wish).await,
+        LoginProof::Password(proof) => with_password(parts, request.app_id, proof, client, terms).await,
+        LoginProof::Device(proof) => with_device(parts, request.app_id, proof, client, terms).await,
+        LoginProof::Phone(proof) => with_phone(parts, request.app_id, proof, client, terms).await,
+        LoginProof::Channel(proof) => with_channel(parts, request.app_id, &proof, client, terms).await,
     }
+}
+
+/// What decides about a sign-in besides its proof.
+struct Terms {
+    wish: Wish,
+    gate: Gate,
 }
 
 /// What the player wants of an account that is pending deletion.
@@ -64,13 +74,13 @@ async fn with_password(
     app_id: i64,
     proof: PasswordLogin,
     client: Client,
-    wish: Wish,
+    terms: &Terms,
 ) -> Result<LoginResponse, AccountError> {
     let username = Username::parse(&proof.username)?;
     let password = Password::present(&proof.password)?;
     parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
-    sign_in::allow_kind(&app, LoginKind::Password)?;
+    terms.gate.allow_kind(&app, LoginKind::Password)?;
     let name = CredentialName::Password(&username);
     let stored = parts.accounts.credential(name, client.device_id.as_ref()).await?;
     let standing = match &stored {
@@ -78,8 +88,11 @@ async fn with_password(
         _ => Standing::Stranger,
     };
     let account_id = stored.as_ref().map(|stored| stored.account_id);
+    // Before anything is spent on them. Whether there is such an account makes no difference.
+    terms.gate.let_in(account_id)?;
     let trying = Trying { username: &username, account_id, client: &client };
-    let attempt = parts.guard().password_attempt(&parts.sessions, trying).await?;
+    let unproven = |error| terms.gate.unproven(error);
+    let attempt = parts.guard().password_attempt(&parts.sessions, trying).await.map_err(unproven)?;
     // Also without an account a hash is computed, so that the time taken does not tell which usernames exist.
     let secret = stored.as_ref().map(|stored| stored.secret.as_str());
     let (Comparison::Right { replacement }, Some(stored)) =
@@ -89,11 +102,11 @@ async fn with_password(
         if let (AccountError::WrongCredentials, Some(account_id)) = (&refusal, account_id) {
             note_failure(parts, account_id, app.app_id, &client, CredentialKind::Password);
         }
-        return Err(refusal);
+        return Err(unproven(refusal));
     };
-    attempt.succeeded().await?;
+    attempt.succeeded().await.map_err(unproven)?;
     let grounds = Grounds { name, stored, password: Some(&password) };
-    let response = sign_in(parts, &app, grounds, client, wish).await?;
+    let response = sign_in(parts, &app, grounds, client, terms).await?;
     if let Some(replacement) = replacement {
         parts.upgrades.store(&parts.accounts, name, &stored.secret, &replacement).await;
     }
@@ -105,13 +118,13 @@ async fn with_device(
     app_id: i64,
     proof: DeviceLogin,
     client: Client,
-    wish: Wish,
+    terms: &Terms,
 ) -> Result<LoginResponse, AccountError> {
     let device_id = DeviceId::parse(&proof.device_id)?;
     let client = Client { device_id: Some(device_id.clone()), ..client };
     parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
-    sign_in::allow_kind(&app, LoginKind::Device)?;
+    terms.gate.allow_kind(&app, LoginKind::Device)?;
     let name = CredentialName::Device(app.app_id, &device_id);
     // The secret that a client made before its first sign-in is the secret from then on: a repeat of that sign-in, whose
     // answer was lost, presents it again.
@@ -122,13 +135,14 @@ async fn with_device(
     let presented = offered.as_ref().map(DeviceSecret::reveal).or(proof.device_secret.map(Into::into));
     if let Some(stored) = parts.accounts.credential(name, None).await? {
         let grounds = Grounds { name, stored: &stored, password: None };
-        return known_device(parts, &app, grounds, presented.as_deref(), &device_id, client, wish).await;
+        return known_device(parts, &app, grounds, presented.as_deref(), &device_id, client, terms).await;
     }
+    terms.gate.let_in(None)?;
     if presented.is_some() && offered.is_none() {
         // A secret for a device that is not known can't be right.
         return Err(parts.guard().wrong_device_secret(app.app_id, &device_id, &client).await);
     }
-    sign_in::allow_new_account(&app)?;
+    terms.gate.allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
     let secret = offered.unwrap_or_else(|| DeviceSecret::generate(&*parts.random));
     if let Some(created) = create_guest(parts, &app, name, &secret, client.clone()).await? {
@@ -137,7 +151,7 @@ async fn with_device(
     // Of two at once, one made the account; from that moment the other one is a sign-in of a known device.
     let stored = parts.accounts.credential(name, None).await?.ok_or(AccountError::Damaged("account_credentials"))?;
     let grounds = Grounds { name, stored: &stored, password: None };
-    known_device(parts, &app, grounds, presented.as_deref(), &device_id, client, wish).await
+    known_device(parts, &app, grounds, presented.as_deref(), &device_id, client, terms).await
 }
 
 /// A device that is known needs its secret.
@@ -148,18 +162,19 @@ async fn known_device(
     presented: Option<&str>,
     device_id: &DeviceId,
     client: Client,
-    wish: Wish,
+    terms: &Terms,
 ) -> Result<LoginResponse, AccountError> {
+    terms.gate.let_in(Some(grounds.stored.account_id))?;
     match presented {
         Some(presented) if DeviceSecret::matches(presented, &grounds.stored.secret) => {
-            sign_in(parts, app, grounds, client, wish).await
+            sign_in(parts, app, grounds, client, terms).await
         }
         _ => {
             let refusal = parts.guard().wrong_device_secret(app.app_id, device_id, &client).await;
             if matches!(refusal, AccountError::WrongCredentials) {
                 note_failure(parts, grounds.stored.account_id, app.app_id, &client, CredentialKind::Device);
             }
-            Err(refusal)
+            Err(terms.gate.unproven(refusal))
         }
     }
 }
@@ -189,18 +204,25 @@ async fn with_phone(
     app_id: i64,
     proof: PhoneProof,
     client: Client,
-    wish: Wish,
+    terms: &Terms,
 ) -> Result<LoginResponse, AccountError> {
     let phone = PhoneNumber::parse(&proof.phone)?;
     parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
-    sign_in::allow_kind(&app, LoginKind::Phone)?;
-    let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
+    terms.gate.allow_kind(&app, LoginKind::Phone)?;
+    if terms.gate.is_in_maintenance() {
+        // A code is not used up by somebody who can't get in.
+        let index = parts.personal_data.index_of(&phone);
+        let stored = parts.accounts.credential(CredentialName::Phone(&index), None).await?;
+        terms.gate.let_in(stored.map(|stored| stored.account_id))?;
+    }
+    let redeemed = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await;
+    let index = redeemed.map_err(|error| terms.gate.unproven(error))?;
     let name = CredentialName::Phone(&index);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await;
+        return sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, terms).await;
     }
-    sign_in::allow_new_account(&app)?;
+    terms.gate.allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
     let account_id = new_account_id(parts).await?;
     let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
@@ -212,7 +234,9 @@ async fn with_phone(
         }
         // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await,
+            Some(stored) => {
+                sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, terms).await
+            }
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -224,17 +248,18 @@ async fn with_channel(
     app_id: i64,
     proof: &ChannelProof,
     client: Client,
-    wish: Wish,
+    terms: &Terms,
 ) -> Result<LoginResponse, AccountError> {
     parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
-    sign_in::allow_kind(&app, LoginKind::Channel)?;
-    let identity = prove(parts, app.app_id, proof).await?;
+    terms.gate.allow_kind(&app, LoginKind::Channel)?;
+    // Only the channel knows who it is.
+    let identity = prove(parts, app.app_id, proof).await.map_err(|error| terms.gate.unproven(error))?;
     let name = CredentialName::Channel(app.app_id, &identity);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
-        return sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await;
+        return sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, terms).await;
     }
-    sign_in::allow_new_account(&app)?;
+    terms.gate.allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
     let account_id = new_account_id(parts).await?;
     let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
@@ -245,7 +270,9 @@ async fn with_channel(
         }
         // The same player, at the same time.
         Creation::NameTaken => match parts.accounts.credential(name, None).await? {
-            Some(stored) => sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await,
+            Some(stored) => {
+                sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, terms).await
+            }
             None => Err(AccountError::Damaged("account_credentials")),
         },
     }
@@ -270,11 +297,12 @@ async fn sign_in(
     app: &App,
     grounds: Grounds<'_>,
     client: Client,
-    wish: Wish,
+    terms: &Terms,
 ) -> Result<LoginResponse, AccountError> {
     let stored = grounds.stored;
+    terms.gate.let_in(Some(stored.account_id))?;
     if let Some(executes_at) = stored.deletion_executes_at {
-        if wish != Wish::KeepAccount {
+        if terms.wish != Wish::KeepAccount {
             return Err(AccountError::PendingDeletion { executes_at });
         }
         if !parts.deletions.cancel(stored.account_id).await? {

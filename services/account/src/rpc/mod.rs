@@ -1,6 +1,6 @@
 //! The RPC methods, one file each: from the wire to the domain and back, with their tests.
 //!
-//! [`admin`] has what operators call. [`bearer`] and [`client`] read what several methods are sent.
+//! [`admin`] has what operators call. [`bearer`], [`client`] and [`switches`] read what several methods are sent.
 
 pub(crate) mod admin;
 pub(crate) mod bearer;
@@ -25,5 +25,6 @@ pub(crate) mod register;
 pub(crate) mod request_deletion;
 pub(crate) mod revoke_sessions;
 pub(crate) mod send_phone_code;
+mod switches;
 pub(crate) mod verify_token;
 pub(crate) mod verify_tokens;

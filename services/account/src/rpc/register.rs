@@ -2,7 +2,7 @@
 
 use idl::account::{LoginResponse, RegisterRequest};
 
-use super::client;
+use super::{client, switches::Gate};
 use crate::{
     domain::{
         credential::CredentialKind,
@@ -27,8 +27,9 @@ pub(crate) async fn register(parts: &Parts, request: RegisterRequest) -> Result<
     let client = client::parse(&request.client)?;
     parts.guard().admit(&client)?;
     let app = parts.apps.enabled(request.app_id).await?;
-    sign_in::allow_kind(&app, LoginKind::Password)?;
-    sign_in::allow_new_account(&app)?;
+    let gate = Gate::new(request.switches, parts.clock.now());
+    gate.allow_kind(&app, LoginKind::Password)?;
+    gate.allow_new_account(&app)?;
     let surroundings = Surroundings { username: username.folded(), app_name: &app.name };
     let password = Password::choose(&request.password, surroundings)?;
     parts.guard().charge_registration(&client).await?;

@@ -31,7 +31,7 @@ impl fmt::Display for AppId {
 }
 
 /// A channel's name: 1-32 of `a-z`, `0-9`, `_`, `-`. It can't name a parent directory or hide a separator.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Channel(FastStr);
 
 impl Channel {
@@ -50,13 +50,6 @@ impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// The players of one app on one channel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Audience {
-    pub(crate) app: AppId,
-    pub(crate) channel: Channel,
 }
 
 /// An audience that can't exist.

@@ -1,28 +1,35 @@
-//! A settings document: what an app declares, and what a channel overrides.
+//! A settings document: what an app declares, what its channels and packages override, and the rules on top.
 //!
 //! ```json
-//! {"revision": 7, "settings": {"drop_rate": {"type": "number", "value": 0.1}}}
-//! {"revision": 2, "settings": {"drop_rate": 0.2}}
+//! {"settings": {"drop_rate": {"type": "number", "value": 0.1}},
+//!  "channels": {"store": {"drop_rate": 0.2}},
+//!  "segments": {"testers": {"accounts": [1, 2, 3]}},
+//!  "rules": [{"setting": "drop_rate", "value": 1, "when": {"segments": ["testers"]}}]}
 //! ```
-//! The first is an app's document, the second a channel's. In a channel's document a value may also be written with
-//! its type, as in an app's; an object counts as that only if it has exactly the members `type` and `value`.
-//!
 //! A document is taken whole or not at all. An unknown member is refused rather than ignored: it is either a typing
 //! error or a rule this version would silently not apply.
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Deserialize;
-use serde_json::Value;
+use pilota::FastStr;
+use serde_json::{Map, Value};
 
-const NAME_BYTES_MAX: usize = 128;
+use crate::domain::{
+    audience::Channel,
+    condition_reader::ConditionReader,
+    conditions::{Conditions, SegmentIndex},
+    declarations::Declarations,
+    json_reader,
+    limits::DocumentLimits,
+    members,
+    problem::{Collector, Path, Problems},
+    segments::{self, Segment, Tangle},
+};
 
-/// Revisions cross JSON like every integer of ours: below 2^53.
-const REVISION_END: i64 = 1 << 53;
+const DESCRIPTION_CHARS_MAX: usize = 2_000;
 
 /// The type an app declares for a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Bool,
     Number,
@@ -32,7 +39,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn admits(self, value: &Value) -> bool {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        [Self::Bool, Self::Number, Self::String, Self::Json].into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(super) fn admits(self, value: &Value) -> bool {
         match self {
             Self::Bool => value.is_boolean(),
             Self::Number => value.is_number(),
@@ -40,195 +51,223 @@ impl Kind {
             Self::Json => true,
         }
     }
-}
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    fn name(self) -> &'static str {
+        match self {
             Self::Bool => "bool",
             Self::Number => "number",
             Self::String => "string",
             Self::Json => "json",
-        })
+        }
     }
 }
 
-/// A value that has the type it is declared with.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Typed {
-    pub(crate) kind: Kind,
-    pub(crate) value: Value,
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
-/// What a channel says about one setting.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Override {
-    /// Takes its type from the app's declaration.
-    Plain(Value),
-    /// Brings its own, which must be the app's if the app declares one.
-    Typed(Typed),
-}
-
-/// `apps/{app_id}/app.json`.
+/// A document in which everything is right: each value has the type and fits the schema it is declared with.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct AppDocument {
-    /// Counted by whoever publishes; 0 when the document has none.
-    pub(crate) revision: i64,
-    pub(crate) settings: BTreeMap<String, Typed>,
+pub(crate) struct Document {
+    /// The app's own value of each setting.
+    pub(super) settings: Layer,
+    pub(super) channels: BTreeMap<Channel, Layer>,
+    pub(super) packages: BTreeMap<FastStr, Layer>,
+    pub(super) segments: Vec<Segment>,
+    /// Later ones win.
+    pub(super) rules: Vec<Rule>,
 }
 
-/// `apps/{app_id}/channels/{channel}.json`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ChannelDocument {
-    /// Counted by whoever publishes; 0 when the document has none.
-    pub(crate) revision: i64,
-    pub(crate) settings: BTreeMap<String, Override>,
+/// Values by setting.
+pub(super) type Layer = BTreeMap<FastStr, Value>;
+
+/// A value for those for whom its conditions hold.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rule {
+    pub(super) setting: FastStr,
+    pub(super) value: Value,
+    pub(super) when: Conditions,
 }
 
-/// Why a document is refused. The texts are for operators and stay in the log.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DocumentError {
-    #[error("not a settings document: {0}")]
-    Malformed(#[from] serde_json::Error),
-    #[error("larger than {bytes_max} bytes")]
-    TooLarge { bytes_max: usize },
-    #[error("revision {revision} is negative or not below 2^53")]
-    Revision { revision: i64 },
-    #[error("setting name {name:?} is empty, over {NAME_BYTES_MAX} bytes or has control characters")]
-    Name { name: String },
-    #[error("setting {name:?}: the value is not a {declared}")]
-    WrongType { name: String, declared: Kind },
-    #[error("setting {name:?} is declared as {declared} by the app and as {given} by the channel")]
-    Redeclared { name: String, declared: Kind, given: Kind },
-    #[error("setting {name:?} has no type: the app does not declare it")]
-    Undeclared { name: String },
+impl Document {
+    /// Reads a document, or says everything that is wrong with it (up to 100 problems).
+    ///
+    /// Bounded by `limits`, but the work of many milliseconds when a document is as large as they allow: not for a
+    /// thread that others wait for.
+    pub(crate) fn parse(bytes: &[u8], limits: &DocumentLimits) -> Result<Self, Problems> {
+        let mut problems = Collector::default();
+        if bytes.len() > limits.document_bytes_max {
+            problems.add(
+                &Path::Root,
+                format!("has {} bytes, which is more than {}", bytes.len(), limits.document_bytes_max),
+            );
+            return problems.into_result(Self::default());
+        }
+        let nesting_max = limits.nesting_max.min(DocumentLimits::NESTING_CEILING);
+        let document = match json_reader::read(bytes, nesting_max, &mut problems) {
+            // What was nested too deep is cut off: nothing that follows from the stump is worth telling.
+            Some(tree) if problems.is_empty() => read(&tree, limits, &mut problems),
+            _ => Self::default(),
+        };
+        problems.into_result(document)
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawDocument<T> {
-    #[serde(default)]
-    revision: i64,
-    settings: BTreeMap<String, T>,
+fn read(tree: &Value, limits: &DocumentLimits, problems: &mut Collector) -> Document {
+    let root = Path::Root;
+    let known = ["settings", "channels", "packages", "segments", "rules"];
+    let Some(members) = members::object(tree, &known, &root, problems) else { return Document::default() };
+    if !members.contains_key("settings") {
+        problems.add(&root, "has no settings");
+    }
+    let segments = section(members, "segments", limits.segments_max, problems);
+    let names: BTreeMap<&str, SegmentIndex> = segments.iter().map(|(name, _)| name.as_str()).zip(0..).collect();
+    let conditions = ConditionReader { limits, segments: &names };
+    let (mut declarations, settings) =
+        Declarations::read(&section(members, "settings", limits.settings_max, problems), limits, problems);
+    let channels =
+        read_channels(&section(members, "channels", limits.layers_max, problems), &mut declarations, problems);
+    let packages =
+        read_packages(&section(members, "packages", limits.layers_max, problems), limits, &mut declarations, problems);
+    let segments = read_segments(&segments, &conditions, problems);
+    let rules = members::list(members, "rules", limits.rules_max, &root, problems);
+    let rules = read_rules(rules, &conditions, &mut declarations, problems);
+    Document { settings, channels, packages, segments, rules }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTyped {
-    #[serde(rename = "type")]
-    kind: Kind,
-    value: Value,
+/// The members of one of the document's sections, sorted by name; none if it is absent, too large or no object.
+pub(super) type Section<'v> = Vec<(&'v String, &'v Value)>;
+
+fn section<'v>(
+    members: &'v Map<String, Value>,
+    name: &str,
+    entries_max: usize,
+    problems: &mut Collector,
+) -> Section<'v> {
+    let path = Path::Root.member(name);
+    let Some(entries) = members.get(name).and_then(|value| members::any_object(value, &path, problems)) else {
+        return Vec::new();
+    };
+    if entries.len() > entries_max {
+        problems.add(&path, format!("has {} entries, which is more than {entries_max}", entries.len()));
+        return Vec::new();
+    }
+    let mut section: Section<'v> = entries.iter().collect();
+    section.sort_unstable_by_key(|(name, _)| *name);
+    section
 }
 
-impl AppDocument {
-    /// Reads an app's document.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let raw: RawDocument<RawTyped> = serde_json::from_slice(bytes)?;
-        let revision = checked_revision(raw.revision)?;
-        let settings = raw.settings.into_iter().map(|(name, raw)| {
-            let name = checked_name(name)?;
-            let typed = checked_type(&name, raw)?;
-            Ok((name, typed))
+fn read_channels(
+    section: &Section<'_>,
+    declarations: &mut Declarations,
+    problems: &mut Collector,
+) -> BTreeMap<Channel, Layer> {
+    let parent = Path::Root.member("channels");
+    let mut channels = BTreeMap::new();
+    for (name, value) in section {
+        let path = parent.member(name);
+        let layer = declarations.layer(value, &path, problems);
+        match Channel::parse(Some(FastStr::new(name))) {
+            Ok(channel) => _ = channels.insert(channel, layer),
+            Err(reason) => problems.add(&path, format!("is no channel: its name {reason}")),
+        }
+    }
+    channels
+}
+
+fn read_packages(
+    section: &Section<'_>,
+    limits: &DocumentLimits,
+    declarations: &mut Declarations,
+    problems: &mut Collector,
+) -> BTreeMap<FastStr, Layer> {
+    let parent = Path::Root.member("packages");
+    let mut packages = BTreeMap::new();
+    for (name, value) in section {
+        let path = parent.member(name);
+        let layer = declarations.layer(value, &path, problems);
+        if members::name_is_good(name, limits.name_bytes_max, &path, problems) {
+            packages.insert(FastStr::new(name), layer);
+        }
+    }
+    packages
+}
+
+fn read_segments(section: &Section<'_>, conditions: &ConditionReader<'_>, problems: &mut Collector) -> Vec<Segment> {
+    let parent = Path::Root.member("segments");
+    let mut segments = Vec::with_capacity(section.len());
+    for (name, value) in section {
+        let path = parent.member(name);
+        members::name_is_good(name, conditions.limits.name_bytes_max, &path, problems);
+        segments.push(Segment {
+            name: FastStr::new(name),
+            conditions: conditions.read(value, "any", name, &path, problems),
         });
-        Ok(Self { revision, settings: settings.collect::<Result<_, DocumentError>>()? })
     }
-}
-
-impl ChannelDocument {
-    /// Reads a channel's document. Its types are held against the app's when the two are merged.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let raw: RawDocument<Value> = serde_json::from_slice(bytes)?;
-        let revision = checked_revision(raw.revision)?;
-        let settings = raw.settings.into_iter().map(|(name, value)| {
-            let name = checked_name(name)?;
-            let said = if is_typed(&value) {
-                Override::Typed(checked_type(&name, serde_json::from_value(value)?)?)
-            } else {
-                Override::Plain(value)
-            };
-            Ok((name, said))
-        });
-        Ok(Self { revision, settings: settings.collect::<Result<_, DocumentError>>()? })
+    let name_of = |index: SegmentIndex| segments[index as usize].name.as_str();
+    match segments::find_tangle(&segments) {
+        None => {}
+        Some(Tangle::Circle(circle)) => {
+            let first = circle.first().copied().map_or("", name_of);
+            let names: Vec<_> = circle.into_iter().map(name_of).collect();
+            problems.add(&parent.member(first).member("any"), format!("goes in a circle: {}", names.join(" -> ")));
+        }
+        Some(Tangle::TooLong(start)) => problems.add(
+            &parent.member(name_of(start)).member("any"),
+            format!("begins a chain of more than {} segments", segments::CHAIN_MAX),
+        ),
     }
+    segments
 }
 
-fn is_typed(value: &Value) -> bool {
-    value.as_object().is_some_and(|members| {
-        members.len() == 2 && members.get("type").is_some_and(Value::is_string) && members.contains_key("value")
-    })
+fn read_rules(
+    rules: &[Value],
+    conditions: &ConditionReader<'_>,
+    declarations: &mut Declarations,
+    problems: &mut Collector,
+) -> Vec<Rule> {
+    let parent = Path::Root.member("rules");
+    let mut read = Vec::with_capacity(rules.len());
+    for (index, rule) in rules.iter().enumerate() {
+        let path = parent.index(index);
+        read.extend(read_rule(rule, conditions, declarations, &path, problems));
+    }
+    read
 }
 
-fn checked_revision(revision: i64) -> Result<i64, DocumentError> {
-    if (0..REVISION_END).contains(&revision) { Ok(revision) } else { Err(DocumentError::Revision { revision }) }
-}
-
-fn checked_name(name: String) -> Result<String, DocumentError> {
-    if (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control) {
-        Ok(name)
+fn read_rule(
+    rule: &Value,
+    conditions: &ConditionReader<'_>,
+    declarations: &mut Declarations,
+    path: &Path<'_>,
+    problems: &mut Collector,
+) -> Option<Rule> {
+    let members = members::object(rule, &["setting", "value", "when", "description"], path, problems)?;
+    for required in ["setting", "value"] {
+        if !members.contains_key(required) {
+            problems.add(path, format!("has no {required}"));
+        }
+    }
+    description(members, path, problems);
+    let setting = members::text(members, "setting", path, problems);
+    let when = members.get("when").map_or_else(Conditions::default, |when| {
+        conditions.read(when, "segments", setting.unwrap_or_default(), &path.member("when"), problems)
+    });
+    let (setting, value) = (setting?, members.get("value")?);
+    if declarations.knows(setting) {
+        declarations.check(setting, value, &path.member("value"), problems);
     } else {
-        Err(DocumentError::Name { name })
+        declarations.complain(setting, &path.member("setting"), problems);
     }
+    Some(Rule { setting: FastStr::new(setting), value: value.clone(), when })
 }
 
-fn checked_type(name: &str, RawTyped { kind, value }: RawTyped) -> Result<Typed, DocumentError> {
-    if kind.admits(&value) {
-        Ok(Typed { kind, value })
-    } else {
-        Err(DocumentError::WrongType { name: name.to_owned(), declared: kind })
-    }
+/// A text for people; nothing reads it.
+pub(super) fn description(members: &Map<String, Value>, path: &Path<'_>, problems: &mut Collector) {
+    members::bounded_text(members, "description", 0..=DESCRIPTION_CHARS_MAX, path, problems);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_app_document_declares_types_and_its_values_have_them() {
-        let document = AppDocument::parse(
-            br#"{"revision":3,"settings":{"a":{"type":"bool","value":true},"b":{"type":"json","value":null}}}"#,
-        )
-        .expect("well formed");
-        assert_eq!(document.revision, 3);
-        assert_eq!(document.settings["a"], Typed { kind: Kind::Bool, value: Value::Bool(true) });
-        assert_eq!(document.settings["b"], Typed { kind: Kind::Json, value: Value::Null });
-    }
-
-    #[test]
-    fn a_broken_app_document_is_refused_whole() {
-        let long_name = format!(r#"{{"settings":{{"{}":{{"type":"bool","value":true}}}}}}"#, "n".repeat(129));
-        for (bad, why) in [
-            ("", "empty"),
-            ("[]", "not an object"),
-            ("{}", "no settings"),
-            (r#"{"settings":{},"rules":[]}"#, "a member this version would not apply"),
-            (r#"{"settings":{},"settings":{}}"#, "a member twice"),
-            (r#"{"revision":-1,"settings":{}}"#, "a negative revision"),
-            (r#"{"revision":9007199254740992,"settings":{}}"#, "a revision JavaScript can't hold"),
-            (r#"{"settings":{"a":{"type":"number","value":"1"}}}"#, "a value of another type"),
-            (r#"{"settings":{"a":{"type":"float","value":1}}}"#, "an unknown type"),
-            (r#"{"settings":{"a":{"type":"bool"}}}"#, "no value"),
-            (r#"{"settings":{"a":true}}"#, "no type"),
-            (r#"{"settings":{"":{"type":"bool","value":true}}}"#, "an empty name"),
-            ("{\"settings\":{\"a\\u0000\":{\"type\":\"bool\",\"value\":true}}}", "a control character"),
-            (long_name.as_str(), "a long name"),
-        ] {
-            assert!(AppDocument::parse(bad.as_bytes()).is_err(), "{why}: {bad}");
-        }
-        assert!(AppDocument::parse(b"{\"settings\":{}}\xff").is_err(), "invalid UTF-8");
-        let deep =
-            format!(r#"{{"settings":{{"a":{{"type":"json","value":{}1{}}}}}}}"#, "[".repeat(500), "]".repeat(500));
-        assert!(AppDocument::parse(deep.as_bytes()).is_err(), "nested deeper than the parser goes");
-    }
-
-    #[test]
-    fn a_channel_may_write_a_value_with_or_without_its_type() {
-        let document = ChannelDocument::parse(
-            br#"{"settings":{"plain":1,"typed":{"type":"number","value":2},"object":{"type":"number","value":2,"x":1}}}"#,
-        )
-        .expect("well formed");
-        assert_eq!(document.settings["plain"], Override::Plain(Value::from(1)));
-        assert_eq!(document.settings["typed"], Override::Typed(Typed { kind: Kind::Number, value: Value::from(2) }));
-        assert!(matches!(&document.settings["object"], Override::Plain(Value::Object(_))));
-        assert!(ChannelDocument::parse(br#"{"settings":{"a":{"type":"bool","value":2}}}"#).is_err());
-    }
-}
+mod tests;

@@ -6,14 +6,50 @@ use pilota::FastStr;
 /// 128 of the 256 bits: enough that two documents never share a tag by chance or by intent worth the work.
 const TAG_BYTES: usize = 16;
 
-/// The strong tag of a document in canonical form, quotes included.
-///
-/// The revision is part of the answer and therefore of the tag.
-pub(crate) fn of(revision: i64, canonical_json: &str) -> FastStr {
-    let mut context = Context::new(&SHA256);
-    context.update(&revision.to_be_bytes());
-    context.update(canonical_json.as_bytes());
-    FastStr::from(format!("\"{}\"", hex::encode(&context.finish().as_ref()[..TAG_BYTES])))
+/// A digest of what an answer is made of: the sum of the digests of its parts, so that a part can be taken out and
+/// another put in. Parts are the first 128 bits of SHA-256: two answers whose sums are equal by chance do not happen.
+/// Only who publishes an app's documents chooses the parts, and would only deceive the app's own players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Digest(u128);
+
+impl Digest {
+    pub(super) fn of_revision(revision: i64) -> Self {
+        Self::of("revision", &revision.to_be_bytes(), "")
+    }
+
+    pub(super) fn of_value(name: &str, json: &str) -> Self {
+        Self::of("value", name.as_bytes(), json)
+    }
+
+    /// `place` is the notice's in its list: their order is part of the answer.
+    pub(super) fn of_notice(place: usize, json: &str) -> Self {
+        Self::of("notice", &place.to_be_bytes(), json)
+    }
+
+    fn of(what: &str, first: &[u8], second: &str) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in [what.as_bytes(), first, second.as_bytes()] {
+            // With its length, so that no two lists of parts are the same bytes.
+            context.update(&part.len().to_be_bytes());
+            context.update(part);
+        }
+        let mut bytes = [0; TAG_BYTES];
+        bytes.copy_from_slice(&context.finish().as_ref()[..TAG_BYTES]);
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self(self.0.wrapping_sub(other.0))
+    }
+
+    /// The strong tag of an answer of `revision`, quotes included. The revision is part of the answer.
+    pub(super) fn entity_tag(self, revision: i64) -> FastStr {
+        FastStr::from(format!("\"{revision}-{:032x}\"", self.0))
+    }
 }
 
 /// Whether an `If-None-Match` value covers `current`.
@@ -49,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_tag_is_quoted_and_strong() {
-        let tag = of(7, "{}");
-        assert_eq!(tag.len(), 2 + 2 * TAG_BYTES);
+        let tag = Digest::of_revision(7).entity_tag(7);
+        assert_eq!(tag.len(), 2 + "7-".len() + 2 * TAG_BYTES);
         assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag}");
     }
 

@@ -1,125 +1,163 @@
-//! Evaluated settings in the form they are answered: text and tag, made once and shared by every reader.
+//! A published document made ready: every value is text, every condition is parsed, every name is an index.
 
+mod compile;
+
+use std::{collections::BTreeMap, mem, ops::Range};
+
+use common::clock::Timestamp;
 use pilota::FastStr;
-use serde_json::{Map, Value};
 
-use crate::domain::{entity_tag, merge::Settings};
+use crate::domain::{
+    audience::Channel,
+    conditions::Conditions,
+    document::Document,
+    entity_tag::Digest,
+    reserved::{Reserved, ReservedValue},
+    segments::Segment,
+};
 
-/// One audience's settings, ready to be answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One revision of an app's settings. Immutable; readers share it and take no lock.
+#[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) revision: i64,
-    /// A strong entity tag, quotes included.
-    pub(crate) entity_tag: FastStr,
-    /// A JSON object, name to value, in canonical form.
-    pub(crate) settings_json: FastStr,
+    pub(super) revision: i64,
+    /// Sorted by name.
+    pub(super) slots: Box<[Slot]>,
+    pub(super) channels: BTreeMap<Channel, Overlay>,
+    pub(super) packages: BTreeMap<FastStr, Overlay>,
+    /// The settings that have rules, by slot.
+    pub(super) ruled: Box<[Ruled]>,
+    pub(super) segments: Box<[Segment]>,
+    /// Every value of every layer and rule.
+    pub(super) values: Box<[Ready]>,
+    /// What a caller sees for whom no layer and no rule says anything: a JSON object.
+    pub(super) default_json: FastStr,
+    /// Of the revision and every default, save what depends on the time.
+    pub(super) default_digest: Digest,
+    /// By [`Reserved`].
+    reserved_slots: [Option<SlotIndex>; Reserved::ALL.len()],
+    /// When any window begins or ends: sorted, each once.
+    pub(super) boundaries: Box<[Timestamp]>,
+    depends_on: DependsOn,
+    weight_bytes: usize,
+}
+
+/// Which of a caller's fields choose among a revision's settings, beside the channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DependsOn {
+    pub(crate) package: bool,
+    pub(crate) version: bool,
+    pub(crate) account: bool,
+    pub(crate) device: bool,
+}
+
+/// A declared setting.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) name: FastStr,
+    pub(super) default: ValueIndex,
+    pub(super) shown: Shown,
+}
+
+/// How players see a setting.
+#[derive(Clone, Debug)]
+pub(super) enum Shown {
+    /// As a member of the answer; its default lies here in the text of all defaults.
+    Member(Range<usize>),
+    /// Not at all: the platform reads it.
+    Reserved(Reserved),
+}
+
+/// Values for some slots, sorted by slot, each slot once.
+pub(super) type Overlay = Box<[Pick]>;
+
+pub(super) type SlotIndex = u32;
+
+pub(super) type ValueIndex = u32;
+
+/// A value for a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pick {
+    pub(super) slot: SlotIndex,
+    pub(super) value: ValueIndex,
+}
+
+/// The rules of one setting.
+#[derive(Clone, Debug)]
+pub(super) struct Ruled {
+    pub(super) slot: SlotIndex,
+    /// The strongest first: the document's last.
+    pub(super) rules: Box<[ReadyRule]>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ReadyRule {
+    /// Its place in the document.
+    pub(super) index: usize,
+    pub(super) value: ValueIndex,
+    pub(super) when: Conditions,
+}
+
+/// A value that only has to be copied into an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    /// In canonical form.
+    pub(super) json: FastStr,
+    /// Of the setting's name and the value.
+    pub(super) digest: Digest,
+    /// What the platform takes from it, if it is a reserved setting's.
+    pub(super) reserved: Option<Box<ReservedValue>>,
 }
 
 impl Snapshot {
-    pub(crate) fn of(settings: Settings) -> Self {
-        let members: Map<String, Value> = settings.values.into_iter().collect();
-        let mut canonical = String::new();
-        write_object(&members, &mut canonical);
-        Self {
-            revision: settings.revision,
-            entity_tag: entity_tag::of(settings.revision, &canonical),
-            settings_json: FastStr::from(canonical),
-        }
+    /// What an app has that has published nothing: revision 0 and no settings.
+    pub(crate) fn empty() -> Self {
+        Self::compile(0, Document::default())
+    }
+
+    /// Counted per app from 1; 0 when it has published nothing.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Which fields of a caller matter: callers that differ in no other are answered the same.
+    pub(crate) fn depends_on(&self) -> DependsOn {
+        self.depends_on
+    }
+
+    /// Memory it takes, roughly.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+
+    pub(super) fn value(&self, index: ValueIndex) -> &Ready {
+        &self.values[index as usize]
+    }
+
+    /// The slot of a reserved setting, if the app declares it.
+    pub(super) fn reserved_slot(&self, reserved: Reserved) -> Option<SlotIndex> {
+        self.reserved_slots[reserved as usize]
+    }
+
+    pub(super) fn slot(&self, index: SlotIndex) -> &Slot {
+        &self.slots[index as usize]
+    }
+
+    fn weigh(&self) -> usize {
+        let overlays = self.channels.values().chain(self.packages.values());
+        let rules = self.ruled.iter().flat_map(|ruled| &ruled.rules);
+        size_of::<Self>()
+            + self.default_json.len()
+            + self.boundaries.len() * size_of::<Timestamp>()
+            + self.slots.iter().map(|slot| size_of::<Slot>() + slot.name.len()).sum::<usize>()
+            // What the platform takes from a value is about as long as its text.
+            + self.values.iter().map(|value| {
+                size_of::<Ready>() + value.json.len() * if value.reserved.is_some() { 2 } else { 1 }
+            }).sum::<usize>()
+            + overlays.map(|overlay| NODE_BYTES + mem::size_of_val(&**overlay)).sum::<usize>()
+            + self.segments.iter().map(|segment| size_of::<Segment>() + segment.conditions.weight_bytes()).sum::<usize>()
+            + rules.map(|rule| size_of::<ReadyRule>() + size_of::<Ruled>() + rule.when.weight_bytes()).sum::<usize>()
     }
 }
 
-/// Writes `value` with members sorted by name at every depth and no white space, whatever order it was read in: the
-/// same settings give the same bytes in every replica and every build.
-fn write_canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(members) => write_object(members, out),
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_canonical(item, out);
-            }
-            out.push(']');
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
-        Value::String(text) => write_string(text, out),
-    }
-}
-
-fn write_object(members: &Map<String, Value>, out: &mut String) {
-    let mut sorted: Vec<_> = members.iter().collect();
-    sorted.sort_unstable_by_key(|(name, _)| *name);
-    out.push('{');
-    for (index, (name, member)) in sorted.into_iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write_string(name, out);
-        out.push(':');
-        write_canonical(member, out);
-    }
-    out.push('}');
-}
-
-fn write_string(text: &str, out: &mut String) {
-    out.push_str(&Value::from(text).to_string());
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn snapshot(revision: i64, values: &[(&str, Value)]) -> Snapshot {
-        let values = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        Snapshot::of(Settings { revision, values })
-    }
-
-    #[test]
-    fn members_are_sorted_at_every_depth() {
-        let shop: Value = serde_json::from_str(r#"{"z":[{"b":1,"a":"\n"}],"a":null}"#).expect("is JSON");
-        assert_eq!(
-            snapshot(1, &[("shop", shop), ("motd", json!("héllo"))]).settings_json,
-            r#"{"motd":"héllo","shop":{"a":null,"z":[{"a":"\n","b":1}]}}"#
-        );
-    }
-
-    #[test]
-    fn another_value_or_another_revision_is_another_tag() {
-        let base = snapshot(1, &[("a", json!(1))]);
-        assert_eq!(base, snapshot(1, &[("a", json!(1))]));
-        for other in [snapshot(2, &[("a", json!(1))]), snapshot(1, &[("a", json!("1"))]), snapshot(1, &[])] {
-            assert_ne!(base.entity_tag, other.entity_tag);
-        }
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            ".*".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 32, 4, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map(".*", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn the_canonical_form_says_exactly_what_the_value_says(value in any_json()) {
-            let snapshot = Snapshot::of(Settings { revision: 0, values: BTreeMap::from([("x".to_owned(), value.clone())]) });
-            let read: Value = serde_json::from_str(&snapshot.settings_json).expect("canonical form is JSON");
-            prop_assert_eq!(&read["x"], &value);
-        }
-    }
-}
+/// An entry of a tree with its name, roughly.
+const NODE_BYTES: usize = 128;

@@ -1,8 +1,8 @@
-//! Whether account is known to be away.
+//! Whether a service is known to be away.
 //!
-//! A few calls in a row that nobody answered, and account counts as away: what the copy can tell is then told at once,
-//! instead of after waiting for account each time. The copy goes on asking account for news, one call at a time, and the
-//! first call that is answered, that one or any other, ends it. A refusal is an answer.
+//! A few calls in a row that nobody answered, and the service counts as away: what a copy can tell is then told at once,
+//! instead of after waiting for the service each time. The copy goes on asking the service for news, one call at a time,
+//! and the first call that is answered, that one or any other, ends it. A refusal is an answer.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,26 +11,26 @@ use common::rpc::CallError;
 /// So many unanswered calls in a row: one or two happen when an instance is replaced.
 const AWAY_AFTER: u32 = 3;
 
-/// The unanswered calls since the last answer. While account answers it is only read.
+/// The unanswered calls since the last answer. While the service answers it is only read.
 #[derive(Debug, Default)]
-pub(super) struct Reach {
+pub(crate) struct Reach {
     unanswered: AtomicU32,
 }
 
 impl Reach {
-    pub(super) fn is_away(&self) -> bool {
+    pub(crate) fn is_away(&self) -> bool {
         self.unanswered.load(Ordering::Relaxed) >= AWAY_AFTER
     }
 
     /// A call was answered.
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         if self.unanswered.load(Ordering::Relaxed) != 0 {
             self.unanswered.store(0, Ordering::Relaxed);
         }
     }
 
     /// A call brought no result.
-    pub(super) fn failed(&self, error: &CallError) {
+    pub(crate) fn failed(&self, error: &CallError) {
         match error {
             CallError::Answered(_) => self.answered(),
             CallError::NotSent { .. }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn account_is_away_after_a_few_unanswered_calls_in_a_row_and_back_with_the_first_answer() {
+    fn a_service_is_away_after_a_few_unanswered_calls_in_a_row_and_back_with_the_first_answer() {
         let reach = Reach::default();
         let refusal = CallError::Answered(PublicError::new(ErrorCode::OVERLOADED));
         for answer in [None, Some(&refusal)] {
