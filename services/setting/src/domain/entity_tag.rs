@@ -1,7 +1,11 @@
 //! Entity tags: how a client asks "is what I have still right?" (RFC 9110, sections 8.8.3 and 13.1.2).
 
 use aws_lc_rs::digest::{Context, SHA256};
+use common::clock::Timestamp;
 use pilota::FastStr;
+use serde_json::json;
+
+use crate::domain::reserved::Maintenance;
 
 /// 128 of the 256 bits: enough that two documents never share a tag by chance or by intent worth the work.
 const TAG_BYTES: usize = 16;
@@ -21,7 +25,13 @@ impl Digest {
         Self::of("value", name.as_bytes(), json)
     }
 
-    /// `place` is the notice's in its list: their order is part of the answer.
+    pub(super) fn of_maintenance(maintenance: &Maintenance) -> Self {
+        let Maintenance { message, until, allowed_accounts } = maintenance;
+        let until = until.map(Timestamp::as_millis);
+        Self::of("maintenance", b"", &json!([message.as_str(), until, allowed_accounts]).to_string())
+    }
+
+    /// `place` is the notice's among those that are shown: their order is part of the answer.
     pub(super) fn of_notice(place: usize, json: &str) -> Self {
         Self::of("notice", &place.to_be_bytes(), json)
     }

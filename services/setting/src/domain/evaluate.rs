@@ -76,7 +76,7 @@ impl<'s> Evaluation<'s> {
         if let (Some(_), Some(value)) = (self.switches().maintenance, self.reserved(Reserved::Maintenance)) {
             digest = digest.plus(value.digest);
         }
-        for (place, notice) in self.notices() {
+        for (place, notice) in self.notices().enumerate() {
             digest = digest.plus(Digest::of_notice(place, &notice.json));
         }
         digest.entity_tag(snapshot.revision)
@@ -108,7 +108,7 @@ impl<'s> Evaluation<'s> {
     /// A JSON array of the notices that are to be shown now, as they were published; `[]` if there are none.
     pub(crate) fn notices_json(&self) -> FastStr {
         let mut json = String::from("[");
-        for (_, notice) in self.notices() {
+        for notice in self.notices() {
             if json.len() > 1 {
                 json.push(',');
             }
@@ -151,13 +151,13 @@ impl<'s> Evaluation<'s> {
         self.snapshot.value(value)
     }
 
-    fn notices(&self) -> impl Iterator<Item = (usize, &'s Notice)> {
+    fn notices(&self) -> impl Iterator<Item = &'s Notice> {
         let notices: &'s [Notice] = match self.reserved_value(Reserved::Notices) {
             Some(ReservedValue::Notices(notices)) => notices,
             _ => &[],
         };
         let now = self.now;
-        notices.iter().enumerate().filter(move |(_, notice)| notice.window.holds(now))
+        notices.iter().filter(move |notice| notice.window.holds(now))
     }
 
     fn reserved_value(&self, reserved: Reserved) -> Option<&'s ReservedValue> {

@@ -102,7 +102,7 @@ pub(super) struct ReadyRule {
 pub(super) struct Ready {
     /// In canonical form.
     pub(super) json: FastStr,
-    /// Of the setting's name and the value.
+    /// Of what is answered: the name and the value, or of maintenance what is told while it lasts.
     pub(super) digest: Digest,
     /// What the platform takes from it, if it is a reserved setting's.
     pub(super) reserved: Option<Box<ReservedValue>>,

@@ -355,6 +355,7 @@ fn values_of_every_layer_fit_the_schema() {
 #[test]
 fn the_documents_in_the_guide_are_good() {
     let guide = include_str!("../../../../../docs/settings.md");
+    let (guide, _) = guide.split_once("## Publishing").expect("commands have a part of their own");
     let documents: Vec<&str> = guide.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(documents.len(), 2);
     for document in documents {

