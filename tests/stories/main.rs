@@ -44,6 +44,7 @@ mod admin_without_account;
 mod device_limits;
 mod dynamic_documents;
 mod roles_apart;
+mod unlock;
 
 // What it withstands.
 mod account_gone;

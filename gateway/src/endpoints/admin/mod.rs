@@ -28,4 +28,5 @@ mod operator;
 pub(crate) mod put_channel;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;
+pub(crate) mod unlock_account;
 pub(crate) mod update_app;

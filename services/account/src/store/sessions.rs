@@ -262,6 +262,21 @@ impl Sessions {
         Ok(row.is_some())
     }
 
+    /// The devices that the account knows, the latest used first, at most `limit`.
+    pub(crate) async fn known_devices(&self, account_id: AccountId, limit: u32) -> Result<Vec<String>, AccountError> {
+        let rows: Vec<(Text,)> = self
+            .database
+            .read(
+                "SELECT device_id FROM account_sessions WHERE account_id = ? AND device_id IS NOT NULL \
+                 GROUP BY device_id ORDER BY MAX(last_seen_at) DESC LIMIT ?",
+            )
+            .bind(account_id.get())
+            .bind(i64::from(limit))
+            .all()
+            .await?;
+        Ok(rows.into_iter().map(|(device_id,)| device_id.into()).collect())
+    }
+
     /// The live sessions of an account in an app, the latest first, at most `limit`.
     pub(crate) async fn live(
         &self,
