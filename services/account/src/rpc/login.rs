@@ -195,7 +195,7 @@ async fn with_phone(
     parts.guard().admit(&client)?;
     let app = parts.apps.enabled(app_id).await?;
     sign_in::allow_kind(&app, LoginKind::Phone)?;
-    let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await?;
+    let index = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code, &client).await?;
     let name = CredentialName::Phone(&index);
     if let Some(stored) = parts.accounts.credential(name, None).await? {
         return sign_in(parts, &app, Grounds { name, stored: &stored, password: None }, client, wish).await;
