@@ -74,8 +74,8 @@ impl Locks {
         )?;
         Ok(Self {
             username: password.map(|password| Username::from_stored(&password.username)),
-            known_devices: devices(known),
-            tried_devices: devices(tried),
+            known_devices: devices(&known),
+            tried_devices: devices(&tried),
         })
     }
 
@@ -101,7 +101,7 @@ async fn tried_on(parts: &Parts, account_id: AccountId) -> Result<Vec<String>, A
 }
 
 /// As they were when they were written down; what is none any more can't be locked either.
-fn devices(raw: Vec<String>) -> Vec<DeviceId> {
+fn devices(raw: &[String]) -> Vec<DeviceId> {
     raw.iter().filter_map(|raw| DeviceId::parse(raw).ok()).collect()
 }
 
