@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use account::{MasterKey, RISK_DOCUMENT, Resources, RiskDocument, admin::Admin, import::Import};
+use account::{MasterKey, RISK_DOCUMENT, Resources, RiskDocument, admin::Admin, import::Import, reseal::Reseal};
 use common::{
     clock::{Random, SystemClock, SystemRandom},
     config::watch::ConfigWatch,
@@ -43,6 +43,16 @@ pub(crate) fn admin(configuration: &Configuration, database: Database) -> anyhow
 pub(crate) async fn import(configuration: &Configuration, database: Database, source: &str) -> anyhow::Result<Import> {
     let master_key = master_key(configuration, &SystemRandom)?;
     Ok(Import::open(database, &master_key, Arc::new(SystemClock), source).await?)
+}
+
+/// What the command line does to change the master key.
+pub(crate) fn reseal_under(
+    configuration: &Configuration,
+    database: Database,
+    new: &MasterKey,
+) -> anyhow::Result<Reseal> {
+    let old = master_key(configuration, &SystemRandom)?;
+    Ok(Reseal::new(database, &old, new, Arc::new(SystemClock), Arc::new(SystemRandom)))
 }
 
 /// Opens the service, starts what it does in the background and puts the server suite around it.

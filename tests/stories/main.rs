@@ -52,6 +52,7 @@ mod database_gone;
 mod drain;
 mod gateway_copy;
 mod import_interrupted;
+mod key_reseal;
 mod key_rotation;
 mod nacos_gone;
 mod optional_parts_gone;
