@@ -26,7 +26,8 @@ use crate::{
     domain::{
         audit::{Action, Actor, AuditRecord, Details, Target},
         field::FieldError,
-        ids::AccountId,
+        ids::{AccountId, AppId},
+        master_key::{Secret, Vault},
         personal_data::PersonalData,
     },
     start::ACCOUNT_IDS,
@@ -103,6 +104,9 @@ pub enum ImportError {
     /// The database did not answer, or not as expected.
     #[error("the account store can't be changed")]
     Store(#[from] SqlError),
+    /// Phones that are sealed under another key than the platform's nobody finds.
+    #[error("the master key is not the one that this database is sealed under")]
+    WrongMasterKey,
     /// There are as many accounts as there can be.
     #[error("there are as many accounts as there can be")]
     NoMoreIds,
@@ -124,10 +128,10 @@ struct Batch {
 
 impl Import {
     /// Prepares an import of what the platform `source` calls its accounts. Phones are sealed under `master_key`: it has to
-    /// be that of the running platform, or nobody finds them.
+    /// be that of the running platform, or nobody would find them.
     ///
     /// # Errors
-    /// [`ImportError::Argument`] when `source` is not 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
+    /// [`ImportError::Argument`] when `source` is not 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`; [`ImportError::WrongMasterKey`].
     pub async fn open(
         database: Database,
         master_key: &MasterKey,
@@ -140,6 +144,10 @@ impl Import {
         }
         let account_ids = patiently(|| Segments::open(&database, ACCOUNT_IDS)).await?;
         let (imports, personal_data) = (Imports::new(database), PersonalData::new(master_key));
+        let secret = patiently(|| imports.a_sealed_secret()).await?;
+        if secret.is_some_and(|(app_id, version, sealed)| !opens(master_key, app_id, version, &sealed)) {
+            return Err(ImportError::WrongMasterKey);
+        }
         Ok(Self { imports, account_ids, personal_data, clock, source: source.to_owned() })
     }
 
@@ -314,6 +322,12 @@ where
         }
     }
     Err(ImportError::Unsettled)
+}
+
+/// Whether the secret of an app was sealed under this key.
+fn opens(master_key: &MasterKey, app_id: i64, version: i64, sealed: &[u8]) -> bool {
+    let app_id = AppId::parse(app_id).ok();
+    app_id.is_some_and(|app_id| Vault::new(master_key).open(Secret::AppSecret { app_id, version }, sealed).is_some())
 }
 
 /// Asks again while the database is away.

@@ -225,6 +225,12 @@ impl Imports {
         Ok(found)
     }
 
+    /// The secret of some app, sealed, with what it opens as. Tells whose master key somebody has.
+    pub(crate) async fn a_sealed_secret(&self) -> Result<Option<(i64, i64, Vec<u8>)>, SqlError> {
+        let statement = "SELECT app_id, version, sealed FROM account_app_secrets ORDER BY app_id, version LIMIT 1";
+        self.database.read(statement).optional().await
+    }
+
     async fn is_app(&self, app_id: AppId) -> Result<bool, SqlError> {
         let select = self.database.read("SELECT app_id FROM account_apps WHERE app_id = ?").bind(app_id.get());
         Ok(select.optional::<(i64,)>().await?.is_some())

@@ -423,6 +423,13 @@ common::on_each_database! {
         assert_eq!(std::fs::read_to_string(accounts.file()).expect("read"), "not json\n");
     }
 
+    async fn another_master_key_than_the_platforms_imports_nothing(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let stranger = MasterKey::generate(&SystemRandom);
+        let opened = Import::open(service.database.clone(), &stranger, Arc::new(SystemClock), "old").await;
+        assert!(matches!(opened, Err(ImportError::WrongMasterKey)), "{opened:?}");
+    }
+
     async fn a_source_that_cannot_be_is_refused(database: TestDatabase) {
         let service = Service::start(database).await;
         for source in ["", "a b", "A", &*"x".repeat(65)] {
