@@ -553,6 +553,11 @@ service AccountService {
     /// nothing recorded.
     account_admin.CancelAccountDeletionResponse AdminCancelDeletion(1: account_admin.CancelAccountDeletionRequest req),
 
+    /// Lifts the locks that too many wrong passwords have put on the account's name, on the devices it knows and on those
+    /// where its password was tried of late, and forgets the failures. Idempotent, but for its record. Where the counters
+    /// can't be reached nothing is recorded and the caller is told to come back.
+    account_admin.UnlockAccountResponse AdminUnlockAccount(1: account_admin.UnlockAccountRequest req),
+
     /// Ends one session of an account. Idempotent: of one that has ended nothing is changed and nothing recorded.
     account_admin.EndAccountSessionResponse AdminEndSession(1: account_admin.EndAccountSessionRequest req),
 

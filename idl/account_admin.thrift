@@ -294,6 +294,18 @@ struct CancelAccountDeletionRequest {
 struct CancelAccountDeletionResponse {
 }
 
+struct UnlockAccountRequest {
+    1: required string actor,
+    2: required i64 account_id,
+    /// For the record, 1-255 bytes. The player is not shown it.
+    3: required string reason,
+}
+
+struct UnlockAccountResponse {
+    /// The ladders that had a lock: "known_device", "account", "device". Each once; none when nothing was locked.
+    1: required list<string> unlocked,
+}
+
 struct EndAccountSessionRequest {
     1: required string actor,
     2: required i64 account_id,

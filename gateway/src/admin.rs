@@ -120,6 +120,7 @@ fn routes() -> Routes {
         .post("/admin/v1/accounts/{account_id}/ban", admin::ban_account::ban_account)
         .delete("/admin/v1/accounts/{account_id}/ban", admin::lift_ban::lift_ban)
         .delete("/admin/v1/accounts/{account_id}/deletion", admin::cancel_deletion::cancel_deletion)
+        .post("/admin/v1/accounts/{account_id}/unlock", admin::unlock_account::unlock_account)
         .delete("/admin/v1/accounts/{account_id}/sessions/{session_id}", admin::end_session::end_session)
         .get("/admin/v1/bans", admin::list_bans::list_bans)
         .post("/admin/v1/bans", admin::ban_subject::ban_subject)

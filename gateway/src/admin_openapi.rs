@@ -42,6 +42,7 @@ use crate::{endpoints::admin, openapi};
         admin::ban_account::ban_account,
         admin::lift_ban::lift_ban,
         admin::cancel_deletion::cancel_deletion,
+        admin::unlock_account::unlock_account,
         admin::end_session::end_session,
         admin::list_bans::list_bans,
         admin::ban_subject::ban_subject,

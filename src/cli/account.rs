@@ -3,17 +3,16 @@
 use std::{
     io::{IsTerminal, Write, stderr},
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use account::import::{Import, Progress};
+use account::import::Progress;
 use clap::Subcommand;
-use common::{clock::SystemClock, lifecycle::ExitStatus};
+use common::lifecycle::ExitStatus;
 
 use crate::{
     cli::{failure::Failure, globals::Globals, output::print},
-    platform::open_database,
+    platform::{import, open_database},
 };
 
 /// By its name it is a file like any other.
@@ -46,7 +45,7 @@ pub(crate) enum AccountCommand {
 
 pub(super) async fn run(command: AccountCommand, globals: &Globals) -> Result<ExitStatus, Failure> {
     let AccountCommand::Import { file, source, rejects } = command;
-    let configuration = globals.load().await?.value;
+    let configuration = globals.load_with_master_key().await?.value;
     let database = open_database(&configuration.sql, &configuration.data_dir).await?;
     let from_stdin = file.as_os_str() == "-";
     let usual_rejects = if from_stdin {
@@ -58,7 +57,7 @@ pub(super) async fn run(command: AccountCommand, globals: &Globals) -> Result<Ex
     };
     let file = if from_stdin { PathBuf::from(STDIN) } else { file };
     let mut line = ProgressLine::new();
-    let import = Import::open(database.clone(), Arc::new(SystemClock), &source).await.map_err(anyhow::Error::from)?;
+    let import = import(&configuration, database.clone(), &source).await?;
     let rejects = rejects.unwrap_or(usual_rejects);
     let imported = import.run(&file, &rejects, |progress| line.show(progress)).await;
     line.clear();

@@ -23,6 +23,12 @@ pub(crate) fn of_fallback(configuration: &Configuration) -> Result<Option<Master
     read("gateway.fallback.master_key", fallback.master_key.as_ref(), fallback.master_key_file.as_deref())
 }
 
+/// The key in a file that an argument names.
+pub(crate) fn key_in(file: &Path) -> Result<MasterKey, Invalid> {
+    let key = read("new_key", None, Some(file))?;
+    key.ok_or_else(|| Invalid::new("new_key_file", "is not named"))
+}
+
 fn read(key: &str, digits: Option<&Secret>, file: Option<&Path>) -> Result<Option<MasterKey>, Invalid> {
     const EXPECTED: &str = "64 hexadecimal digits";
     if digits.is_some() && file.is_some() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use account::{MasterKey, RISK_DOCUMENT, Resources, RiskDocument, admin::Admin};
+use account::{MasterKey, RISK_DOCUMENT, Resources, RiskDocument, admin::Admin, import::Import, reseal::Reseal};
 use common::{
     clock::{Random, SystemClock, SystemRandom},
     config::watch::ConfigWatch,
@@ -37,6 +37,22 @@ pub(super) fn master_key(configuration: &Configuration, random: &dyn Random) -> 
 pub(crate) fn admin(configuration: &Configuration, database: Database) -> anyhow::Result<Admin> {
     let master_key = master_key(configuration, &SystemRandom)?;
     Ok(Admin::new(database, &master_key, Arc::new(SystemClock), Arc::new(SystemRandom)))
+}
+
+/// What the command line does to accounts of another platform.
+pub(crate) async fn import(configuration: &Configuration, database: Database, source: &str) -> anyhow::Result<Import> {
+    let master_key = master_key(configuration, &SystemRandom)?;
+    Ok(Import::open(database, &master_key, Arc::new(SystemClock), source).await?)
+}
+
+/// What the command line does to change the master key.
+pub(crate) fn reseal_under(
+    configuration: &Configuration,
+    database: Database,
+    new: &MasterKey,
+) -> anyhow::Result<Reseal> {
+    let old = master_key(configuration, &SystemRandom)?;
+    Ok(Reseal::new(database, &old, new, Arc::new(SystemClock), Arc::new(SystemRandom)))
 }
 
 /// Opens the service, starts what it does in the background and puts the server suite around it.

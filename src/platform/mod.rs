@@ -17,7 +17,7 @@ mod shared;
 mod start;
 
 pub(crate) use self::{
-    account::admin,
+    account::{admin, import, reseal_under},
     database::{migrate_all, open as open_database},
     start::{Logs, Process, Started, start},
 };

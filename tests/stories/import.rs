@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Platform, Role, Shape, in_every_shape};
+use crate::support::{Answer, Channel, IssuerKey, Platform, Receiver, Role, Shape, in_every_shape};
 
 in_every_shape!(
+    an_imported_phone_gets_a_code_and_an_imported_player_of_a_channel_comes_through_it,
     imported_players_sign_in_and_their_hashes_are_replaced_once,
     a_line_that_is_no_account_is_named_without_what_stands_in_it,
 );
@@ -45,6 +46,53 @@ async fn imported_players_sign_in_and_their_hashes_are_replaced_once(shape: Shap
     let (status, summary) = import(&platform, &accounts[0]).await;
     assert_eq!((status, &summary["imported"], &summary["skipped"]), (Some(0), &json!(0), &json!(1)));
     login(&platform, "ann", PASSWORD).await.ok();
+}
+
+async fn an_imported_phone_gets_a_code_and_an_imported_player_of_a_channel_comes_through_it(shape: Shape) {
+    const PHONE: &str = "+8613812345678";
+    let (receiver, channel, key) = (Receiver::start().await, Channel::start().await, IssuerKey::new("one"));
+    channel.publish(&[&key]);
+    let platform = Platform::build(shape)
+        .set("account.phone.webhook.url", &receiver.url())
+        .set("account.phone.webhook.secret", Receiver::secret())
+        .start()
+        .await;
+    let app_id = platform.app().app_id;
+    let player = |uid: &str| json!({ "app_id": app_id, "channel": "taptap", "channel_uid": uid });
+    let accounts = [
+        json!({ "external_id": "1", "phone": PHONE, "channels": [player("ann")] }),
+        json!({ "external_id": "2", "username": "bob", "password_hash": BCRYPT, "channels": [player("bob")] }),
+        json!({ "external_id": "3", "phone": "138 1234 5678" }),
+        json!({ "external_id": "4", "channels": [player("ann")] }),
+    ]
+    .map(|account| account.to_string());
+    // Before the app has the channel, as whoever moves does it.
+    let (status, summary) = import(&platform, &accounts.join("\n")).await;
+    assert_eq!((status, &summary["imported"], &summary["rejected"]), (Some(65), &json!(2), &json!(2)));
+    let rejects = std::fs::read_to_string(platform.directory().join(summary["rejects"].as_str().unwrap())).unwrap();
+    let fields: Vec<Value> =
+        rejects.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["field"].clone()).collect();
+    assert_eq!(fields, ["phone", "channels"]);
+
+    let code = json!({ "app_id": app_id, "phone": PHONE, "scene": "login" });
+    platform.client().post("/v1/sdk/phone-codes", &code).await.ok();
+    let code = receiver.code(PHONE, "login", None).await;
+    let by_phone = json!({ "app_id": app_id, "kind": "phone", "phone": PHONE, "code": code });
+    let ann = platform.client().post("/v1/sdk/login", &by_phone).await.ok();
+    assert_eq!(ann["is_new_account"], false);
+
+    let document = format!("/admin/v1/apps/{app_id}/channels/taptap");
+    platform.admin().put(&document, &channel.oidc()).await.ok();
+    let through_channel = async |name: &str| {
+        let credential = json!({ "id_token": key.id_token(name) });
+        let body = json!({ "app_id": app_id, "kind": "channel", "channel": "taptap", "credential": credential });
+        platform.client().post("/v1/sdk/login", &body).await.ok()
+    };
+    let again = through_channel("ann").await;
+    assert_eq!((&again["account_id"], &again["is_new_account"]), (&ann["account_id"], &json!(false)));
+    let bob = login(&platform, "bob", PASSWORD).await.ok();
+    assert_eq!(through_channel("bob").await["account_id"], bob["account_id"]);
+    assert_eq!(through_channel("cid").await["is_new_account"], true);
 }
 
 async fn a_line_that_is_no_account_is_named_without_what_stands_in_it(shape: Shape) {

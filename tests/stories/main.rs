@@ -48,6 +48,7 @@ mod dynamic_documents;
 mod maintenance;
 mod roles_apart;
 mod settings_publishing;
+mod unlock;
 
 // What it withstands.
 mod account_gone;
@@ -55,6 +56,7 @@ mod database_gone;
 mod drain;
 mod gateway_copy;
 mod import_interrupted;
+mod key_reseal;
 mod key_rotation;
 mod nacos_gone;
 mod optional_parts_gone;

@@ -12,6 +12,8 @@ in_both_shapes!(
     wrong_used_and_never_sent_codes_are_one_answer,
     a_second_code_waits_and_says_for_how_long,
     an_address_has_a_budget_and_others_go_on,
+    strangers_who_guess_at_a_code_leave_its_player_five_tries,
+    strangers_who_use_up_a_phones_day_leave_codes_to_the_players_device,
     the_second_url_takes_over_when_the_first_one_is_silent_or_fails,
     a_sender_that_is_stuck_costs_nobody_a_code_or_a_wait,
     neither_code_nor_phone_is_written_anywhere,
@@ -130,6 +132,69 @@ async fn an_address_has_a_budget_and_others_go_on(shape: Shape) {
     }
     send_code_from(&platform, "192.0.2.1", "+8613800000003").await.refused(4_290_001);
     send_code_from(&platform, "192.0.2.2", "+8613800000003").await.ok();
+}
+
+/// Somebody on a device at an address, as the platform's proxy, which the story is, says.
+async fn post_from(platform: &Platform, path: &str, address: &str, device: &str, mut body: Value) -> Answer {
+    body["app_id"] = json!(platform.app().app_id);
+    body["device_id"] = json!(device);
+    let request = platform.client().request(Method::POST, path).header("x-forwarded-for", address);
+    platform.client().send(request.json(&body)).await
+}
+
+async fn asks_on(platform: &Platform, address: &str, device: &str) -> Answer {
+    post_from(platform, "/v1/sdk/phone-codes", address, device, json!({ "phone": PHONE, "scene": "login" })).await
+}
+
+async fn comes_on(platform: &Platform, address: &str, device: &str, code: &str) -> Answer {
+    let body = json!({ "kind": "phone", "phone": PHONE, "code": code });
+    post_from(platform, "/v1/sdk/login", address, device, body).await
+}
+
+async fn strangers_who_guess_at_a_code_leave_its_player_five_tries(shape: Shape) {
+    let receiver = Receiver::start().await;
+    let platform = sending_to(shape, &receiver).set("gateway.edge.trusted_proxies", "[\"127.0.0.0/8\"]").start().await;
+    asks_on(&platform, "192.0.2.1", "anns phone").await.ok();
+    let code = receiver.code(PHONE, "login", None).await;
+    for network in 0..6 {
+        for guess in 0..4 {
+            let (address, device) = (format!("198.51.{network}.7"), format!("bot {network} {guess}"));
+            comes_on(&platform, &address, &device, other_than(&code)).await.refused(4_010_106);
+        }
+    }
+    comes_on(&platform, "203.0.113.7", "lucky bot", &code).await.refused(4_010_106);
+    for _ in 0..4 {
+        comes_on(&platform, "192.0.2.1", "anns phone", other_than(&code)).await.refused(4_010_106);
+    }
+    comes_on(&platform, "192.0.2.1", "anns phone", &code).await.ok();
+}
+
+async fn strangers_who_use_up_a_phones_day_leave_codes_to_the_players_device(shape: Shape) {
+    let receiver = Receiver::start().await;
+    let platform = sending_to(shape, &receiver)
+        .set("gateway.edge.trusted_proxies", "[\"127.0.0.0/8\"]")
+        .set("account.phone.budget.phone_per_day", "4")
+        .set("account.phone.budget.phone_per_day_reserved", "2")
+        .start()
+        .await;
+    asks_on(&platform, "192.0.2.1", "anns phone").await.ok();
+    let first = receiver.code(PHONE, "login", None).await;
+    comes_on(&platform, "192.0.2.1", "anns phone", &first).await.ok();
+    // Who comes too early waits a second; who comes when the day is used up waits for hours.
+    let used_up = |answer: &Answer| answer.json()["retry_after_ms"].as_u64() > Some(60_000);
+    eventually("strangers have used up the day", || async {
+        let answer = asks_on(&platform, "198.51.100.7", "bot").await;
+        (answer.status != 200 && used_up(&answer)).then_some(())
+    })
+    .await;
+    let by_stranger = receiver.code(PHONE, "login", Some(&first)).await;
+    asks_on(&platform, "192.0.2.1", "anns new phone").await.refused(4_290_002);
+    eventually("the player's device gets a code", || async {
+        (asks_on(&platform, "192.0.2.1", "anns phone").await.status == 200).then_some(())
+    })
+    .await;
+    let code = receiver.code(PHONE, "login", Some(&by_stranger)).await;
+    comes_on(&platform, "192.0.2.1", "anns phone", &code).await.ok();
 }
 
 async fn the_second_url_takes_over_when_the_first_one_is_silent_or_fails(shape: Shape) {

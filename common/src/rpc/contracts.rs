@@ -37,6 +37,7 @@ thrift_contract! {
     write AdminBanAccount;
     write AdminLiftBan;
     write AdminCancelDeletion;
+    write AdminUnlockAccount;
     write AdminEndSession;
     write AdminBanSubject;
     write AdminLiftSubjectBan;

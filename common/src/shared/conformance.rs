@@ -27,8 +27,14 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// Runs every check.
+/// Runs every check of a state that reaches all who share it.
 pub async fn check(subject: &Subject) {
+    check_what_may_be_answered_alone(subject).await;
+    what_is_unlocked_starts_on_the_ground_and_its_neighbours_stay_where_they_are(subject).await;
+}
+
+/// Runs the checks of what a replica may answer by itself, too.
+pub async fn check_what_may_be_answered_alone(subject: &Subject) {
     a_key_is_taken_once_until_it_expires(subject).await;
     a_key_that_is_given_back_can_be_taken_again(subject).await;
     of_many_takers_one_succeeds(subject).await;
@@ -151,6 +157,23 @@ async fn of_many_failures_at_once_none_is_counted_past_the_lock(Subject { state,
     assert_eq!(climbs.iter().filter(|climb| matches!(climb, Ok(Climb::Climbed(_)))).count(), 7);
     let standing = state.standing(&key).await;
     assert!(matches!(&standing, Ok(standing) if standing.failures == 7), "{standing:?}");
+}
+
+async fn what_is_unlocked_starts_on_the_ground_and_its_neighbours_stay_where_they_are(Subject { state, .. }: &Subject) {
+    let (key, neighbour, ladder) = (fresh("unlocked"), fresh("still-locked"), ladder(2));
+    let ground = Standing::default();
+    assert_eq!(state.unlock(&key).await, Ok(ground), "who never failed");
+    assert!(matches!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(_))));
+    assert_eq!(state.unlock(&key).await, Ok(Standing { failures: 1, ..ground }), "who was not locked yet");
+    for key in [&key, &neighbour, &key, &neighbour] {
+        assert!(matches!(state.climb(key, &ladder).await, Ok(Climb::Climbed(_))));
+    }
+    let before = state.unlock(&key).await;
+    let was_locked = |was: &Standing| was.failures == 2 && !was.locked_for.is_zero() && was.locked_for <= LIFETIME;
+    assert!(matches!(&before, Ok(was) if was_locked(was)), "{before:?}");
+    assert_eq!(state.standing(&key).await, Ok(ground));
+    assert_eq!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(Standing { failures: 1, ..ground })));
+    assert!(matches!(state.climb(&neighbour, &ladder).await, Ok(Climb::Locked(_))));
 }
 
 /// Locks for a lifetime, and remembers much longer.

@@ -11,6 +11,7 @@
 //! | reset of a counter | done here | Redis still has the old value until it expires: the strict side |
 //! | once-only key, `local` | taken if this replica has not seen it, neither before the outage nor during it | this replica refuses what it let through, although Redis would not |
 //! | once-only key, `refuse` | nothing is taken, the request is answered 503 | |
+//! | unlocking a key | fails: the lock would stay at the other replicas, and come back with Redis | other replicas that noted the lock before Redis forgot it have it again in an outage, until they see the key anew |
 //! | giving a key back | done here | Redis still has it until it expires |
 //!
 //! What must not happen twice under any circumstances (a payment, a redeemed code) is a unique key in SQL, not a key
@@ -199,6 +200,14 @@ impl SharedState for FallbackState {
             }
             self.answers.ladder.inc();
             Ok(here)
+        })
+    }
+
+    fn unlock<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
+        Box::pin(async move {
+            let standing = self.redis.unlock(key).await?;
+            self.memory.unlock(key).await?;
+            Ok(standing)
         })
     }
 }

@@ -196,6 +196,13 @@ impl SharedState for MemoryState {
         }
         Box::pin(ready(Ok((!locked_for.is_zero()).then_some(locked_for))))
     }
+
+    fn unlock<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let stored = shard.ladders.get(key, now_us).map_or(0, |stored| stored.value);
+        shard.ladders.remove(key);
+        Box::pin(ready(Ok(ladder::standing(stored, now_us / 1000))))
+    }
 }
 
 fn after(now_us: u64, ttl: Duration) -> u64 {

@@ -43,6 +43,10 @@ pub trait SharedState: Send + Sync + fmt::Debug + 'static {
 
     /// Forgets a key's failures unless it is locked. Answers for how long it is.
     fn forgive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Duration>, SharedError>>;
+
+    /// Forgets a key's failures and its lock. Answers where it stood. An error when that can't be said for every replica:
+    /// whoever asks wants a lock to be gone, and must not be told so by the one replica that happened to be asked.
+    fn unlock<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>>;
 }
 
 /// The question could not be answered. A limit then lets the request pass; a once-only key must not be taken for

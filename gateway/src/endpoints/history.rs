@@ -36,7 +36,8 @@ pub(crate) struct Event {
     /// Unix milliseconds.
     at: i64,
     /// `account_created`, `signed_in`, `sign_in_failed`, `refresh_token_reused`, `sessions_ended`, `credential_linked`,
-    /// `password_changed`, `banned`, `ban_lifted`, `deletion_requested` or `deletion_cancelled`; kinds are added.
+    /// `password_changed`, `banned`, `ban_lifted`, `unlocked`, `deletion_requested` or `deletion_cancelled`; kinds are
+    /// added.
     #[schema(value_type = String, example = "signed_in")]
     kind: FastStr,
     #[serde(skip_serializing_if = "Option::is_none")]

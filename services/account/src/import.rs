@@ -10,6 +10,7 @@
 //! - `record`: a line becomes an account, or is refused.
 //! - `input`, `lines`: where lines come from.
 //! - `rejects`: where refused ones are named.
+//! - `sorting`: who is new, who is there, and whose name is somebody else's.
 //! - `run`: lines into batches into the database.
 
 mod input;
@@ -17,6 +18,7 @@ mod lines;
 mod record;
 mod rejects;
 mod run;
+mod sorting;
 
 pub use self::run::{Import, ImportError, Progress, Summary};
 pub(crate) use self::{input::ImportId, record::Record};

@@ -23,7 +23,7 @@
 //! - `jobs`: what one instance at a time does for all.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
 //! - `app_editor`: how apps are changed.
-//! - [`admin`], [`import`], [`master_key`]: for the command line.
+//! - [`admin`], [`import`], [`master_key`], [`reseal`]: for the command line.
 
 pub mod admin;
 mod announcements;
@@ -42,6 +42,7 @@ mod keys;
 pub mod master_key;
 mod password_upgrades;
 mod phone_codes;
+pub mod reseal;
 mod revocations;
 mod risk;
 mod rpc;

@@ -1,13 +1,15 @@
 //! Phone codes: made, sent and redeemed.
 //!
-//! Nothing here asks whether anybody has the phone: answer, time and effect are the same for a phone that signs in and
-//! for one that nobody has ever used. What a code is good for is decided by who redeems it.
+//! For whoever is a stranger to the phone's account, answer, time and effect are the same for a phone that signs in and for
+//! one that nobody has ever used. A device that has signed in to the account before has a part of the phone's budget and of
+//! each code's guesses that strangers can't use up. What a code is good for is decided by who redeems it.
 
 mod budget;
 mod config;
 mod delivery;
 mod log_sender;
 mod metrics;
+mod source;
 mod webhook;
 
 use common::clock::{Timestamp, new_uuid};
@@ -55,12 +57,14 @@ pub(crate) async fn issue(
     }
     // Before anything is charged or stored: a code that could not be sent must not cost the player anything.
     let place = delivery.place()?;
-    parts.phone_budget.charge(&*parts.shared, &parts.personal_data, &index, client).await?;
+    let is_known = source::is_known(&parts.accounts, &index, client).await?;
+    parts.phone_budget.charge(&*parts.shared, &parts.personal_data, &index, client, is_known).await?;
     let code = Code::draw(&*parts.random);
     let issued = Issued { expires_at: now + config.code_ttl, resend_at: now + config.resend_after };
     let new = NewCode {
         digest: parts.personal_data.code_digest(&index, app_id, scene, &code),
-        tries: config.tries.get(),
+        tries: config.try_limits().total(),
+        asker: source::source_of(&parts.personal_data, client).asker(),
         resend_at: issued.resend_at,
         expires_at: issued.expires_at,
     };
@@ -73,19 +77,23 @@ pub(crate) async fn issue(
     Ok(issued)
 }
 
-/// Uses up the code that was sent for this purpose. Wrong, expired, used and never sent are one answer.
+/// Uses up the code that was sent for this purpose. Wrong, expired, used, never sent and no longer to be guessed at by
+/// this client are one answer.
 pub(crate) async fn redeem(
     parts: &Parts,
     app_id: AppId,
     phone: &PhoneNumber,
     scene: Scene,
     code: &str,
+    client: &Client,
 ) -> Result<PhoneIndex, AccountError> {
     let code = Code::parse(code).ok_or(AccountError::WrongCode)?;
     let index = parts.personal_data.index_of(phone);
     let guess = parts.personal_data.code_digest(&index, app_id, scene, &code);
     let purpose = Purpose { phone: &index, app_id, scene };
-    match parts.phone_code_store.redeem(purpose, &guess, parts.clock.now()).await? {
+    let guesser = source::guesser(&parts.accounts, &parts.personal_data, &index, client).await?;
+    let limits = parts.config.phone.try_limits();
+    match parts.phone_code_store.redeem(purpose, &guess, guesser, limits, parts.clock.now()).await? {
         true => Ok(index),
         false => Err(AccountError::WrongCode),
     }

@@ -30,7 +30,8 @@ use idl::{
         ListAuditRequest, ListAuditResponse, ListBansRequest, ListBansResponse, ListChannelsRequest,
         ListChannelsResponse, ListHistoryRequest, ListHistoryResponse, PutChannelRequest, PutChannelResponse,
         RecordChangeRequest, RecordChangeResponse, RevokeAccountSessionsRequest, RevokeAccountSessionsResponse,
-        RotateAppSecretRequest, RotateAppSecretResponse, UpdateAppRequest, UpdateAppResponse,
+        RotateAppSecretRequest, RotateAppSecretResponse, UnlockAccountRequest, UnlockAccountResponse, UpdateAppRequest,
+        UpdateAppResponse,
     },
 };
 use volo_thrift::ServerError;
@@ -335,6 +336,10 @@ impl AccountService for Account {
         req: CancelAccountDeletionRequest,
     ) -> Result<CancelAccountDeletionResponse, ServerError> {
         answer(Box::pin(rpc::admin::cancel_deletion::cancel_deletion(&self.parts, req)).await)
+    }
+
+    async fn admin_unlock_account(&self, req: UnlockAccountRequest) -> Result<UnlockAccountResponse, ServerError> {
+        answer(Box::pin(rpc::admin::unlock_account::unlock_account(&self.parts, req)).await)
     }
 
     async fn admin_end_session(&self, req: EndAccountSessionRequest) -> Result<EndAccountSessionResponse, ServerError> {

@@ -70,6 +70,12 @@ impl Service {
         self.account = running(crate::open(config, &self.master_key, resources).await.expect("the service starts"));
     }
 
+    /// Opens the service again under another master key.
+    pub(crate) async fn restart_under(&mut self, master_key: MasterKey, config: Config) {
+        self.master_key = master_key;
+        self.account = open(config, self.database.clone(), None, &self.master_key, &self.clock).await;
+    }
+
     async fn start_on(database: TestDatabase, config: Config, feed: Option<Arc<dyn Feed>>) -> Self {
         migrate_all(&database).await;
         let (clock, master_key) = (Arc::new(ManualClock::default()), MasterKey::generate(&SystemRandom));

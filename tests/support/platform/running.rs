@@ -104,6 +104,13 @@ impl Platform {
         operator::run(self.directory.path(), &settings, &["key", "rotate", "--kind", kind]).await
     }
 
+    /// Seals everything under the master key in a file of [`directory`](Self::directory), as an operator does; what the
+    /// command prints.
+    pub(crate) async fn reseal(&self, new_key_file: &str) -> Value {
+        let settings = [self.blueprint.for_commands(), self.blueprint.extra.clone()].concat();
+        operator::run(self.directory.path(), &settings, &["key", "reseal", "--new-key-file", new_key_file]).await
+    }
+
     /// A new player, signed in.
     pub(crate) async fn register(&self, username: &str) -> Player {
         Player::register(&self.client, self.app.app_id, username).await

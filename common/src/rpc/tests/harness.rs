@@ -317,6 +317,7 @@ impl AccountService for Script {
         admin_ban_account: BanAccountRequest -> BanAccountResponse;
         admin_lift_ban: LiftBanRequest -> LiftBanResponse;
         admin_cancel_deletion: CancelAccountDeletionRequest -> CancelAccountDeletionResponse;
+        admin_unlock_account: UnlockAccountRequest -> UnlockAccountResponse;
         admin_end_session: EndAccountSessionRequest -> EndAccountSessionResponse;
         admin_ban_subject: BanSubjectRequest -> BanSubjectResponse;
         admin_lift_subject_ban: LiftSubjectBanRequest -> LiftSubjectBanResponse;

@@ -31,6 +31,10 @@ pub(super) static STANDING: LazyLock<Script> =
 pub(super) static FORGIVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&format!("{SERVER_NOW}{}", include_str!("forgive.lua"))));
 
+/// Key: a ladder's number, which is gone afterwards. Answers the failures and the milliseconds of the lock that was.
+pub(super) static UNLOCK: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("{SERVER_NOW}{}", include_str!("unlock.lua"))));
+
 /// Key: a stream. Arguments: its bound, and the entry. Answers the entry's id.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("append.lua")));
 

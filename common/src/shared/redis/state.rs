@@ -144,6 +144,14 @@ impl SharedState for RedisState {
             Ok((left > 0).then(|| Duration::from_millis(left)))
         })
     }
+
+    fn unlock<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
+        Box::pin(async move {
+            let script = scripts::UNLOCK.key(self.key("ladder", key));
+            let (failures, left) = self.run("UNLOCK", script).await?;
+            Ok(Standing { failures, locked_for: Duration::from_millis(left) })
+        })
+    }
 }
 
 impl fmt::Debug for RedisState {

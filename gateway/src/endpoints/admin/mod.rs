@@ -30,4 +30,5 @@ pub(crate) mod put_channel;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;
 pub(crate) mod settings;
+pub(crate) mod unlock_account;
 pub(crate) mod update_app;

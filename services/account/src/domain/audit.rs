@@ -90,6 +90,11 @@ impl Target {
         Self { kind: "import".to_owned(), id: source.to_owned() }
     }
 
+    /// What everything else is sealed under.
+    pub(crate) fn master_key() -> Self {
+        Self { kind: "key".to_owned(), id: "master".to_owned() }
+    }
+
     pub(crate) fn parse(kind: &str, id: &str) -> Result<Self, FieldError> {
         let kind = bounded(kind, 64).ok_or(FieldError::new("target_kind", "1 to 64 bytes without control characters"));
         let id = bounded(id, 128).ok_or(FieldError::new("target_id", "1 to 128 bytes without control characters"));

@@ -36,6 +36,8 @@ pub(crate) enum EventKind {
     Banned,
     /// An operator took the ban back.
     BanLifted,
+    /// An operator lifted the locks that failed sign-ins had led to.
+    Unlocked,
     /// The player asked for the account to be deleted.
     DeletionRequested,
     /// The account is kept after all.
@@ -104,6 +106,7 @@ impl EventKind {
             Self::PasswordChanged => "password_changed",
             Self::Banned => "banned",
             Self::BanLifted => "ban_lifted",
+            Self::Unlocked => "unlocked",
             Self::DeletionRequested => "deletion_requested",
             Self::DeletionCancelled => "deletion_cancelled",
         }

@@ -11,7 +11,7 @@
 //! - [`switches`]: what an operator has switched for sign-ins, on top of an app's policy.
 //! - [`channel`]: the documents of channels, and how credentials are judged by them.
 //! - [`stored_hash`]: the forms in which a password hash is stored, ours and those of other platforms.
-//! - [`phone`], [`phone_code`]: phone numbers, and the codes that prove who holds one.
+//! - [`phone`], [`phone_code`], [`code_tries`]: phone numbers, the codes that prove who holds one, and who may guess at them.
 //! - [`master_key`]: what is sealed under the master key besides the keys of the ring.
 //! - [`personal_data`]: how what names a person is stored and found again.
 //! - [`signing_key`], [`signing_key_vault`], [`id_token`]: what ID tokens are signed with, and what they say.
@@ -29,6 +29,7 @@ pub(crate) mod audit;
 pub(crate) mod ban;
 pub(crate) mod channel;
 pub(crate) mod client;
+pub(crate) mod code_tries;
 pub(crate) mod credential;
 pub(crate) mod device;
 pub(crate) mod device_class;

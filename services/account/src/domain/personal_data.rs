@@ -13,6 +13,7 @@ use common::clock::{Random, random_bytes};
 
 use super::{
     cipher::{Cipher, NONCE_LENGTH},
+    code_tries::SourceKey,
     ids::{AccountId, AppId},
     master_key::MasterKey,
     phone::PhoneNumber,
@@ -72,6 +73,14 @@ impl PersonalData {
         let mut digest = [0; 32];
         digest.copy_from_slice(hmac::sign(&self.phone_codes, bound.as_bytes()).as_ref());
         CodeDigest(digest)
+    }
+
+    /// What stands for a device or a network beside the code of a phone: other for each kind and each master key.
+    pub(crate) fn source_key(&self, kind: &str, source: &str) -> SourceKey {
+        let mac = hmac::sign(&self.subjects, format!("phone code source|{kind}|{source}").as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&mac.as_ref()[..16]);
+        SourceKey::from_bytes(key)
     }
 
     /// The key under which something about an address, a device or a phone is counted where others can read it.

@@ -5,12 +5,18 @@ use std::borrow::Cow;
 use common::clock::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{
-    device::DeviceId,
-    field::FieldError,
-    ids::AppId,
-    stored_hash::{HashFormError, StoredHash},
-    username::Username,
+use crate::{
+    domain::{
+        channel::identity::{ChannelIdentity, ChannelName, ChannelUid},
+        device::DeviceId,
+        field::FieldError,
+        ids::AppId,
+        personal_data::{PersonalData, PhoneIndex},
+        phone::PhoneNumber,
+        stored_hash::{HashFormError, StoredHash},
+        username::Username,
+    },
+    store::accounts::CredentialName,
 };
 
 /// 1990-01-01 in Unix milliseconds: an earlier account would have its time in seconds.
@@ -18,13 +24,18 @@ const EARLIEST: Timestamp = Timestamp::from_millis(631_152_000_000);
 
 const LONGEST_EXTERNAL_ID: usize = 128;
 
+/// Identities on channels that one account may bring. Protects transactions from lines that are nothing else.
+const MOST_CHANNELS: usize = 16;
+
 /// An account that can be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     /// What the other platform calls it.
     pub(crate) external_id: Option<String>,
     pub(crate) password: Option<ImportedPassword>,
+    pub(crate) phone: Option<ImportedPhone>,
     pub(crate) device: Option<ImportedDevice>,
+    pub(crate) channels: Vec<ImportedChannel>,
     pub(crate) created_at: Option<Timestamp>,
 }
 
@@ -33,6 +44,21 @@ pub(crate) struct Record {
 pub(crate) struct ImportedPassword {
     pub(crate) username: Username,
     pub(crate) hash: String,
+}
+
+/// A phone that codes can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImportedPhone {
+    pub(crate) number: PhoneNumber,
+    /// What it is found by.
+    pub(crate) index: PhoneIndex,
+}
+
+/// A player of a channel. Whether the app has it configured yet makes no difference.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ImportedChannel {
+    pub(crate) app_id: AppId,
+    pub(crate) identity: ChannelIdentity,
 }
 
 /// A device that signs in with the secret whose SHA-256 this is.
@@ -54,7 +80,7 @@ pub(super) enum Refusal {
     NotTheFormat { column: usize },
     #[error("longer than {most} bytes")]
     TooLong { most: usize },
-    #[error("neither a username with a password hash nor a device")]
+    #[error("nothing to sign in with: neither a username with a password hash nor a phone, a device or a channel")]
     NothingToSignInWith,
     #[error("{}", .0.reason)]
     Field(#[from] FieldError),
@@ -72,7 +98,11 @@ struct Line<'l> {
     #[serde(borrow)]
     password_hash: Option<Cow<'l, str>>,
     #[serde(borrow)]
+    phone: Option<Cow<'l, str>>,
+    #[serde(borrow)]
     device: Option<DeviceLine<'l>>,
+    #[serde(borrow, default)]
+    channels: Vec<ChannelLine<'l>>,
     created_at: Option<i64>,
 }
 
@@ -86,8 +116,18 @@ struct DeviceLine<'l> {
     device_secret_sha256: Cow<'l, str>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChannelLine<'l> {
+    app_id: i64,
+    #[serde(borrow)]
+    channel: Cow<'l, str>,
+    #[serde(borrow)]
+    channel_uid: Cow<'l, str>,
+}
+
 impl Record {
-    pub(super) fn parse(line: &[u8], now: Timestamp) -> Result<Self, Refusal> {
+    pub(super) fn parse(line: &[u8], now: Timestamp, personal_data: &PersonalData) -> Result<Self, Refusal> {
         let line: Line<'_> = serde_json::from_slice(line).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Refusal::NotTheFormat { column: error.column() },
             _ => Refusal::NotJson,
@@ -99,15 +139,36 @@ impl Record {
             (None, Some(_)) => return Err(FieldError::new("username", "missing beside a password_hash").into()),
         };
         let device = line.device.as_ref().map(ImportedDevice::parse).transpose()?;
-        if password.is_none() && device.is_none() {
+        let phone = line.phone.map(|phone| ImportedPhone::parse(&phone, personal_data)).transpose()?;
+        let channels = channels(&line.channels)?;
+        if password.is_none() && phone.is_none() && device.is_none() && channels.is_empty() {
             return Err(Refusal::NothingToSignInWith);
         }
         Ok(Self {
             external_id: line.external_id.map(external_id).transpose()?,
             password,
+            phone,
             device,
+            channels,
             created_at: line.created_at.map(|millis| created_at(millis, now)).transpose()?,
         })
+    }
+}
+
+impl Record {
+    /// What it can be signed in to with, each with its field.
+    pub(crate) fn names(&self) -> Vec<(&'static str, CredentialName<'_>)> {
+        let password = self.password.iter().map(|it| ("username", CredentialName::Password(&it.username)));
+        let phone = self.phone.iter().map(|it| ("phone", CredentialName::Phone(&it.index)));
+        let device = self.device.iter().map(|it| ("device", CredentialName::Device(it.app_id, &it.device_id)));
+        let channels = self.channels.iter().map(|it| ("channels", CredentialName::Channel(it.app_id, &it.identity)));
+        password.chain(phone).chain(device).chain(channels).collect()
+    }
+
+    /// The apps that it names, each with the field that does.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = (&'static str, AppId)> {
+        let device = self.device.iter().map(|device| ("device.app_id", device.app_id));
+        device.chain(self.channels.iter().map(|channel| ("channels.app_id", channel.app_id)))
     }
 }
 
@@ -119,6 +180,25 @@ impl ImportedPassword {
     }
 }
 
+impl ImportedPhone {
+    fn parse(raw: &str, personal_data: &PersonalData) -> Result<Self, FieldError> {
+        let number = PhoneNumber::parse(raw)?;
+        Ok(Self { index: personal_data.index_of(&number), number })
+    }
+}
+
+impl ImportedChannel {
+    fn parse(line: &ChannelLine<'_>) -> Result<Self, FieldError> {
+        let channel = ChannelName::parse(&line.channel)
+            .map_err(|FieldError { reason, .. }| FieldError::new("channels.channel", reason))?;
+        let uid = ChannelUid::parse(&line.channel_uid)
+            .ok_or(FieldError::new("channels.channel_uid", "must be 1 to 255 bytes without control characters"))?;
+        let app_id = AppId::parse(line.app_id)
+            .map_err(|FieldError { reason, .. }| FieldError::new("channels.app_id", reason))?;
+        Ok(Self { app_id, identity: ChannelIdentity::new(&channel, &uid) })
+    }
+}
+
 impl ImportedDevice {
     fn parse(line: &DeviceLine<'_>) -> Result<Self, Refusal> {
         let secret_sha256 = line.device_secret_sha256.to_ascii_lowercase();
@@ -126,11 +206,6 @@ impl ImportedDevice {
             return Err(FieldError::new("device_secret_sha256", "must be 64 hexadecimal digits").into());
         }
         Ok(Self { app_id: AppId::parse(line.app_id)?, device_id: DeviceId::parse(&line.device_id)?, secret_sha256 })
-    }
-
-    /// What tells it from other devices.
-    pub(crate) fn key(&self) -> (AppId, String) {
-        (self.app_id, self.device_id.as_str().to_owned())
     }
 }
 
@@ -146,6 +221,12 @@ impl std::fmt::Debug for ImportedDevice {
     }
 }
 
+impl std::fmt::Debug for ImportedChannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImportedChannel").finish_non_exhaustive()
+    }
+}
+
 impl Refusal {
     /// The field that is to blame, where one is.
     pub(super) fn field(&self) -> Option<&'static str> {
@@ -155,6 +236,21 @@ impl Refusal {
             Self::NotJson | Self::NotTheFormat { .. } | Self::TooLong { .. } | Self::NothingToSignInWith => None,
         }
     }
+}
+
+fn channels(lines: &[ChannelLine<'_>]) -> Result<Vec<ImportedChannel>, FieldError> {
+    if lines.len() > MOST_CHANNELS {
+        return Err(FieldError::new("channels", "more than 16"));
+    }
+    let mut channels = Vec::with_capacity(lines.len());
+    for line in lines {
+        let channel = ImportedChannel::parse(line)?;
+        if channels.contains(&channel) {
+            return Err(FieldError::new("channels", "names one player twice"));
+        }
+        channels.push(channel);
+    }
+    Ok(channels)
 }
 
 fn external_id(raw: Cow<'_, str>) -> Result<String, FieldError> {
@@ -171,13 +267,17 @@ fn created_at(millis: i64, now: Timestamp) -> Result<Timestamp, FieldError> {
 
 #[cfg(test)]
 mod tests {
+    use common::clock::testing::SeededRandom;
+
     use super::*;
+    use crate::MasterKey;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
     const HASH: &str = "$md5$f=md5pass-salt$568$16780ba78d2d5f02f3202901c1b6d975";
 
     fn parse(line: &str) -> Result<Record, Refusal> {
-        Record::parse(line.as_bytes(), NOW)
+        let personal_data = PersonalData::new(&MasterKey::generate(&SeededRandom::new(1)));
+        Record::parse(line.as_bytes(), NOW, &personal_data)
     }
 
     #[test]
@@ -197,6 +297,22 @@ mod tests {
     }
 
     #[test]
+    fn a_line_may_have_a_phone_and_players_of_channels_and_shows_neither() {
+        let channel = |uid: &str| format!(r#"{{"app_id":7,"channel":"taptap","channel_uid":"{uid}"}}"#);
+        let line = format!(r#"{{"phone":"+8613812345678","channels":[{},{}]}}"#, channel("4711"), channel("4712"));
+        let record = parse(&line).expect("an account");
+        let fields: Vec<_> = record.names().into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["phone", "channels", "channels"]);
+        let shown = format!("{record:?}");
+        assert!(!shown.contains("138") && !shown.contains("471"), "{shown}");
+        let twice = parse(&format!(r#"{{"channels":[{},{}]}}"#, channel("4711"), channel("4711")));
+        assert_eq!(twice.expect_err("twice").field(), Some("channels"));
+        let many: Vec<_> = (0..17).map(|uid| channel(&uid.to_string())).collect();
+        let many = parse(&format!(r#"{{"channels":[{}]}}"#, many.join(",")));
+        assert_eq!(many.expect_err("too many").field(), Some("channels"));
+    }
+
+    #[test]
     fn what_is_no_account_is_refused_with_the_field_and_never_with_a_value() {
         for (line, field) in [
             ("", None),
@@ -206,7 +322,15 @@ mod tests {
             (r#"{"username":"ann"}"#, Some("password_hash")),
             (r#"{"password_hash":"$P$984478476IagS59wHZvyQMArzfx58u."}"#, Some("username")),
             (r#"{"username":"a b","password_hash":"$P$984478476IagS59wHZvyQMArzfx58u."}"#, Some("username")),
-            (r#"{"username":"ann","password_hash":"$P$984478476IagS59wHZvyQMArzfx58u.","phone":"secret-hash"}"#, None),
+            (r#"{"username":"ann","password_hash":"$P$984478476IagS59wHZvyQMArzfx58u.","email":"secret-hash"}"#, None),
+            (r#"{"phone":"secret-hash"}"#, Some("phone")),
+            (r#"{"phone":"13812345678"}"#, Some("phone")),
+            (r#"{"phone":8613812345678}"#, None),
+            (r#"{"channels":[]}"#, None),
+            (r#"{"channels":[{"channel":"taptap","channel_uid":"secret-hash"}]}"#, None),
+            (r#"{"channels":[{"app_id":0,"channel":"taptap","channel_uid":"secret-hash"}]}"#, Some("channels.app_id")),
+            (r#"{"channels":[{"app_id":7,"channel":"Secret Hash","channel_uid":"1"}]}"#, Some("channels.channel")),
+            (r#"{"channels":[{"app_id":7,"channel":"taptap","channel_uid":""}]}"#, Some("channels.channel_uid")),
             (
                 r#"{"username":"ann","password_hash":"$P$984478476IagS59wHZvyQMArzfx58u.","created_at":"secret-hash"}"#,
                 None,

@@ -101,7 +101,8 @@ mod tests {
         assert_eq!(
             text,
             "{\"line\":1,\"reason\":\"not a JSON object\"}\n\
-             {\"line\":4,\"reason\":\"neither a username with a password hash nor a device\"}\n"
+             {\"line\":4,\"reason\":\"nothing to sign in with: neither a username with a password hash nor a \
+             phone, a device or a channel\"}\n"
         );
     }
 }

@@ -19,11 +19,16 @@ use super::{
     lines::{LONGEST_LINE, Line, Lines},
     record::{Record, Refusal},
     rejects::Rejects,
+    sorting::{Sorted, sort},
 };
 use crate::{
+    MasterKey,
     domain::{
         audit::{Action, Actor, AuditRecord, Details, Target},
         field::FieldError,
+        ids::{AccountId, AppId},
+        master_key::{Secret, Vault},
+        personal_data::PersonalData,
     },
     start::ACCOUNT_IDS,
     store::imports::{Checkpoint, Imports, NewAccount, Taken},
@@ -45,6 +50,7 @@ const LOOKS: usize = 5;
 pub struct Import {
     imports: Imports,
     account_ids: Segments,
+    personal_data: PersonalData,
     clock: SharedClock,
     source: String,
 }
@@ -98,6 +104,12 @@ pub enum ImportError {
     /// The database did not answer, or not as expected.
     #[error("the account store can't be changed")]
     Store(#[from] SqlError),
+    /// Phones that are sealed under another key than the platform's nobody finds.
+    #[error("the master key is not the one that this database is sealed under")]
+    WrongMasterKey,
+    /// There are as many accounts as there can be.
+    #[error("there are as many accounts as there can be")]
+    NoMoreIds,
     /// Somebody makes accounts of the same names all the time.
     #[error("accounts with the same names are made faster than they can be looked at")]
     Unsettled,
@@ -114,26 +126,29 @@ struct Batch {
     end: u64,
 }
 
-/// What becomes of the records of a batch, given what is there.
-#[derive(Debug, Default)]
-struct Sorted<'b> {
-    new: Vec<&'b Record>,
-    skipped: u64,
-    refused: Vec<(u64, Refusal)>,
-}
-
 impl Import {
-    /// Prepares an import of what the platform `source` calls its accounts.
+    /// Prepares an import of what the platform `source` calls its accounts. Phones are sealed under `master_key`: it has to
+    /// be that of the running platform, or nobody would find them.
     ///
     /// # Errors
-    /// [`ImportError::Argument`] when `source` is not 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
-    pub async fn open(database: Database, clock: SharedClock, source: &str) -> Result<Self, ImportError> {
+    /// [`ImportError::Argument`] when `source` is not 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`; [`ImportError::WrongMasterKey`].
+    pub async fn open(
+        database: Database,
+        master_key: &MasterKey,
+        clock: SharedClock,
+        source: &str,
+    ) -> Result<Self, ImportError> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
         if !(1..=64).contains(&source.len()) || !source.bytes().all(allowed) {
             return Err(FieldError::new("source", "must be 1 to 64 of a-z, 0-9, '.', '_' and '-'").into());
         }
         let account_ids = patiently(|| Segments::open(&database, ACCOUNT_IDS)).await?;
-        Ok(Self { imports: Imports::new(database), account_ids, clock, source: source.to_owned() })
+        let (imports, personal_data) = (Imports::new(database), PersonalData::new(master_key));
+        let secret = patiently(|| imports.a_sealed_secret()).await?;
+        if secret.is_some_and(|(app_id, version, sealed)| !opens(master_key, app_id, version, &sealed)) {
+            return Err(ImportError::WrongMasterKey);
+        }
+        Ok(Self { imports, account_ids, personal_data, clock, source: source.to_owned() })
     }
 
     /// Imports what `file` holds, from where an earlier run stopped, and names refused lines in the file `rejects`.
@@ -208,7 +223,7 @@ impl Import {
                 None => break,
                 Some(Line::TooLong) => Err(Refusal::TooLong { most: LONGEST_LINE }),
                 Some(Line::Text(text)) if text.trim_ascii().is_empty() => continue,
-                Some(Line::Text(text)) => Record::parse(text, now),
+                Some(Line::Text(text)) => Record::parse(text, now, &self.personal_data),
             };
             match parsed {
                 Ok(record) => batch.records.push((number, record)),
@@ -252,7 +267,13 @@ impl Import {
         let now = self.clock.now();
         for record in sorted.new {
             let created_at = record.created_at.unwrap_or(now);
-            accounts.push(NewAccount { account_id: self.account_ids.next().await?, created_at, record });
+            let account_id = self.account_ids.next().await?;
+            accounts.push(NewAccount {
+                account_id,
+                created_at,
+                record,
+                sealed_phone: self.sealed(account_id, record)?,
+            });
         }
         let mut refused = [&batch.refused[..], &sorted.refused].concat();
         refused.sort_by_key(|(line, _)| *line);
@@ -270,6 +291,13 @@ impl Import {
         Ok(self.imports.write(&self.source, &accounts, id, after, begins.as_ref(), now).await?)
     }
 
+    /// The phone, so that it opens as this account's only.
+    fn sealed(&self, account_id: i64, record: &Record) -> Result<Option<String>, ImportError> {
+        let Some(phone) = &record.phone else { return Ok(None) };
+        let owner = AccountId::parse(account_id).map_err(|_| ImportError::NoMoreIds)?;
+        Ok(Some(self.personal_data.seal(&phone.number, owner, &SystemRandom)))
+    }
+
     async fn sorted<'b>(&self, batch: &'b Batch) -> Result<Sorted<'b>, ImportError> {
         let records: Vec<&Record> = batch.records.iter().map(|(_, record)| record).collect();
         settle(batch, || self.imports.taken(&self.source, &records)).await
@@ -283,17 +311,23 @@ async fn settle<F>(batch: &Batch, mut look: impl FnMut() -> F) -> Result<Sorted<
 where
     F: Future<Output = Result<Taken, SqlError>>,
 {
-    let mut sorted = sort(batch, look().await?);
+    let mut sorted = sort(&batch.records, look().await?);
     for _ in 1..LOOKS {
         if sorted.refused.is_empty() {
             return Ok(sorted);
         }
-        let before = std::mem::replace(&mut sorted, sort(batch, look().await?));
+        let before = std::mem::replace(&mut sorted, sort(&batch.records, look().await?));
         if sorted.refused_lines().eq(before.refused_lines()) {
             return Ok(sorted);
         }
     }
     Err(ImportError::Unsettled)
+}
+
+/// Whether the secret of an app was sealed under this key.
+fn opens(master_key: &MasterKey, app_id: i64, version: i64, sealed: &[u8]) -> bool {
+    let app_id = AppId::parse(app_id).ok();
+    app_id.is_some_and(|app_id| Vault::new(master_key).open(Secret::AppSecret { app_id, version }, sealed).is_some())
 }
 
 /// Asks again while the database is away.
@@ -318,12 +352,6 @@ async fn is_the_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-impl Sorted<'_> {
-    fn refused_lines(&self) -> impl Iterator<Item = u64> {
-        self.refused.iter().map(|(line, _)| *line)
-    }
-}
-
 impl Progress {
     fn of(done: &Checkpoint, total_bytes: Option<u64>) -> Self {
         Self {
@@ -335,59 +363,6 @@ impl Progress {
             total_bytes,
         }
     }
-}
-
-/// Who is new, who is there already, and whose name is somebody else's. What comes first in the file comes first.
-fn sort(batch: &Batch, mut taken: Taken) -> Sorted<'_> {
-    let mut sorted = Sorted::default();
-    for (line, record) in &batch.records {
-        if record.external_id.as_ref().is_some_and(|id| taken.external_ids.contains(id)) {
-            sorted.skipped += 1;
-            continue;
-        }
-        match conflict(record, &taken) {
-            Conflict::None => {
-                taken.add(record);
-                sorted.new.push(record);
-            }
-            // Without a name that is only theirs, the username or the device is what tells accounts apart.
-            Conflict::Everything if record.external_id.is_none() => sorted.skipped += 1,
-            Conflict::Everything => sorted.refused.push((*line, taken_by_another("username or device"))),
-            Conflict::With(field) => sorted.refused.push((*line, taken_by_another(field))),
-            Conflict::NoSuchApp => {
-                sorted.refused.push((*line, FieldError::new("device.app_id", "no such app").into()));
-            }
-        }
-    }
-    sorted
-}
-
-/// What a record shares with accounts that are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Conflict {
-    None,
-    /// All it can be signed in to with.
-    Everything,
-    With(&'static str),
-    NoSuchApp,
-}
-
-fn conflict(record: &Record, taken: &Taken) -> Conflict {
-    if record.device.as_ref().is_some_and(|device| !taken.apps.contains(&device.app_id)) {
-        return Conflict::NoSuchApp;
-    }
-    let username = record.password.as_ref().map(|password| taken.usernames.contains(password.username.folded()));
-    let device = record.device.as_ref().map(|device| taken.devices.contains(&device.key()));
-    match (username, device) {
-        (Some(true) | None, Some(true) | None) => Conflict::Everything,
-        (Some(true), Some(false)) => Conflict::With("username"),
-        (Some(false), Some(true)) => Conflict::With("device"),
-        (Some(false), _) | (_, Some(false)) => Conflict::None,
-    }
-}
-
-fn taken_by_another(field: &'static str) -> Refusal {
-    FieldError::new(field, "belongs to another account already").into()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ impl Budget {
         data: &PersonalData,
         phone: &PhoneIndex,
         client: &Client,
+        is_known: bool,
     ) -> Result<(), AccountError> {
         let config = &self.config;
         if let Some(network) = client.address.as_deref().and_then(|address| self.network(address)) {
@@ -49,9 +50,34 @@ impl Budget {
             let refused = take(shared, &data.subject_key("phone-code-device", device_id.as_str()), limits).await?;
             refused.map_or(Ok(()), |retry_after| Err(AccountError::SubjectLimited { retry_after }))?;
         }
-        let limits = [config.phone_per_hour, config.phone_per_day];
-        let refused = take(shared, &data.subject_key("phone-code-phone", phone.as_str()), limits).await?;
+        let refused = self.take_of_phone(shared, data, phone, is_known).await?;
         refused.map_or(Ok(()), |retry_after| Err(AccountError::SubjectLimited { retry_after }))
+    }
+
+    /// Everybody takes from the part that is for everybody. Once that is used up, a device that the phone's account knows
+    /// goes on with the part that is kept for it. Answers the wait, if there is nothing left.
+    async fn take_of_phone(
+        &self,
+        shared: &dyn SharedState,
+        data: &PersonalData,
+        phone: &PhoneIndex,
+        is_known: bool,
+    ) -> Result<Option<Duration>, AccountError> {
+        let config = &self.config;
+        let limits = [
+            rest_of(config.phone_per_hour, config.phone_per_hour_reserved),
+            rest_of(config.phone_per_day, config.phone_per_day_reserved),
+        ];
+        let refused = take(shared, &data.subject_key("phone-code-phone", phone.as_str()), limits).await?;
+        let reserved = [config.phone_per_hour_reserved, config.phone_per_day_reserved].map(NonZeroU32::new);
+        match (refused, reserved) {
+            (Some(wait), [Some(per_hour), Some(per_day)]) if is_known => {
+                let key = data.subject_key("phone-code-phone-known", phone.as_str());
+                let refused = take(shared, &key, [per_hour, per_day]).await?;
+                Ok(refused.map(|other_wait| wait.min(other_wait)))
+            }
+            (refused, _) => Ok(refused),
+        }
     }
 
     /// What is counted of an address. Whoever has one IPv6 address has its whole /64.
@@ -65,6 +91,11 @@ impl Budget {
             IpAddr::V6(address) => (address.to_bits() >> 64).to_string(),
         })
     }
+}
+
+/// What of a budget is for everybody.
+fn rest_of(whole: NonZeroU32, reserved: u32) -> NonZeroU32 {
+    NonZeroU32::new(whole.get().saturating_sub(reserved)).unwrap_or(NonZeroU32::MIN)
 }
 
 /// The wait, if one of the two limits says no.
@@ -109,10 +140,20 @@ mod tests {
         }
 
         async fn charge(&self, phone: u32, address: &str, device: Option<&str>) -> Result<(), AccountError> {
+            self.charge_as(phone, address, device, false).await
+        }
+
+        async fn charge_as(
+            &self,
+            phone: u32,
+            address: &str,
+            device: Option<&str>,
+            is_known: bool,
+        ) -> Result<(), AccountError> {
             let phone = PhoneNumber::parse(&format!("+861380000{phone:04}")).expect("valid");
             let claims = ClientClaims { address: Some(address), device_id: device, ..ClientClaims::default() };
             let client = Client::parse(claims).expect("valid");
-            self.budget.charge(&self.shared, &self.data, &self.data.index_of(&phone), &client).await
+            self.budget.charge(&self.shared, &self.data, &self.data.index_of(&phone), &client, is_known).await
         }
     }
 
@@ -121,6 +162,8 @@ mod tests {
         PhoneBudget {
             phone_per_hour: many,
             phone_per_day: many,
+            phone_per_hour_reserved: 0,
+            phone_per_day_reserved: 0,
             address_per_hour: many,
             address_per_day: many,
             device_per_hour: one,
@@ -141,6 +184,36 @@ mod tests {
         bench.clock.advance(HOUR);
         let refused = bench.charge(1, "192.0.2.1", None).await.expect_err("the day is not");
         assert!(matches!(refused, AccountError::SubjectLimited { retry_after } if retry_after > HOUR), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_part_is_kept_for_devices_that_the_account_knows() {
+        let number = |number: u32| NonZeroU32::MIN.saturating_add(number - 1);
+        let bench = Bench::new(PhoneBudget {
+            phone_per_hour: number(5),
+            phone_per_day: number(7),
+            phone_per_hour_reserved: 2,
+            phone_per_day_reserved: 4,
+            ..one()
+        });
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            bench.charge(1, address, None).await.expect("of the part that is for everybody");
+        }
+        bench.charge(1, "192.0.2.4", None).await.expect_err("used up");
+        for _ in 0..2 {
+            bench.charge_as(1, "192.0.2.5", None, true).await.expect("kept for the player");
+        }
+        let refused = bench.charge_as(1, "192.0.2.5", None, true).await.expect_err("used up, too");
+        assert!(
+            matches!(refused, AccountError::SubjectLimited { retry_after } if retry_after <= HOUR / 2),
+            "{refused}"
+        );
+        bench.clock.advance(HOUR);
+        bench.charge(1, "192.0.2.1", None).await.expect_err("strangers have had their day");
+        for _ in 0..2 {
+            bench.charge_as(1, "192.0.2.5", None, true).await.expect("the player has not");
+        }
+        bench.charge_as(1, "192.0.2.5", None, true).await.expect_err("seven a day in all");
     }
 
     #[tokio::test]

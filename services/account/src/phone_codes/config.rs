@@ -8,6 +8,8 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::domain::code_tries::TryLimits;
+
 /// Phones: signing in with a code, and what an account may have of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,8 +24,13 @@ pub struct PhoneConfig {
     /// The time between two codes to one phone for one purpose. At most `code_ttl`. Protects its owner's patience.
     #[serde(with = "humantime_serde")]
     pub resend_after: Duration,
-    /// Guesses that a code withstands, right or wrong. With 5, a stranger is right once in 200 000 codes.
+    /// Guesses, right or wrong, that a code withstands from the device that asked for it (from the network, if no device
+    /// was named), and as many again from the devices that the phone's account knows. Nobody else can use these up.
     pub tries: NonZeroU32,
+    /// Guesses that it withstands from everybody else together; of these at most `tries` from one device, and from one
+    /// network (IPv4: /24, IPv6: /64). A code so withstands `tries` twice and these: with 5 and 10, who could make all
+    /// 20 would be right once in 50 000 codes.
+    pub tries_by_others: NonZeroU32,
     /// Phones that one account may have.
     pub per_account: NonZeroU32,
     /// How long a phone has to belong to an account before a code to it stands in for the old password. Whoever has
@@ -62,6 +69,11 @@ pub struct PhoneBudget {
     pub phone_per_hour: NonZeroU32,
     /// To one phone in a day.
     pub phone_per_day: NonZeroU32,
+    /// Of `phone_per_hour`, kept for devices that have signed in to the phone's account before. Protects players from
+    /// strangers who use the rest up. 0, here or in the next one, keeps nothing.
+    pub phone_per_hour_reserved: u32,
+    /// Of `phone_per_day`, kept for the same.
+    pub phone_per_day_reserved: u32,
     /// From one address in an hour; an IPv6 address counts with its /64. Many players can share one.
     pub address_per_hour: NonZeroU32,
     /// From one address in a day.
@@ -106,6 +118,7 @@ impl Default for PhoneConfig {
             code_ttl: Duration::from_secs(5 * 60),
             resend_after: Duration::from_secs(60),
             tries: number(5),
+            tries_by_others: number(10),
             per_account: number(3),
             reset_after: Duration::from_secs(3 * 24 * 3600),
             queue: NonZeroUsize::MIN.saturating_add(999),
@@ -121,6 +134,8 @@ impl Default for PhoneBudget {
         Self {
             phone_per_hour: number(5),
             phone_per_day: number(10),
+            phone_per_hour_reserved: 2,
+            phone_per_day_reserved: 4,
             address_per_hour: number(30),
             address_per_day: number(100),
             device_per_hour: number(10),
@@ -153,6 +168,11 @@ impl PhoneConfig {
         }
     }
 
+    /// How many guesses a code withstands, by whom.
+    pub(crate) fn try_limits(&self) -> TryLimits {
+        TryLimits { own: self.tries.get(), others: self.tries_by_others.get() }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Invalid> {
         const SECOND: Duration = Duration::from_secs(1);
         if self.resend_after < SECOND {
@@ -167,7 +187,26 @@ impl PhoneConfig {
         if self.tries.get() > 10 {
             return Err(Invalid::new("phone.tries", "must be at most 10"));
         }
+        if self.tries_by_others.get() > 30 {
+            return Err(Invalid::new("phone.tries_by_others", "must be at most 30"));
+        }
+        self.budget.validate()?;
         self.webhook.validate(self.sender == Some(PhoneSender::Webhook))
+    }
+}
+
+impl PhoneBudget {
+    fn validate(&self) -> Result<(), Invalid> {
+        let whole_and_part = [
+            ("phone.budget.phone_per_hour_reserved", self.phone_per_hour, self.phone_per_hour_reserved),
+            ("phone.budget.phone_per_day_reserved", self.phone_per_day, self.phone_per_day_reserved),
+        ];
+        for (key, whole, part) in whole_and_part {
+            if part >= whole.get() {
+                return Err(Invalid::new(key, "must be less than the whole"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -230,6 +269,9 @@ mod tests {
         check(|config| config.code_ttl = config.resend_after / 2, "phone.code_ttl");
         check(|config| config.code_ttl = Duration::from_secs(3601), "phone.code_ttl");
         check(|config| config.tries = number(11), "phone.tries");
+        check(|config| config.tries_by_others = number(31), "phone.tries_by_others");
+        check(|config| config.budget.phone_per_hour_reserved = 5, "phone.budget.phone_per_hour_reserved");
+        check(|config| config.budget.phone_per_day_reserved = 10, "phone.budget.phone_per_day_reserved");
         check(|config| config.webhook.url = Some("sms.example".to_owned()), "phone.webhook.url");
         check(|config| config.webhook.second_url = Some("ftp://sms.example".to_owned()), "phone.webhook.second_url");
         check(|config| config.webhook.secret = None, "phone.webhook.secret");

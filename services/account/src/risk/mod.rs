@@ -15,6 +15,7 @@
 //! - `device_secret`: a wrong device secret.
 //! - `registration`: the budgets of new accounts.
 //! - `password_hash`: the budget of new password hashes of an account.
+//! - `unlock`: what an operator lifts.
 //! - `metrics`: what the operator sees.
 
 mod banned;
@@ -27,10 +28,12 @@ mod password_hash;
 mod registration;
 #[cfg(test)]
 mod tests;
+mod unlock;
 
 pub use self::config::RiskConfig;
 pub(crate) use self::{
     banned::BannedSubjects,
     guard::{Guard, Risk, RiskParts},
     password_attempt::Trying,
+    unlock::Lockable,
 };

@@ -13,6 +13,7 @@ use idl::account::{
     AccountService, ChangePasswordRequest, ClientInfo, DeviceLink, LinkProof, LinkRequest, LoginRequest,
     PhoneCodeScene, RefreshRequest, RegisterRequest, SendPhoneCodeRequest, TokenSet, TokenStatus,
 };
+use idl::account_admin::UnlockAccountRequest;
 
 use crate::{
     Config, RiskDocument,
@@ -160,6 +161,10 @@ impl SharedState for Away {
     }
 
     fn forgive<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Duration>, SharedError>> {
+        Self::answer()
+    }
+
+    fn unlock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
         Self::answer()
     }
 }
@@ -431,6 +436,19 @@ common::on_each_database! {
         service.restart_with(config(), sharing).await;
         assert_eq!(service.is_locked(&at(ELSEWHERE, ""), "ann").await, MINUTE);
         assert_eq!(service.clock.now(), before);
+    }
+
+    async fn no_lock_is_said_to_be_lifted_while_the_shared_state_is_away(database: TestDatabase) {
+        let mut service = Service::start(database).await;
+        let ann = service.register("ann").await.expect("registered").tokens.account_id;
+        service.restart_with(config(), |resources| crate::Resources { shared: Arc::new(Away), ..resources }).await;
+        let request =
+            UnlockAccountRequest { actor: "operator".into(), account_id: ann, reason: "ticket 7".into() };
+        let refused = public(service.account.admin_unlock_account(request).await).expect_err("away");
+        assert_eq!(refused.code, ErrorCode::DEPENDENCY_UNAVAILABLE);
+        assert!(refused.retry_after.is_some());
+        let actions: Vec<_> = service.audit().await.into_iter().map(|record| record.action).collect();
+        assert_eq!(actions, ["app.create"], "what was not done is not recorded");
     }
 }
 

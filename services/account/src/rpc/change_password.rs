@@ -5,10 +5,10 @@ use idl::account::{ChangePasswordRequest, ChangePasswordResponse, PhoneProof};
 use super::{bearer::Bearer, own_password};
 use crate::{
     domain::{
+        client::Client,
         end_reason::EndReason,
         field::FieldError,
         history::EventKind,
-        ids::{AccountId, AppId},
         password::{Password, Surroundings},
         phone::PhoneNumber,
         phone_code::Scene,
@@ -45,7 +45,7 @@ pub(crate) async fn change_password(
         (None, Some(proof)) => {
             // The code last: a full hash pool must not use it up.
             let hash = own_password::hash(parts, bearer.account_id, new).await?;
-            by_phone(parts, bearer.app_id, bearer.account_id, &proof).await?;
+            by_phone(parts, &bearer, &client, &proof).await?;
             hash
         }
         (None, None) => return Err(FieldError::new("old_password", "is required").into()),
@@ -61,14 +61,14 @@ pub(crate) async fn change_password(
 
 /// The phone has to be the account's own, and not since yesterday: a stolen access token links a phone, too. One of
 /// another account is a wrong code, too, and its code is not used up.
-async fn by_phone(parts: &Parts, app_id: AppId, account_id: AccountId, proof: &PhoneProof) -> Result<(), AccountError> {
+async fn by_phone(parts: &Parts, bearer: &Bearer, client: &Client, proof: &PhoneProof) -> Result<(), AccountError> {
     let phone = PhoneNumber::parse(&proof.phone)?;
     let index = parts.personal_data.index_of(&phone);
-    let since = parts.passwords.phone_since(account_id, &index).await?.ok_or(AccountError::WrongCode)?;
+    let since = parts.passwords.phone_since(bearer.account_id, &index).await?.ok_or(AccountError::WrongCode)?;
     if parts.clock.now().since(since) < parts.config.phone.reset_after {
         return Err(FieldError::new("phone", "was linked too recently to stand in for the old password").into());
     }
-    phone_codes::redeem(parts, app_id, &phone, Scene::PasswordReset, &proof.code).await.map(drop)
+    phone_codes::redeem(parts, bearer.app_id, &phone, Scene::PasswordReset, &proof.code, client).await.map(drop)
 }
 
 #[cfg(test)]

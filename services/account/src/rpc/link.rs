@@ -43,7 +43,7 @@ pub(crate) async fn link(parts: &Parts, request: LinkRequest) -> Result<LinkResp
     parts.guard().admit(&client)?;
     let device_secret = match request.proof {
         LinkProof::Password(proof) => with_password(parts, &bearer, &client, proof).await.map(|()| None),
-        LinkProof::Phone(proof) => with_phone(parts, &bearer, proof).await.map(|()| None),
+        LinkProof::Phone(proof) => with_phone(parts, &bearer, &client, proof).await.map(|()| None),
         LinkProof::Device(proof) => with_device(parts, &bearer, proof).await,
         LinkProof::Channel(proof) => with_channel(parts, &bearer, &proof).await.map(|()| None),
     }?;
@@ -79,11 +79,11 @@ async fn with_password(
     add(parts, bearer, name, &hash, ONE_USERNAME, ANOTHER_USERNAME).await.map(drop)
 }
 
-async fn with_phone(parts: &Parts, bearer: &Bearer, proof: PhoneProof) -> Result<(), AccountError> {
+async fn with_phone(parts: &Parts, bearer: &Bearer, client: &Client, proof: PhoneProof) -> Result<(), AccountError> {
     require_kind(parts, bearer, LoginKind::Phone).await?;
     let phone = PhoneNumber::parse(&proof.phone)?;
     // First the code: whoever does not hold the phone is not told whose it is.
-    let index = phone_codes::redeem(parts, bearer.app_id, &phone, Scene::Link, &proof.code).await?;
+    let index = phone_codes::redeem(parts, bearer.app_id, &phone, Scene::Link, &proof.code, client).await?;
     let sealed = parts.personal_data.seal(&phone, bearer.account_id, &*parts.random);
     let (name, most) = (CredentialName::Phone(&index), parts.config.phone.per_account.get());
     add(parts, bearer, name, &sealed, most, "the account has as many phones as it may").await.map(drop)

@@ -216,7 +216,7 @@ async fn with_phone(
         let stored = parts.accounts.credential(CredentialName::Phone(&index), None).await?;
         terms.gate.let_in(stored.map(|stored| stored.account_id))?;
     }
-    let redeemed = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code).await;
+    let redeemed = phone_codes::redeem(parts, app.app_id, &phone, Scene::Login, &proof.code, &client).await;
     let index = redeemed.map_err(|error| terms.gate.unproven(error))?;
     let name = CredentialName::Phone(&index);
     if let Some(stored) = parts.accounts.credential(name, None).await? {

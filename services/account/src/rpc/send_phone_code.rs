@@ -43,7 +43,8 @@ mod tests {
         clock::{Clock, Timestamp},
         error_code::ErrorCode,
     };
-    use idl::account::PhoneCodeScene;
+    use futures_util::future::join_all;
+    use idl::account::{ClientInfo, PhoneCodeScene};
 
     use crate::{
         PhoneSender,
@@ -52,7 +53,15 @@ mod tests {
     };
 
     const LOGIN: PhoneCodeScene = PhoneCodeScene::LOGIN;
+    const HOME: &str = "192.0.2.1";
+    const ELSEWHERE: &str = "198.51.100.7";
+    const TRIES_LEFT: &str = "SELECT tries_left FROM account_phone_codes";
     const MINUTE: Duration = Duration::from_secs(60);
+
+    fn on(device: impl Into<String>, address: impl Into<String>) -> ClientInfo {
+        let (device_id, address) = (Some(device.into().into()), Some(address.into().into()));
+        ClientInfo { device_id, address, ..ClientInfo::default() }
+    }
 
     /// A guess that is not the code.
     fn other_than(code: &str) -> String {
@@ -110,7 +119,7 @@ mod tests {
         async fn of_many_requests_at_once_one_sends_a_code(database: TestDatabase) {
             let phones = Phones::start().await;
             let service = Service::start_with(database, phones.config()).await;
-            let attempts = futures_util::future::join_all((0..4).map(|_| service.send_code(PHONE, LOGIN))).await;
+            let attempts = join_all((0..4).map(|_| service.send_code(PHONE, LOGIN))).await;
             assert_eq!(attempts.iter().filter(|attempt| attempt.is_ok()).count(), 1);
             for refused in attempts.into_iter().filter(Result::is_err) {
                 assert_eq!(code(refused), ErrorCode::RATE_LIMITED_SUBJECT);
@@ -124,7 +133,7 @@ mod tests {
             let service = Service::start_with(database, phones.config()).await;
             service.send_code(PHONE, LOGIN).await.expect("sent");
             let right = phones.code().await;
-            let attempts = futures_util::future::join_all((0..16).map(|_| service.phone_login(PHONE, &right))).await;
+            let attempts = join_all((0..16).map(|_| service.phone_login(PHONE, &right))).await;
             assert_eq!(attempts.iter().filter(|attempt| attempt.is_ok()).count(), 1);
             for lost in attempts.into_iter().filter(Result::is_err) {
                 assert_eq!(code(lost), ErrorCode::WRONG_CODE);
@@ -141,10 +150,99 @@ mod tests {
             for _ in 0..4 {
                 assert_eq!(code(service.phone_login(PHONE, &wrong).await), ErrorCode::WRONG_CODE);
             }
-            let attempts = futures_util::future::join_all((0..16).map(|_| service.phone_login(PHONE, &wrong))).await;
+            let attempts = join_all((0..16).map(|_| service.phone_login(PHONE, &wrong))).await;
             assert!(attempts.iter().all(|attempt| attempt.as_ref().is_err_and(|e| e.code == ErrorCode::WRONG_CODE)));
-            assert_eq!(service.count("SELECT tries_left FROM account_phone_codes").await, 0);
+            assert_eq!(service.count("SELECT tries_left FROM account_phone_codes").await, 15, "what is left to others");
             assert_eq!(code(service.phone_login(PHONE, &right).await), ErrorCode::WRONG_CODE);
+        }
+
+        async fn strangers_use_up_nothing_of_what_is_left_to_the_player(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            service.send_code_as(on("anns phone", HOME), PHONE, LOGIN).await.expect("sent");
+            let right = phones.code().await;
+            let wrong = other_than(&right);
+            // All at once, on devices and in networks of their own.
+            let strangers = (1..40).map(|n| on(format!("bot {n}"), format!("198.51.{n}.7")));
+            let guesses = strangers.flat_map(|stranger| vec![stranger; 3]);
+            let attempts = join_all(guesses.map(|stranger| service.phone_login_as(stranger, PHONE, &wrong))).await;
+            assert!(attempts.iter().all(|attempt| attempt.as_ref().is_err_and(|e| e.code == ErrorCode::WRONG_CODE)));
+            assert_eq!(service.count(TRIES_LEFT).await, 10, "ten of 117 were compared");
+            let lucky = service.phone_login_as(on("bot", "203.0.113.7"), PHONE, &right).await;
+            assert_eq!(code(lucky), ErrorCode::WRONG_CODE, "too late to be right");
+            for _ in 0..4 {
+                let typo = service.phone_login_as(on("anns phone", ELSEWHERE), PHONE, &wrong).await;
+                assert_eq!(code(typo), ErrorCode::WRONG_CODE);
+            }
+            service.phone_login_as(on("anns phone", ELSEWHERE), PHONE, &right).await.expect("the fifth try");
+        }
+
+        async fn one_stranger_has_no_more_tries_than_the_player_however_many_come_at_once(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            service.send_code_as(on("anns phone", HOME), PHONE, LOGIN).await.expect("sent");
+            let right = phones.code().await;
+            let wrong = other_than(&right);
+            let in_one_network = (0..16).map(|n| on(format!("bot {n}"), format!("198.51.100.{n}")));
+            join_all(in_one_network.map(|client| service.phone_login_as(client, PHONE, &wrong))).await;
+            assert_eq!(service.count(TRIES_LEFT).await, 15);
+            let on_one_device = (0..16).map(|n| on("bot 99", format!("203.0.{n}.7")));
+            join_all(on_one_device.map(|client| service.phone_login_as(client, PHONE, &wrong))).await;
+            assert_eq!(service.count(TRIES_LEFT).await, 10);
+            service.phone_login_as(on("anns phone", HOME), PHONE, &right).await.expect("the player's own tries");
+        }
+
+        async fn of_many_right_guesses_from_everywhere_at_once_one_counts(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            service.send_code_as(on("anns phone", HOME), PHONE, LOGIN).await.expect("sent");
+            let right = phones.code().await;
+            let everywhere = (0..12).map(|n| on(format!("tablet {n}"), format!("198.51.{n}.7")));
+            let attempts = join_all(everywhere.map(|client| service.phone_login_as(client, PHONE, &right))).await;
+            assert_eq!(attempts.iter().filter(|attempt| attempt.is_ok()).count(), 1);
+        }
+
+        async fn a_code_that_a_stranger_asked_for_is_good_on_a_device_that_the_account_knows(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            service.send_code_as(on("anns phone", HOME), PHONE, LOGIN).await.expect("sent");
+            service.phone_login_as(on("anns phone", HOME), PHONE, &phones.code().await).await.expect("signed in");
+            service.clock.advance(MINUTE);
+            service.send_code_as(on("bot", ELSEWHERE), PHONE, LOGIN).await.expect("sent");
+            let right = phones.code().await;
+            let wrong = other_than(&right);
+            for device in ["bot", "bot 1", "bot 2", "bot 3"] {
+                for network in 0..8 {
+                    let guess = service.phone_login_as(on(device, format!("203.0.{network}.7")), PHONE, &wrong).await;
+                    assert_eq!(code(guess), ErrorCode::WRONG_CODE);
+                }
+            }
+            assert_eq!(service.count(TRIES_LEFT).await, 5, "the player's");
+            service.phone_login_as(on("anns phone", HOME), PHONE, &right).await.expect("signed in");
+        }
+
+        async fn strangers_do_not_use_up_the_codes_of_a_device_that_the_account_knows(database: TestDatabase) {
+            let phones = Phones::start().await;
+            let service = Service::start_with(database, phones.config()).await;
+            service.send_code_as(on("anns phone", HOME), PHONE, LOGIN).await.expect("sent");
+            service.phone_login_as(on("anns phone", HOME), PHONE, &phones.code().await).await.expect("signed in");
+            let mut refused = 0;
+            for n in 0..40 {
+                service.clock.advance(12 * MINUTE);
+                let stranger = on(format!("bot {n}"), format!("198.51.{n}.7"));
+                match service.send_code_as(stranger, PHONE, LOGIN).await {
+                    Ok(_) => drop(phones.code().await),
+                    Err(error) => {
+                        assert_eq!(error.code, ErrorCode::RATE_LIMITED_SUBJECT);
+                        refused += 1;
+                    }
+                }
+            }
+            assert!(refused > 25, "the day is used up: {refused}");
+            service.clock.advance(MINUTE);
+            service.send_code_as(on("a new phone", HOME), PHONE, LOGIN).await.expect_err("used up");
+            service.send_code_as(on("anns phone", HOME), PHONE, LOGIN).await.expect("kept for the player");
+            service.phone_login_as(on("anns phone", HOME), PHONE, &phones.code().await).await.expect("signed in");
         }
 
         async fn the_last_try_is_still_good(database: TestDatabase) {
@@ -177,7 +275,7 @@ mod tests {
         async fn a_phone_has_a_budget_however_patient_whoever_asks_is(database: TestDatabase) {
             let phones = Phones::start().await;
             let service = Service::start_with(database, phones.config()).await;
-            for _ in 0..5 {
+            for _ in 0..3 {
                 service.send_code(PHONE, LOGIN).await.expect("sent");
                 service.clock.advance(MINUTE);
             }

@@ -93,7 +93,7 @@ pub(crate) enum Creation {
     NameTaken,
 }
 
-impl CredentialName<'_> {
+impl<'a> CredentialName<'a> {
     pub(crate) fn kind(self) -> CredentialKind {
         match self {
             Self::Password(_) => CredentialKind::Password,
@@ -110,7 +110,7 @@ impl CredentialName<'_> {
         }
     }
 
-    pub(super) fn compared(&self) -> &str {
+    pub(super) fn compared(self) -> &'a str {
         match self {
             Self::Password(username) => username.folded(),
             Self::Device(_, device_id) => device_id.as_str(),
@@ -119,7 +119,7 @@ impl CredentialName<'_> {
         }
     }
 
-    fn shown(&self) -> &str {
+    pub(super) fn shown(self) -> &'a str {
         match self {
             Self::Password(username) => username.shown(),
             Self::Device(_, device_id) => device_id.as_str(),

@@ -7,7 +7,7 @@ use common::{
 
 use super::at;
 use crate::{
-    domain::audit::{AuditRecord, Target},
+    domain::audit::{AuditRecord, Details, Target},
     error::AccountError,
 };
 
@@ -59,6 +59,21 @@ impl Audit {
     pub(crate) async fn record(&self, record: &AuditRecord, now: Timestamp) -> Result<(), AccountError> {
         let mut tx = self.database.begin().await?;
         append(&mut tx, record, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Writes a record of what `change` does elsewhere, with the details it answers. Nothing is changed while no record can
+    /// be written, and nothing is recorded when the change fails. If the very commit fails there is a change without a
+    /// record: it must be one that may be repeated.
+    pub(crate) async fn record_with(
+        &self,
+        mut record: AuditRecord,
+        now: Timestamp,
+        change: impl Future<Output = Result<Details, AccountError>> + Send,
+    ) -> Result<(), AccountError> {
+        let mut tx = self.database.begin().await?;
+        record.details = change.await?;
+        append(&mut tx, &record, now).await?;
         Ok(tx.commit().await?)
     }
 

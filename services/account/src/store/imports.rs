@@ -1,6 +1,10 @@
 //! Accounts of another platform, many at once, and how far an import has come.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    ops::Range,
+};
 
 use common::{
     clock::Timestamp,
@@ -8,9 +12,9 @@ use common::{
 };
 
 use crate::{
-    domain::{audit::AuditRecord, credential::CredentialKind, ids::AppId},
+    domain::{audit::AuditRecord, ids::AppId},
     import::{ImportId, Record},
-    store::{accounts::EVERY_APP, audit},
+    store::{accounts::CredentialName, audit},
 };
 
 /// Rows in one statement. Statements have a power of two of them, so that there are few texts.
@@ -33,22 +37,39 @@ pub(crate) struct Imports {
 }
 
 /// An account that is to be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NewAccount<'r> {
     pub(crate) account_id: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) record: &'r Record,
+    /// If the record has a phone.
+    pub(crate) sealed_phone: Option<String>,
 }
 
-/// Which names of some records exist.
+/// Which names of some records exist, and whose they are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) external_ids: HashSet<String>,
-    /// Folded.
-    pub(crate) usernames: HashSet<String>,
-    pub(crate) devices: HashSet<(AppId, String)>,
-    /// Every app there is, of those that devices are named for.
+    owners: HashMap<NameKey, Owner>,
+    /// Every app there is, of those that the records name.
     pub(crate) apps: HashSet<AppId>,
+}
+
+/// Who has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// An account that is there.
+    Account(i64),
+    /// One that is made of this line.
+    Line(u64),
+}
+
+/// A credential as the database names it. Never printed: a name can be a person's.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct NameKey {
+    kind: &'static str,
+    scope: i64,
+    name: String,
 }
 
 /// How far an import has come.
@@ -65,11 +86,34 @@ pub(crate) struct Checkpoint {
 }
 
 impl Taken {
+    /// Whose the name is, if it is anybody's.
+    pub(crate) fn owner_of(&self, name: CredentialName<'_>) -> Option<Owner> {
+        self.owners.get(&NameKey::of(name)).copied()
+    }
+
+    /// The name is somebody's.
+    pub(crate) fn own(&mut self, name: CredentialName<'_>, owner: Owner) {
+        self.owners.insert(NameKey::of(name), owner);
+    }
+
     /// From now on this record's names are taken, too.
-    pub(crate) fn add(&mut self, record: &Record) {
+    pub(crate) fn add(&mut self, line: u64, record: &Record) {
         self.external_ids.extend(record.external_id.clone());
-        self.usernames.extend(record.password.as_ref().map(|password| password.username.folded().to_owned()));
-        self.devices.extend(record.device.as_ref().map(|device| device.key()));
+        for (_, name) in record.names() {
+            self.own(name, Owner::Line(line));
+        }
+    }
+}
+
+impl NameKey {
+    fn of(name: CredentialName<'_>) -> Self {
+        Self { kind: name.kind().as_str(), scope: name.scope(), name: name.compared().to_owned() }
+    }
+}
+
+impl fmt::Debug for NameKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameKey").field("kind", &self.kind).field("scope", &self.scope).finish_non_exhaustive()
     }
 }
 
@@ -81,27 +125,23 @@ impl Imports {
     /// Which names of `records` exist. External ids are read last: an account that is made meanwhile has its own by the
     /// time its names are seen.
     pub(crate) async fn taken(&self, source: &str, records: &[&Record]) -> Result<Taken, SqlError> {
-        let external_ids: Vec<&str> = records.iter().filter_map(|record| record.external_id.as_deref()).collect();
-        let usernames: Vec<&str> = records
-            .iter()
-            .filter_map(|record| record.password.as_ref().map(|password| password.username.folded()))
-            .collect();
-        let mut taken = Taken {
-            usernames: self.credentials(CredentialKind::Password, EVERY_APP, &usernames).await?,
-            ..Taken::default()
-        };
-        let devices = || records.iter().filter_map(|record| record.device.as_ref());
-        let apps: HashSet<AppId> = devices().map(|device| device.app_id).collect();
-        for app_id in apps {
-            if !self.is_app(app_id).await? {
-                continue;
-            }
-            taken.apps.insert(app_id);
-            let names: Vec<&str> =
-                devices().filter(|device| device.app_id == app_id).map(|device| device.device_id.as_str()).collect();
-            let found = self.credentials(CredentialKind::Device, app_id.get(), &names).await?;
-            taken.devices.extend(found.into_iter().map(|name| (app_id, name)));
+        let mut taken = Taken::default();
+        let mut names: BTreeMap<(&'static str, i64), Vec<&str>> = BTreeMap::new();
+        for (_, name) in records.iter().flat_map(|record| record.names()) {
+            names.entry((name.kind().as_str(), name.scope())).or_default().push(name.compared());
         }
+        for ((kind, scope), names) in names {
+            let found = self.credentials(kind, scope, &names).await?;
+            let owners = found.into_iter().map(|(name, owner)| (NameKey { kind, scope, name }, Owner::Account(owner)));
+            taken.owners.extend(owners);
+        }
+        let apps: HashSet<AppId> = records.iter().flat_map(|record| record.apps()).map(|(_, app_id)| app_id).collect();
+        for app_id in apps {
+            if self.is_app(app_id).await? {
+                taken.apps.insert(app_id);
+            }
+        }
+        let external_ids: Vec<&str> = records.iter().filter_map(|record| record.external_id.as_deref()).collect();
         taken.external_ids = self.external_ids(source, &external_ids).await?;
         Ok(taken)
     }
@@ -170,25 +210,44 @@ impl Imports {
         Ok(found)
     }
 
-    async fn credentials(&self, kind: CredentialKind, scope: i64, names: &[&str]) -> Result<HashSet<String>, SqlError> {
-        let mut found = HashSet::new();
+    async fn credentials(&self, kind: &str, scope: i64, names: &[&str]) -> Result<Vec<(String, i64)>, SqlError> {
+        let mut found = Vec::new();
         for rows in few_sizes(names.len()) {
             let names = &names[rows];
-            let before = "SELECT name FROM account_credentials WHERE kind = ? AND scope = ? AND name IN (";
-            let query = self.database.read(Sql::repeated(before, "?", names.len(), ")"));
-            let mut query = query.bind(kind.as_str()).bind(scope);
+            let before = "SELECT name, account_id FROM account_credentials WHERE kind = ? AND scope = ? AND name IN (";
+            let mut query = self.database.read(Sql::repeated(before, "?", names.len(), ")")).bind(kind).bind(scope);
             for name in names {
                 query = query.bind(*name);
             }
-            let rows: Vec<(Text,)> = query.all().await?;
-            found.extend(rows.into_iter().map(|(name,)| String::from(name)));
+            let rows: Vec<(Text, i64)> = query.all().await?;
+            found.extend(rows.into_iter().map(|(name, owner)| (String::from(name), owner)));
         }
         Ok(found)
+    }
+
+    /// The secret of some app, sealed, with what it opens as. Tells whose master key somebody has.
+    pub(crate) async fn a_sealed_secret(&self) -> Result<Option<(i64, i64, Vec<u8>)>, SqlError> {
+        let statement = "SELECT app_id, version, sealed FROM account_app_secrets ORDER BY app_id, version LIMIT 1";
+        self.database.read(statement).optional().await
     }
 
     async fn is_app(&self, app_id: AppId) -> Result<bool, SqlError> {
         let select = self.database.read("SELECT app_id FROM account_apps WHERE app_id = ?").bind(app_id.get());
         Ok(select.optional::<(i64,)>().await?.is_some())
+    }
+}
+
+impl NewAccount<'_> {
+    /// What is stored beside a name.
+    fn secret_of(&self, name: CredentialName<'_>) -> &str {
+        let record = self.record;
+        let secret = match name {
+            CredentialName::Password(_) => record.password.as_ref().map(|password| password.hash.as_str()),
+            CredentialName::Device(..) => record.device.as_ref().map(|device| device.secret_sha256.as_str()),
+            CredentialName::Phone(_) => self.sealed_phone.as_deref(),
+            CredentialName::Channel(..) => None,
+        };
+        secret.unwrap_or_default()
     }
 }
 
@@ -214,29 +273,19 @@ async fn insert_accounts(tx: &mut Tx, accounts: &[NewAccount<'_>]) -> Result<(),
 }
 
 async fn insert_credentials(tx: &mut Tx, accounts: &[NewAccount<'_>]) -> Result<(), SqlError> {
-    struct Row<'r>(CredentialKind, i64, &'r str, &'r str, &'r str, &'r NewAccount<'r>);
-    let rows: Vec<Row<'_>> = accounts
+    let rows: Vec<(CredentialName<'_>, &NewAccount<'_>)> = accounts
         .iter()
-        .flat_map(|account| {
-            let password = account.record.password.as_ref().map(|password| {
-                let (name, shown) = (password.username.folded(), password.username.shown());
-                Row(CredentialKind::Password, EVERY_APP, name, shown, &password.hash, account)
-            });
-            let device = account.record.device.as_ref().map(|device| {
-                let name = device.device_id.as_str();
-                Row(CredentialKind::Device, device.app_id.get(), name, name, &device.secret_sha256, account)
-            });
-            password.into_iter().chain(device)
-        })
+        .flat_map(|account| account.record.names().into_iter().map(move |(_, name)| (name, account)))
         .collect();
     for range in few_sizes(rows.len()) {
         let rows = &rows[range];
         let before = "INSERT INTO account_credentials (kind, scope, name, shown_name, secret, account_id, created_at) \
                       VALUES ";
         let mut query = tx.sql(Sql::repeated(before, "(?, ?, ?, ?, ?, ?, ?)", rows.len(), ""));
-        for Row(kind, scope, name, shown, secret, account) in rows {
-            query = query.bind(kind.as_str()).bind(*scope).bind(*name).bind(*shown).bind(*secret);
-            query = query.bind(account.account_id).bind(account.created_at.as_millis());
+        for (name, account) in rows {
+            query = query.bind(name.kind().as_str()).bind(name.scope()).bind(name.compared()).bind(name.shown());
+            query = query.bind(account.secret_of(*name)).bind(account.account_id);
+            query = query.bind(account.created_at.as_millis());
         }
         query.execute().await?;
     }

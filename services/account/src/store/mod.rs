@@ -32,6 +32,7 @@ pub(crate) mod links;
 pub(crate) mod passwords;
 pub(crate) mod phone_codes;
 pub(crate) mod revocations;
+pub(crate) mod sealed;
 pub(crate) mod session_batches;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;

@@ -91,4 +91,8 @@ impl SharedState for Gate {
         }
         .boxed()
     }
+
+    fn unlock<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
+        self.state.unlock(key)
+    }
 }

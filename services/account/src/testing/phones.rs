@@ -12,7 +12,8 @@ use common::{
 };
 use idl::account::{
     AccountService, ChangePasswordRequest, ClientInfo, DeviceLink, LinkProof, LinkRequest, LinkResponse, LoginProof,
-    LoginResponse, PasswordLogin, PhoneCodeScene, PhoneProof, SendPhoneCodeRequest, SendPhoneCodeResponse,
+    LoginRequest, LoginResponse, PasswordLogin, PhoneCodeScene, PhoneProof, SendPhoneCodeRequest,
+    SendPhoneCodeResponse,
 };
 use serde_json::Value;
 use tokio::{
@@ -121,12 +122,35 @@ impl Service {
         scene: PhoneCodeScene,
     ) -> Result<SendPhoneCodeResponse, PublicError> {
         let client = ClientInfo { address: Some("192.0.2.1".into()), ..ClientInfo::default() };
+        self.send_code_as(client, phone, scene).await
+    }
+
+    /// The same asked for by that client.
+    pub(crate) async fn send_code_as(
+        &self,
+        client: ClientInfo,
+        phone: &str,
+        scene: PhoneCodeScene,
+    ) -> Result<SendPhoneCodeResponse, PublicError> {
         let request = SendPhoneCodeRequest { app_id: self.app_id(), phone: phone.to_owned().into(), scene, client };
         public(self.account.send_phone_code(request).await)
     }
 
     pub(crate) async fn phone_login(&self, phone: &str, code: &str) -> Result<LoginResponse, PublicError> {
         self.login_by(self.app_id(), LoginProof::Phone(phone_proof(phone, code))).await
+    }
+
+    /// The same by that client.
+    pub(crate) async fn phone_login_as(
+        &self,
+        client: ClientInfo,
+        phone: &str,
+        code: &str,
+    ) -> Result<LoginResponse, PublicError> {
+        let proof = LoginProof::Phone(phone_proof(phone, code));
+        public(
+            self.account.login(LoginRequest { app_id: self.app_id(), proof, client, ..LoginRequest::default() }).await,
+        )
     }
 
     /// Has a code sent and signs in with it.

@@ -45,7 +45,8 @@ async fn without_redis_the_promises_are_kept_within_the_process() {
         clock.advance(by);
         Box::pin(ready(())) as BoxFuture<'static, ()>
     };
-    conformance::check(&Subject { state: Arc::new(state.expect("new")), advance: Box::new(advance) }).await;
+    let subject = Subject { state: Arc::new(state.expect("new")), advance: Box::new(advance) };
+    conformance::check_what_may_be_answered_alone(&subject).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,6 +110,21 @@ async fn who_is_locked_when_redis_goes_away_stays_locked() {
     kill(&mut server, &redis).await;
     let standing = state.standing("player").await.unwrap();
     assert!(!standing.locked_for.is_zero() && standing.locked_for <= LIFETIME, "{standing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_lifted_everywhere_or_the_caller_is_told_that_it_is_not() {
+    let (mut server, redis, state) = started(whole_rate).await;
+    let ladder = Ladder { rungs: vec![Rung { failures: 1, wait: LIFETIME }], window: LIFETIME };
+    for key in ["lifted", "kept"] {
+        state.climb(key, &ladder).await.unwrap();
+    }
+    assert!(!state.unlock("lifted").await.unwrap().locked_for.is_zero());
+    kill(&mut server, &redis).await;
+    assert_eq!(state.standing("lifted").await, Ok(Standing::default()), "here it is not remembered either");
+    let refused = state.unlock("kept").await;
+    assert!(matches!(refused, Err(SharedError::Unavailable(_))), "{refused:?}");
+    assert!(!state.standing("kept").await.unwrap().locked_for.is_zero(), "and nothing is pretended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,11 +13,16 @@ use common::{
     clock::{Clock, SystemClock, SystemRandom},
     error_code::ErrorCode,
 };
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::testing::{Service, code};
+use crate::{
+    domain::{device::DeviceId, username::Username},
+    store::{accounts::CredentialName, imports::Owner},
+    testing::{ChannelServer, Issuer, PHONE, Phones, Service, code},
+};
 
 const HASH: &str = "$md5$f=pass$$8743b52063cd84097a65d1633f5c74f5";
 const PASSWORD: &str = "hashcat";
@@ -63,7 +68,17 @@ impl Accounts {
 }
 
 async fn open(service: &Service) -> Import {
-    Import::open(service.database.clone(), Arc::new(SystemClock), "old").await.expect("opened")
+    let clock = Arc::new(SystemClock);
+    Import::open(service.database.clone(), service.master_key(), clock, "old").await.expect("opened")
+}
+
+fn channel(app_id: i64, channel: &str, uid: &str) -> Value {
+    json!({ "app_id": app_id, "channel": channel, "channel_uid": uid })
+}
+
+fn channels_line(players: &[(i64, &str, &str)]) -> String {
+    let channels: Vec<_> = players.iter().map(|(app_id, name, uid)| channel(*app_id, name, uid)).collect();
+    json!({ "channels": channels }).to_string()
 }
 
 /// People with a username and a device of the same name, and no external id.
@@ -72,7 +87,8 @@ fn people(names: &[&str]) -> Batch {
         let secret = "5e".repeat(32);
         let device = format!(r#"{{"app_id":7,"device_id":"{name}","device_secret_sha256":"{secret}"}}"#);
         let line = format!(r#"{{"username":"{name}","password_hash":"{HASH}","device":{device}}}"#);
-        Record::parse(line.as_bytes(), SystemClock.now()).expect("an account")
+        let personal_data = PersonalData::new(&MasterKey::generate(&SystemRandom));
+        Record::parse(line.as_bytes(), SystemClock.now(), &personal_data).expect("an account")
     };
     let lines = names.len() as u64;
     Batch { records: (1..=lines).zip(names.iter().map(record)).collect(), lines, ..Batch::default() }
@@ -87,12 +103,16 @@ async fn settled(names: &[&str], looks: &[Look<'_>]) -> Result<(usize, u64, usiz
     let app_id = batch.records[0].1.device.as_ref().expect("a device").app_id;
     let look = || {
         let (usernames, devices) = looks.next().expect("no more looks than that");
-        let taken = Taken {
-            usernames: usernames.iter().map(|name| (*name).to_owned()).collect(),
-            devices: devices.iter().map(|name| (app_id, (*name).to_owned())).collect(),
-            apps: [app_id].into_iter().collect(),
-            ..Taken::default()
-        };
+        let mut taken = Taken::default();
+        taken.apps.insert(app_id);
+        // Who has a name and a device of the same name is one account.
+        let account = |name: &str| Owner::Account(name.bytes().map(i64::from).sum());
+        for name in *usernames {
+            taken.own(CredentialName::Password(&Username::parse(name).expect("valid")), account(name));
+        }
+        for name in *devices {
+            taken.own(CredentialName::Device(app_id, &DeviceId::parse(name).expect("valid")), account(name));
+        }
         std::future::ready(Ok(taken))
     };
     settle(&batch, look).await.map(|sorted| (sorted.new.len(), sorted.skipped, sorted.refused.len()))
@@ -163,6 +183,118 @@ common::on_each_database! {
         assert!(!by_device.is_new_account);
     }
 
+    async fn an_imported_phone_signs_in_with_a_code_and_is_stored_sealed(database: TestDatabase) {
+        let phones = Phones::start().await;
+        let service = Service::start_with(database, phones.config()).await;
+        let line = format!(r#"{{"external_id":"1","phone":"{PHONE}","created_at":1420070400000}}"#);
+        assert_eq!(counts(&Accounts::of(&line).import(&service).await), (1, 1, 0, 0));
+        let clear = "SELECT COUNT(*) FROM account_credentials WHERE name LIKE '%138%5678%' OR secret LIKE '%138%5678%' \
+                     OR shown_name <> ''";
+        assert_eq!(service.count(clear).await, 0);
+        let ann = service.sign_in_with(&phones, PHONE).await;
+        assert!(!ann.is_new_account);
+        let profile = service.profile(&ann.tokens.access_token).await.expect("a profile");
+        assert_eq!(profile.created_at, 1_420_070_400_000);
+        let shown: Vec<_> = profile.credentials.iter().map(|credential| credential.masked_name.as_str()).collect();
+        assert_eq!(shown, ["+86138****5678"], "it opens as this account's");
+    }
+
+    async fn an_imported_player_of_a_channel_signs_in_once_the_app_has_the_channel(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let line = channels_line(&[(service.app_id(), "taptap", "ann"), (service.app_id(), "other", "4711")]);
+        assert_eq!(counts(&Accounts::of(&line).import(&service).await), (1, 1, 0, 0));
+        let issuer = Issuer::new("one");
+        let server = ChannelServer::publishing(&[&issuer]).await;
+        service.put_channel("taptap", &server.oidc()).await;
+        let ann = service.channel_login("taptap", &issuer.credential(&service, "ann")).await.expect("signed in");
+        assert!(!ann.is_new_account);
+        let profile = service.profile(&ann.tokens.access_token).await.expect("a profile");
+        let mut shown: Vec<_> = profile.credentials.iter().map(|credential| credential.masked_name.as_str()).collect();
+        shown.sort_unstable();
+        assert_eq!(shown, ["other:4***1", "taptap:a***n"]);
+        let bob = service.channel_login("taptap", &issuer.credential(&service, "bob")).await.expect("signed in");
+        assert!(bob.is_new_account);
+    }
+
+    async fn all_that_one_line_has_leads_to_one_account(database: TestDatabase) {
+        let phones = Phones::start().await;
+        let service = Service::start_with(database, phones.config()).await;
+        let (app_id, secret) = (service.app_id(), "5e".repeat(32));
+        let digest = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes()));
+        let line = json!({
+            "username": "ann", "password_hash": HASH, "phone": PHONE,
+            "device": { "app_id": app_id, "device_id": "phone", "device_secret_sha256": digest },
+            "channels": [{ "app_id": app_id, "channel": "taptap", "channel_uid": "ann" }],
+        });
+        let accounts = Accounts::of(&line.to_string());
+        assert_eq!(counts(&accounts.import(&service).await), (1, 1, 0, 0));
+        let issuer = Issuer::new("one");
+        let server = ChannelServer::publishing(&[&issuer]).await;
+        service.put_channel("taptap", &server.oidc()).await;
+        let ann = service.login("ann", PASSWORD).await.expect("signed in").tokens.account_id;
+        for answer in [
+            service.device_login("phone", Some(&secret)).await.expect("signed in"),
+            service.channel_login("taptap", &issuer.credential(&service, "ann")).await.expect("signed in"),
+            service.sign_in_with(&phones, PHONE).await,
+        ] {
+            assert_eq!((answer.tokens.account_id, answer.is_new_account), (ann, false));
+        }
+        assert_eq!(counts(&accounts.import(&service).await), (1, 0, 1, 0), "a repeat makes nothing");
+    }
+
+    async fn a_phone_and_a_channel_that_others_have_are_rejected_by_name_and_without_their_value(
+        database: TestDatabase
+    ) {
+        let phones = Phones::start().await;
+        let service = Service::start_with(database, phones.config()).await;
+        service.sign_in_with(&phones, PHONE).await;
+        let app_id = service.app_id();
+        let other_phone = "+14155550100";
+        let text = [
+            // Its phone is somebody's; the channel is not made without it.
+            json!({ "external_id": "1", "phone": PHONE, "channels": [channel(app_id, "taptap", "ann")] }),
+            json!({ "external_id": "2", "phone": other_phone, "channels": [channel(app_id, "taptap", "bob")] }),
+            // Those of the line before, by another name.
+            json!({ "external_id": "3", "phone": other_phone }),
+            json!({ "external_id": "4", "channels": [channel(app_id, "taptap", "bob")] }),
+            // Everything is taken, by two others: that is no repeat.
+            json!({ "phone": PHONE, "channels": [channel(app_id, "taptap", "bob")] }),
+            json!({ "phone": other_phone, "channels": [channel(app_id, "taptap", "bob")] }),
+            json!({ "channels": [channel(app_id, "other", "bob"), channel(app_id + 1, "taptap", "cid")] }),
+            json!({ "phone": "415 555 0100" }),
+        ]
+        .map(|line| line.to_string());
+        let accounts = Accounts::of(&text.join("\n"));
+        assert_eq!(counts(&accounts.import(&service).await), (8, 1, 1, 6));
+        let rejects: Vec<Value> =
+            accounts.rejected().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let named: Vec<_> = rejects.iter().map(|reject| (reject["line"].as_u64(), reject["field"].as_str())).collect();
+        let expected = [
+            (1, "phone"), (3, "phone"), (4, "channels"), (5, "phone"), (7, "channels.app_id"), (8, "phone"),
+        ];
+        assert_eq!(named, expected.map(|(line, field)| (Some(line), Some(field))));
+        assert!(!accounts.rejected().contains("415"), "{}", accounts.rejected());
+        assert_eq!(counts(&accounts.import(&service).await), (8, 0, 2, 6), "the second time nothing is made");
+        assert_eq!(service.count("SELECT COUNT(*) FROM account_credentials").await, 3);
+    }
+
+    async fn two_imports_of_phones_and_channels_at_once_make_every_account_once(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let line = |number: usize| {
+            let (phone, uid) = (format!("+8613{number:09}"), number.to_string());
+            json!({ "phone": phone, "channels": [channel(service.app_id(), "taptap", &uid)] }).to_string()
+        };
+        let text = (0..BATCH + 100).map(line).collect::<Vec<_>>().join("\n");
+        let (accounts, same) = (Accounts::of(&text), Accounts::of(&text));
+        let copied = std::fs::File::options().write(true).open(same.file()).expect("opened");
+        copied.set_modified(std::time::UNIX_EPOCH).expect("an age of its own");
+        let (one, other) = tokio::join!(accounts.import(&service), same.import(&service));
+        let total = (BATCH + 100) as u64;
+        assert_eq!((one.imported + other.imported, one.skipped + other.skipped), (total, total));
+        assert_eq!(service.count("SELECT COUNT(*) FROM account_accounts").await, total as i64);
+        assert_eq!(service.count("SELECT COUNT(*) FROM account_credentials").await, total as i64 * 2);
+    }
+
     async fn what_is_there_is_skipped_and_what_is_somebody_elses_is_rejected(database: TestDatabase) {
         let service = Service::start(database).await;
         service.register("ann").await.expect("registered");
@@ -186,7 +318,7 @@ common::on_each_database! {
         assert_eq!(
             accounts.rejected(),
             format!(
-                "{{\"line\":6,\"field\":\"username or device\",\"reason\":\"{taken}\"}}\n\
+                "{{\"line\":6,\"field\":\"username\",\"reason\":\"{taken}\"}}\n\
                  {{\"line\":8,\"reason\":\"not a JSON object\"}}\n"
             )
         );
@@ -291,10 +423,18 @@ common::on_each_database! {
         assert_eq!(std::fs::read_to_string(accounts.file()).expect("read"), "not json\n");
     }
 
+    async fn another_master_key_than_the_platforms_imports_nothing(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let stranger = MasterKey::generate(&SystemRandom);
+        let opened = Import::open(service.database.clone(), &stranger, Arc::new(SystemClock), "old").await;
+        assert!(matches!(opened, Err(ImportError::WrongMasterKey)), "{opened:?}");
+    }
+
     async fn a_source_that_cannot_be_is_refused(database: TestDatabase) {
         let service = Service::start(database).await;
         for source in ["", "a b", "A", &*"x".repeat(65)] {
-            let opened = Import::open(service.database.clone(), Arc::new(SystemClock), source).await;
+            let opened =
+                Import::open(service.database.clone(), service.master_key(), Arc::new(SystemClock), source).await;
             assert!(matches!(opened, Err(ImportError::Argument(_))), "{source}");
         }
     }

@@ -20,5 +20,6 @@ pub(crate) mod put_channel;
 pub(crate) mod record_change;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;
+pub(crate) mod unlock_account;
 pub(crate) mod update_app;
 mod wire;

@@ -2,12 +2,12 @@
 
 use idl::account_admin::{RevokeAccountSessionsRequest, RevokeAccountSessionsResponse};
 
+use super::wire::reason;
 use crate::{
     app_editor::request_id,
     domain::{
         audit::{Action, Actor, AuditRecord, Details, Target},
         end_reason::EndReason,
-        field::FieldError,
         history::{EventKind, Happening},
         ids::AccountId,
     },
@@ -15,23 +15,19 @@ use crate::{
     service::Parts,
 };
 
-const LONGEST_REASON: usize = 255;
-
 pub(crate) async fn revoke_sessions(
     parts: &Parts,
     request: RevokeAccountSessionsRequest,
 ) -> Result<RevokeAccountSessionsResponse, AccountError> {
     let actor = Actor::parse(&request.actor)?;
     let account_id = AccountId::parse(request.account_id).map_err(|_| AccountError::NoSuchAccount)?;
-    if request.reason.is_empty() || request.reason.len() > LONGEST_REASON {
-        return Err(FieldError::new("reason", "1 to 255 bytes").into());
-    }
+    let reason = reason(&request.reason)?;
     let record = AuditRecord {
         actor,
         action: Action::of("account.revoke_sessions"),
         target: Target::account(account_id),
         request_id: request_id(),
-        details: Details::default().with("reason", request.reason.as_str()),
+        details: Details::default().with("reason", reason),
     };
     let ending = parts.ending(EndReason::Operator.as_str());
     let ended = parts.sessions.end_all(account_id, ending, Some(&record)).await?;

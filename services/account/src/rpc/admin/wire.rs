@@ -20,6 +20,15 @@ use crate::{
 /// Entries on a page at most. Protects the answer's size.
 const LONGEST_PAGE: i32 = 200;
 
+/// Bytes of a reason at most. Protects the audit's column.
+const LONGEST_REASON: usize = 255;
+
+/// Why an operator did something, for the audit.
+pub(super) fn reason(raw: &str) -> Result<&str, FieldError> {
+    let fits = !raw.is_empty() && raw.len() <= LONGEST_REASON;
+    fits.then_some(raw).ok_or(FieldError::new("reason", "1 to 255 bytes"))
+}
+
 /// An app as it is answered.
 pub(super) fn app_details(app: AppDetails) -> wire::AppDetails {
     wire::AppDetails {
