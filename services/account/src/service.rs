@@ -385,7 +385,7 @@ mod tests {
     common::on_each_database! {
         async fn a_call_carries_no_room_for_methods_that_it_does_not_make(database: TestDatabase) {
             let service = Service::start(database).await;
-            let server = AccountServiceServer::from_handler(service.account.clone());
+            let server = AccountServiceServer::from_handler(service.account);
             let mut cx = ServerContext::default();
             let verify = AccountServiceRequestRecv::VerifyToken(AccountServiceVerifyTokenArgsRecv::default());
             let size = size_of_val(&server.call(&mut cx, verify));
