@@ -1,6 +1,8 @@
 //! What publishing and reading promise, on each kind of store; what a publisher leaves behind that ends half-way is written
 //! by hand.
 
+mod lost_answers;
+
 use common::clock::testing::ManualClock;
 use pilota::FastStr;
 use tokio::task::JoinSet;
@@ -88,6 +90,21 @@ on_each_store! {
             assert_eq!((published, told), (1, vec![base + 1; 3]));
         }
         assert_eq!(cold(&opened(&store, 1000)).await.expect("loads"), Some(12));
+    }
+
+    async fn the_largest_document_is_published_by_one_of_those_who_try(store: TestStore) {
+        let largest = || {
+            let text = "x".repeat((1 << 20) - 200);
+            let document = format!(r#"{{"settings":{{"text":{{"type":"string","value":"{text}"}}}}}}"#);
+            Draft { document: document.into(), ..draft(1) }
+        };
+        let (one, two) = (opened(&store, 1000), opened(&store, 1000));
+        let first = one.publish(app(1), 0, &largest(), 0).await.expect("an answer");
+        assert!(matches!(first, Outcome::Published { is_new: true, .. }));
+        assert!(matches!(two.take(app(1), 0, &draft(1)).await.expect("an answer"), Outcome::Changed { current: 1 }));
+        let repeated = two.take(app(1), 0, &largest()).await.expect("an answer");
+        assert!(matches!(repeated, Outcome::Published { is_new: false, .. }));
+        assert_eq!(cold(&two).await.expect("loads"), Some(1));
     }
 
     async fn a_publish_that_ended_half_way_is_found_and_finished_by_the_next_who_comes(store: TestStore) {
