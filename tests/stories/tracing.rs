@@ -49,6 +49,8 @@ fn watched(shape: Shape, endpoint: &str) -> Builder {
         .set("otlp.endpoint", endpoint)
         .set("otlp.sample_ratio", "0")
         .set("otlp.batch_delay", "50ms")
+        // Every so many sign-ins look for sessions that are too many; these are not about that.
+        .set("account.sessions_per_account", "1000000000")
         .set("gateway.edge.trusted_proxies", "[\"127.0.0.0/8\"]")
 }
 
