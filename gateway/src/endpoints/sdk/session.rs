@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
-use common::{clock::Timestamp, http::ApiError, maintenance, rpc::CallError};
+use common::{
+    clock::Timestamp,
+    error_code::{ErrorCode, PublicError},
+    http::ApiError,
+    maintenance,
+    rpc::CallError,
+};
 use idl::{
     account::{ClientInfo, LoginResponse, TokenSet},
     common::SignInSwitches,
@@ -14,7 +20,7 @@ use volo::FastStr;
 use volo_thrift::ClientError;
 
 use crate::{
-    settings_copy::{Answer, Caller},
+    settings_copy::{Answer, Caller, Served},
     state::Gateway,
     upstream::within,
 };
@@ -152,7 +158,7 @@ where
 {
     let limit = gateway.optional_part_timeout;
     // First of all: it decides whether there is a sign-in. Usually it is in memory; if it can't be had, nothing is switched.
-    let settings = gateway.settings.get(&caller, Some(limit)).await.ok().map(|served| served.answer);
+    let settings = if_to_be_had(gateway.settings.get(&caller, Some(limit)).await)?;
     let switches = settings.as_ref().map(|answer| in_force(&answer.switches, gateway.clock.now()));
     if let Some(maintenance) = switches.as_ref().and_then(|switches| switches.maintenance.as_ref())
         && (makes_account || maintenance.allowed_accounts.is_empty())
@@ -182,6 +188,15 @@ where
     let notices = PartOfSettings::Notices(settings.clone());
     let settings = PartOfSettings::Settings(settings);
     Ok(SignedIn { tokens: tokens.into(), is_new_account, device_secret, settings, wallet, notices, degraded })
+}
+
+/// The settings, or none if they can't be had now. Nobody may get past a maintenance by asking so that they are refused.
+fn if_to_be_had(settings: Result<Served, PublicError>) -> Result<Option<Arc<Answer>>, PublicError> {
+    match settings {
+        Ok(served) => Ok(Some(served.answer)),
+        Err(refusal) if refusal.code == ErrorCode::INVALID_ARGUMENT => Err(refusal),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The settings of whoever has signed in: those from before, unless they depend on the account.
@@ -231,6 +246,14 @@ mod tests {
         assert_eq!(in_force(&switches, Timestamp::from_millis(end - 1)), switches);
         let after = in_force(&switches, Timestamp::from_millis(end));
         assert_eq!((after.maintenance, after.registration_open), (None, Some(false)));
+    }
+
+    #[test]
+    fn a_sign_in_goes_on_without_settings_unless_the_client_made_them_impossible() {
+        let away = if_to_be_had(Err(PublicError::unavailable(std::time::Duration::from_secs(1))));
+        assert!(matches!(away, Ok(None)), "{away:?}");
+        let refused = if_to_be_had(Err(PublicError::invalid("channel", "can't be")));
+        assert_eq!(refused.expect_err("refused").details[0].0, "channel");
     }
 
     #[test]

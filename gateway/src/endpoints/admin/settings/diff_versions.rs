@@ -40,7 +40,10 @@ pub(crate) struct Answer {
 }
 
 /// What is different between two versions.
-#[utoipa::path(get, path = "/admin/v1/apps/{app_id}/settings/diff", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path), Request), responses((status = 200, body = Answer)))]
+#[utoipa::path(get, path = "/admin/v1/apps/{app_id}/settings/diff", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path), Request), responses(
+        (status = 200, body = Answer),
+        (status = 404, description = "There is no such app (4040102) or version (4040201)."),
+))]
 pub(crate) async fn diff_versions(
     OperatorOfSettings { account, setting, .. }: OperatorOfSettings,
     Path(AppPath { app_id }): Path<AppPath>,

@@ -95,7 +95,11 @@ pub(crate) struct Candidate {
 }
 
 /// Explains which value a caller gets of every setting.
-#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings/explain", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses((status = 200, body = Answer)))]
+#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings/explain", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses(
+        (status = 200, body = Answer),
+        (status = 404, description = "There is no such app (4040102) or revision (4040201)."),
+        (status = 413, description = "The document or the request is too large (4130001)."),
+))]
 pub(crate) async fn explain_settings(
     OperatorOfSettings { account, setting, .. }: OperatorOfSettings,
     Path(AppPath { app_id }): Path<AppPath>,

@@ -53,6 +53,7 @@ pub(crate) struct Answer {
 /// 4040201 if there is no such revision.
 #[utoipa::path(get, path = "/admin/v1/apps/{app_id}/settings", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path), Request), responses(
     (status = 200, body = Answer, headers(("Age" = Option<u64>, description = "`age_ms` in whole seconds; absent below 1."))),
+    (status = 404, description = "There is no such app (4040102) or revision (4040201)."),
 ))]
 pub(crate) async fn get_settings(
     OperatorOfSettings { account, setting, .. }: OperatorOfSettings,

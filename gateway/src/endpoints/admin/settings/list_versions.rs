@@ -36,7 +36,10 @@ pub(crate) struct Answer {
 }
 
 /// The versions of an app's settings.
-#[utoipa::path(get, path = "/admin/v1/apps/{app_id}/settings/versions", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path), Request), responses((status = 200, body = Answer)))]
+#[utoipa::path(get, path = "/admin/v1/apps/{app_id}/settings/versions", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path), Request), responses(
+        (status = 200, body = Answer),
+        (status = 404, description = "There is no such app (4040102)."),
+))]
 pub(crate) async fn list_versions(
     OperatorOfSettings { account, setting, .. }: OperatorOfSettings,
     Path(AppPath { app_id }): Path<AppPath>,

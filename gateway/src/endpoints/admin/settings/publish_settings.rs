@@ -51,7 +51,12 @@ pub(crate) struct Published {
 /// begin again. 4000001 if something is wrong with the document; `details` has each place and its reason, such as
 /// `document.rules[3].when.percent`. Players are answered it everywhere within a second. Repeat it if the answer is lost: the
 /// same document on the same base is published once.
-#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses((status = 200, body = Published)))]
+#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses(
+        (status = 200, body = Published),
+        (status = 404, description = "There is no such app (4040102)."),
+        (status = 409, description = "`base_revision` is not the current one (4090201)."),
+        (status = 413, description = "The document or the request is too large (4130001)."),
+))]
 pub(crate) async fn publish_settings(
     OperatorOfSettings { actor, account, setting, settings }: OperatorOfSettings,
     Path(AppPath { app_id }): Path<AppPath>,

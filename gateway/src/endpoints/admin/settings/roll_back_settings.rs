@@ -36,7 +36,11 @@ pub(crate) struct Request {
 ///
 /// Nothing is taken out of the list of versions. 4040201 if there is no such version, 4090201 if `base_revision` is given and
 /// not the current one.
-#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings/rollback", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses((status = 200, body = Published)))]
+#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings/rollback", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses(
+        (status = 200, body = Published),
+        (status = 404, description = "There is no such app (4040102) or version (4040201)."),
+        (status = 409, description = "`base_revision` is given and not the current one (4090201)."),
+))]
 pub(crate) async fn roll_back_settings(
     OperatorOfSettings { actor, account, setting, settings }: OperatorOfSettings,
     Path(AppPath { app_id }): Path<AppPath>,

@@ -55,7 +55,11 @@ pub(crate) struct SettingsProblem {
 }
 
 /// Looks at a document without publishing it.
-#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings/validate", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses((status = 200, body = Answer)))]
+#[utoipa::path(post, path = "/admin/v1/apps/{app_id}/settings/validate", tag = "Settings", security(("operator" = [])), params(("app_id" = i64, Path)), request_body = Request, responses(
+        (status = 200, body = Answer),
+        (status = 404, description = "There is no such app (4040102)."),
+        (status = 413, description = "The document or the request is too large (4130001)."),
+))]
 pub(crate) async fn validate_settings(
     OperatorOfSettings { account, setting, .. }: OperatorOfSettings,
     Path(AppPath { app_id }): Path<AppPath>,
