@@ -90,6 +90,10 @@ pub struct Config {
     /// Apps whose revision is asked for at one moment by `follow_every`. Protects the store.
     pub follow_parallel: NonZeroUsize,
 
+    /// Apps in use that have published nothing and are followed all the same, so that their first publish is seen as soon as any
+    /// other. Anybody can ask for apps that do not exist: protects the store from being asked for all of them again and again.
+    pub follow_absent_max: usize,
+
     /// How long settings are answered before the store is looked at again, should `follow_every` not have done so. The next
     /// reader after that still gets the old ones; the refresh happens behind its back. Spread by ±20 %.
     #[serde(with = "humantime_serde")]
@@ -145,6 +149,7 @@ impl Default for Config {
             follow_idle_after: Duration::from_secs(60),
             follow_probe_every: NonZeroU32::MIN.saturating_add(19),
             follow_parallel: NonZeroUsize::MIN.saturating_add(15),
+            follow_absent_max: 100,
             fresh_for: Duration::from_secs(5),
             absent_fresh_for: Duration::from_secs(1),
             retry_after: Duration::from_secs(1),

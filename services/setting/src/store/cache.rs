@@ -181,9 +181,8 @@ impl<S: Source> SettingsCache<S> {
     /// Looks at the revision of every app in use, and at what lies beyond it if `look` says so. How old the oldest copy of
     /// them is afterwards.
     pub(crate) async fn follow(&self, look: Look) -> Duration {
-        let Config { follow_idle_after, follow_parallel, first_read_wait, .. } = self.inner.config;
-        let in_use = self.inner.copies.iter().filter(|(_, copy)| copy.is_followed(follow_idle_after));
-        let in_use: Vec<(AppId, Arc<AppCopy>)> = in_use.map(|(app, copy)| (*app, copy)).collect();
+        let Config { follow_parallel, first_read_wait, .. } = self.inner.config;
+        let in_use = self.in_use();
         stream::iter(in_use.iter().filter(|(_, copy)| copy.state().may_be_read()))
             .for_each_concurrent(follow_parallel.get(), |(app, _)| async {
                 // One that takes longer goes on without us.
@@ -193,6 +192,16 @@ impl<S: Source> SettingsCache<S> {
             })
             .await;
         in_use.iter().filter_map(|(_, copy)| copy.state().copied()).map(|copied| copied.age).max().unwrap_or_default()
+    }
+
+    /// The apps that are followed: all that have settings, and some of those that have published nothing.
+    fn in_use(&self) -> Vec<(AppId, Arc<AppCopy>)> {
+        let Config { follow_idle_after, follow_absent_max, .. } = self.inner.config;
+        let in_use = self.inner.copies.iter().filter(|(_, copy)| copy.is_in_use(follow_idle_after));
+        let in_use = in_use.map(|(app, copy)| (*app, copy));
+        let (mut followed, absent): (Vec<_>, Vec<_>) = in_use.partition(|(_, copy)| copy.state().revision() > 0);
+        followed.extend(absent.into_iter().take(follow_absent_max));
+        followed
     }
 
     /// What there is once the store was asked for the revision that the caller has seen.

@@ -78,10 +78,10 @@ impl AppCopy {
         }
     }
 
-    /// Whether the app has settings and somebody asked for them within `idle_after`.
-    pub(super) fn is_followed(&self, idle_after: Duration) -> bool {
+    /// Whether somebody asked for the app's settings within `idle_after`.
+    pub(super) fn is_in_use(&self, idle_after: Duration) -> bool {
         let asked = self.made + Duration::from_millis(self.asked.load(Ordering::Relaxed));
-        self.state.load().revision() > 0 && asked.elapsed() <= idle_after
+        asked.elapsed() <= idle_after
     }
 
     pub(super) fn weight(&self) -> u32 {

@@ -252,6 +252,22 @@ async fn apps_in_use_are_followed_and_others_are_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_publish_of_an_app_is_seen_as_soon_as_any_other_and_nonsense_is_followed_up_to_a_limit() {
+    let bench = Bench::with(|config| config.follow_absent_max = 2);
+    for id in 1..=5 {
+        bench.answer(absent());
+        bench.cache.get(app(id), Wait::default()).await.expect("served");
+    }
+    for _ in 0..2 {
+        bench.answer(found(1));
+    }
+    bench.cache.follow(Look::AtPointer).await;
+    assert_eq!(bench.asked(), 5 + 2, "the others are asked for by their readers");
+    let followed = bench.looks()[5].0;
+    assert_eq!(bench.cache.get(followed, Wait::default()).await.expect("served").live.revision(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn following_tells_how_old_the_oldest_copy_is_and_backs_off_from_a_store_that_fails() {
     let bench = Bench::new();
     bench.answer(found(1));
