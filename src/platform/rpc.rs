@@ -11,6 +11,7 @@ use common::{
     },
 };
 use gateway::Upstream;
+use idl::account::AccountServiceClient;
 use tokio::net::TcpListener;
 
 use super::{Process, directory::Directory};
@@ -31,15 +32,28 @@ pub(super) fn upstream(
     in_process: bool,
     discovery: &Arc<dyn Discovery>,
     config: &ClientConfig,
+    metrics: ClientMetrics,
     process: &Process,
-) -> anyhow::Result<Upstream> {
-    let metrics = ClientMetrics::register(&process.registry)?;
+) -> Upstream {
     let parts = ClientParts { caller: "gateway", random: process.random.clone(), metrics };
-    Ok(Upstream {
+    Upstream {
         account: account_client(transport(&services.account, in_process, discovery), config, &parts),
         setting: setting_client(transport(&services.setting, in_process, discovery), config, &parts),
         pay: pay_client(transport(&services.pay, in_process, discovery), config, &parts),
-    })
+    }
+}
+
+/// The client through which pay asks where apps are delivered to.
+pub(super) fn account_for_pay(
+    services: &Services,
+    in_process: bool,
+    discovery: &Arc<dyn Discovery>,
+    config: &ClientConfig,
+    metrics: ClientMetrics,
+    process: &Process,
+) -> AccountServiceClient {
+    let parts = ClientParts { caller: "pay", random: process.random.clone(), metrics };
+    account_client(transport(&services.account, in_process, discovery), config, &parts)
 }
 
 fn transport<C: Contract>(

@@ -9,7 +9,8 @@ use common::{
     config::Environment,
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
-    rpc::{ServerMetrics, ServerParts},
+    discovery::Discovery,
+    rpc::{ClientMetrics, ServerMetrics, ServerParts},
     sql::Database,
     telemetry::{self, BuildInfo, LevelHandle},
 };
@@ -105,14 +106,16 @@ pub(crate) async fn start(
     let parts = operator::Parts { role, admin_token, logs, process };
     let (operator, admin) = operator::listen(&configuration.operator, parts)?;
     let mut listeners = vec![operator];
-    let opened = open_services(role, configuration, &directory, process).await?;
+    let discovery = directory.discovery(configuration, process)?;
+    let calls = ClientMetrics::register(&process.registry)?;
+    let calling = Calling { discovery: &discovery, metrics: &calls };
+    let opened = open_services(role, configuration, &directory, calling, process).await?;
     if !in_process {
         listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }
     let mut demo = None;
     if has_gateway {
-        let discovery = directory.discovery(configuration, process)?;
-        let upstream = rpc::upstream(&opened.services, in_process, &discovery, &configuration.rpc, process)?;
+        let upstream = rpc::upstream(&opened.services, in_process, &discovery, &configuration.rpc, calls, process);
         if !in_process && opened.services.account.is_none() {
             rpc::wait_for_account(&discovery, process);
         }
@@ -141,10 +144,18 @@ struct Opened {
     shared: Shared,
 }
 
+/// What clients of other roles are made of.
+#[derive(Clone, Copy)]
+struct Calling<'a> {
+    discovery: &'a Arc<dyn Discovery>,
+    metrics: &'a ClientMetrics,
+}
+
 async fn open_services(
     role: Role,
     configuration: &Configuration,
     directory: &Directory,
+    calling: Calling<'_>,
     process: &Process,
 ) -> anyhow::Result<Opened> {
     let holds = |service: Role| role == Role::All || role == service;
@@ -167,7 +178,10 @@ async fn open_services(
         opened.services.account = Some(account::open(configuration, database, beside, &parts, process).await?);
     }
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
-        opened.services.pay = Some(pay::open(database, &parts, process)?);
+        let Calling { discovery, metrics } = calling;
+        let (services, in_process, rpc) = (&opened.services, directory.in_process(), &configuration.rpc);
+        let account = rpc::account_for_pay(services, in_process, discovery, rpc, metrics.clone(), process);
+        opened.services.pay = Some(pay::open(configuration, database, account, &parts, process)?);
     }
     if holds(Role::Setting) {
         let (setting, stack) = setting::open(configuration, &configuration.data_dir, &parts, process)?;

@@ -21,6 +21,7 @@ thrift_contract! {
     read VerifyToken;
     read VerifyTokens;
     write RevokeSessions;
+    read Authenticate;
     read GetApp;
     read GetTokenKeys;
     read FollowRevocations;
@@ -64,6 +65,14 @@ thrift_contract! {
     /// Orders, the wallet ledger and delivery.
     "pay" = pay::PayService as PayContract;
     read GetWallet;
+    write CreateOrder;
+    read GetOrder;
+    write RedeliverOrder;
+    write HandleCallback;
+    write AdminPutProduct;
+    read AdminDescribeOrder;
+    write AdminRedeliverOrder;
+    write AdminRefundOrder;
 }
 
 #[cfg(test)]

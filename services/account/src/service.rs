@@ -13,7 +13,7 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse, DeletionInfo,
+        AccountService, AuthenticateRequest, AuthenticateResponse, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse, DeletionInfo,
         EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
         FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetHistoryRequest,
         GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest,
@@ -255,6 +255,10 @@ impl AccountService for Account {
 
     async fn revoke_sessions(&self, req: RevokeSessionsRequest) -> Result<RevokeSessionsResponse, ServerError> {
         answer(Box::pin(rpc::revoke_sessions::revoke_sessions(&self.parts, req)).await)
+    }
+
+    async fn authenticate(&self, req: AuthenticateRequest) -> Result<AuthenticateResponse, ServerError> {
+        answer(Box::pin(rpc::authenticate::authenticate(&self.parts, req)).await)
     }
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {

@@ -1,5 +1,14 @@
-//! The ledger in SQL.
+//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, and the outbox.
 
+pub(crate) mod archive;
+mod error;
+pub(crate) mod jobs;
 mod ledger;
+pub(crate) mod orders;
+pub(crate) mod outbox;
+pub(crate) mod products;
 
-pub use self::ledger::{Ledger, LedgerError, PostError, Posted};
+pub use self::{
+    error::StoreError,
+    ledger::{Ledger, LedgerError, PostError, Posted},
+};

@@ -1,0 +1,47 @@
+//! What a channel vouches for, as orders know it.
+
+use common::clock::Timestamp;
+
+use super::Came;
+use crate::{
+    channels::{self, Charged, PaymentFacts, What},
+    domain::{Charge, Money, OrderId, Payment},
+    store::orders::ChannelRefund,
+};
+
+/// The payment; `None` when it names no order that could be one of ours, or an amount that nobody pays.
+pub(super) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Option<Payment> {
+    let order_id = OrderId::parse(facts.order_id.as_deref()?).ok()?;
+    let charged = match facts.charged {
+        Charged::Exactly(amount) => Charge::Amount(money(amount)?),
+        Charged::StorePrice(_) => Charge::StorePrice,
+    };
+    Some(Payment {
+        channel: came.channel.to_owned(),
+        app_id: came.app_id,
+        order_id,
+        channel_order_id: facts.channel_order_id,
+        charged,
+        channel_product: facts.channel_product_id,
+        paid_at: facts.paid_at.unwrap_or(now),
+    })
+}
+
+/// The refund. One that is not the sum of all refunds of the payment counts as a part, unless it is all by itself.
+pub(super) fn refund(came: Came<'_>, facts: PaymentFacts) -> ChannelRefund {
+    let amount = match facts.what {
+        What::Refunded(refund) => refund.amount.and_then(money),
+        What::Paid => None,
+    };
+    ChannelRefund {
+        channel: came.channel.to_owned(),
+        app_id: came.app_id,
+        order_id: facts.order_id.and_then(|order_id| OrderId::parse(&order_id).ok()),
+        channel_order_id: facts.channel_order_id,
+        amount,
+    }
+}
+
+fn money(amount: channels::Money) -> Option<Money> {
+    Money::new(amount.amount, amount.currency).ok()
+}
