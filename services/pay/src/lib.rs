@@ -15,6 +15,7 @@
 //! - `service`: the parts put together.
 //! - `config`, `error`, `metrics`: what can be configured, what can go wrong, what is counted.
 
+pub mod channels;
 mod config;
 mod domain;
 mod error;
