@@ -37,8 +37,9 @@ pub enum Verdict {
 /// What a channel vouches for. Whether it fits an order is for whoever knows the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentFacts {
-    /// Our order, as the channel gives it back. `None`: the channel names the payment by its own number only, which
-    /// happens with refunds; the order is the one that was paid with [`Self::channel_order_id`].
+    /// Our order, as the channel gives it back. `None`: the channel names the payment by its own number only. With a refund
+    /// the order is the one that was paid with [`Self::channel_order_id`]; a payment without was begun without an order,
+    /// and somebody has to look into it.
     pub order_id: Option<String>,
     /// The channel's number of the payment; of a refund, the number of the payment that is refunded.
     pub channel_order_id: String,
@@ -59,8 +60,8 @@ pub struct PaymentFacts {
 pub enum Charged {
     /// What we told the channel to charge: has to be the order's amount and currency exactly.
     Exactly(Money),
-    /// The store sets prices by country: the product decides, and [`PaymentFacts::channel_product_id`] is there. What was
-    /// paid is for the books, where the store says it.
+    /// The store sets prices by country: the product decides, and [`PaymentFacts::channel_product_id`] is there for every
+    /// payment (a refund may come without). What was paid is for the books, where the store says it.
     StorePrice(Option<Money>),
 }
 
@@ -76,14 +77,26 @@ pub enum What {
 /// A refund, as far as the channel tells about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
-    /// The channel's number of the refund, which tells several refunds of one payment apart; `None`: it gives none.
+    /// The channel's number of the refund, or the one we gave it; tells several refunds of one payment apart. `None`: the
+    /// channel gives none.
     pub refund_id: Option<String>,
-    /// What went back so far or with this refund, as [`Self::is_total`] says; `None`: all of it.
-    pub amount: Option<Money>,
-    /// The amount is the sum of all refunds of this payment so far, not that of this one.
-    pub is_total: bool,
+    /// How much went back.
+    pub extent: RefundExtent,
     /// When; `None`: the channel does not say.
     pub refunded_at: Option<Timestamp>,
+}
+
+/// How much of a payment went back. Channels count differently, and what they say is not converted here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundExtent {
+    /// All of it.
+    Everything,
+    /// With all refunds of this payment so far: later notices count earlier ones in.
+    SoFar(Money),
+    /// With this refund alone: it adds to earlier ones.
+    ThisTime(Money),
+    /// A part, and the channel does not say which.
+    UnknownPart,
 }
 
 /// A question to a channel's own interface, which a notice leads to.

@@ -9,7 +9,8 @@ use super::callback::{Answer, CallbackRefusal, Question, RawCallback, Verdict};
 /// A payment channel of one app, with the keys to check its callbacks.
 pub trait PaymentChannel: Send + Sync + fmt::Debug {
     /// Whether the callback is the channel's and meant for this app, and what it says. The same callback gives the same
-    /// verdict as often as it comes: that money counts once is for whoever keeps the orders.
+    /// verdict as often as it comes: that money counts once is for whoever keeps the orders. `now` is when the callback
+    /// came, also where it is looked into later.
     fn verify(&self, callback: &RawCallback<'_>, now: Timestamp) -> Result<Verdict, CallbackRefusal>;
 
     /// What the channel is answered, in the form it understands.

@@ -16,12 +16,17 @@ mod callback;
 mod channel;
 mod config;
 mod json;
+mod moment;
 mod money;
+mod parameters;
+mod public_key;
 mod sandbox;
 mod text;
 
 pub use self::{
-    callback::{Answer, CallbackRefusal, Charged, PaymentFacts, Question, RawCallback, Refund, Verdict, What},
+    callback::{
+        Answer, CallbackRefusal, Charged, PaymentFacts, Question, RawCallback, Refund, RefundExtent, Verdict, What,
+    },
     channel::{Acknowledgement, Outcome, PaymentChannel},
     config::{BuildInputs, ChannelConfig, ChannelConfigError, ConfigProblem},
     money::{AmountError, Money},

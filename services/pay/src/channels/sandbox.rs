@@ -68,7 +68,7 @@ impl PaymentChannel for Sandbox {
             order_id: Some(text::identifier("order_id", notice.order_id)?),
             channel_order_id: text::identifier("channel_order_id", notice.channel_order_id)?,
             charged: Charged::Exactly(Money { amount: notice.amount, currency }),
-            paid_at: Some(text::moment("paid_at", notice.paid_at)?),
+            paid_at: Some(text::millis("paid_at", notice.paid_at)?),
             is_test: true,
             channel_product_id: None,
             what: What::Paid,
