@@ -1,0 +1,188 @@
+//! The configuration of a payment channel as an operator writes it: one JSON object whose `kind` says which channel it is.
+//!
+//! It is read as a whole or refused by the places of what is wrong. Its secrets all lie under `secrets`; they go in and
+//! never come out again.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{channel::PaymentChannel, sandbox::Sandbox};
+
+/// The longest configuration, in bytes. Protects the table and every instance's memory.
+const LONGEST: usize = 64 * 1024;
+
+/// What stands in the place of a secret. Written back, it keeps the secret there is.
+const MASK: &str = "***";
+
+const KINDS: &str = "must be sandbox";
+
+/// A configuration that has been checked. Not printed: it holds secrets.
+pub struct ChannelConfig {
+    json: Map<String, Value>,
+    channel: Configured,
+}
+
+enum Configured {
+    Sandbox,
+}
+
+/// What is not the channel's own configuration and yet needed to check its callbacks.
+#[derive(Clone, Debug, Default)]
+pub struct BuildInputs {
+    /// The app's secrets that are alive: two while they are rotated. The sandbox signs with them.
+    pub app_secrets: Vec<SecretString>,
+}
+
+/// Everything that is wrong with a configuration; never empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct ChannelConfigError {
+    /// In the order in which they were found.
+    pub problems: Vec<ConfigProblem>,
+}
+
+/// One thing that is wrong. Safe to show: it names places and never repeats values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct ConfigProblem {
+    /// Such as `manifest.fields.amount`, within the channel's configuration; `.` is all of it.
+    pub path: String,
+    /// What would be right.
+    pub reason: String,
+}
+
+impl ChannelConfig {
+    /// Reads a configuration. `previous` lends it the secrets that are masked. The sandbox is for `development`.
+    ///
+    /// # Errors
+    /// When anything in it is wrong.
+    pub fn parse(json: &str, previous: Option<&Self>, development: bool) -> Result<Self, ChannelConfigError> {
+        if json.len() > LONGEST {
+            return Err(ConfigProblem::new(".", "is longer than 65536 bytes").into());
+        }
+        let Ok(Value::Object(mut json)) = serde_json::from_str(json) else {
+            return Err(ConfigProblem::new(".", "must be a JSON object").into());
+        };
+        lend_secrets(&mut json, previous)?;
+        let channel = Configured::read(json.clone(), development)?;
+        Ok(Self { json, channel })
+    }
+
+    /// The channel, ready to judge callbacks.
+    pub fn build(&self, inputs: &BuildInputs) -> Box<dyn PaymentChannel> {
+        match &self.channel {
+            Configured::Sandbox => Box::new(Sandbox::new(&inputs.app_secrets)),
+        }
+    }
+
+    /// As it is stored.
+    pub fn to_json(&self) -> String {
+        Value::Object(self.json.clone()).to_string()
+    }
+
+    /// As it is answered: without its secrets.
+    pub fn masked(&self) -> String {
+        let mut json = self.json.clone();
+        for secret in json.get_mut("secrets").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+            *secret = MASK.into();
+        }
+        Value::Object(json).to_string()
+    }
+}
+
+impl fmt::Debug for ChannelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelConfig").field("kind", &self.json.get("kind")).finish_non_exhaustive()
+    }
+}
+
+impl Configured {
+    fn read(mut json: Map<String, Value>, development: bool) -> Result<Self, ChannelConfigError> {
+        let kind = json.remove("kind");
+        match kind.as_ref().and_then(Value::as_str) {
+            Some("sandbox") if !development => {
+                Err(ConfigProblem::new("kind", "sandbox is for development: anybody in the app could pay with it")
+                    .into())
+            }
+            Some("sandbox") => match json.keys().next() {
+                Some(unknown) => Err(ConfigProblem::new(unknown, "is not known; sandbox has no configuration").into()),
+                None => Ok(Self::Sandbox),
+            },
+            _ => Err(ConfigProblem::new("kind", KINDS).into()),
+        }
+    }
+}
+
+impl ConfigProblem {
+    pub(super) fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { path: path.into(), reason: reason.into() }
+    }
+}
+
+impl From<ConfigProblem> for ChannelConfigError {
+    fn from(problem: ConfigProblem) -> Self {
+        Self { problems: vec![problem] }
+    }
+}
+
+fn lend_secrets(json: &mut Map<String, Value>, previous: Option<&ChannelConfig>) -> Result<(), ChannelConfigError> {
+    let Some(secrets) = json.get_mut("secrets").and_then(Value::as_object_mut) else { return Ok(()) };
+    for (name, secret) in secrets.iter_mut().filter(|(_, secret)| *secret == MASK) {
+        let kept = previous.and_then(|previous| previous.json.get("secrets")?.get(name));
+        let none = || ConfigProblem::new(format!("secrets.{name}"), "there is none yet to keep");
+        *secret = kept.cloned().ok_or_else(none)?;
+    }
+    Ok(())
+}
+
+/// Reads the rules of one kind, naming the place of what is wrong.
+#[expect(dead_code, reason = "the sandbox has no configuration")]
+fn read<T: DeserializeOwned>(json: Map<String, Value>) -> Result<T, ConfigProblem> {
+    serde_path_to_error::deserialize(Value::Object(json)).map_err(|error| {
+        let path = error.path().to_string();
+        ConfigProblem::new(path, reason(&error.into_inner().to_string()))
+    })
+}
+
+/// What serde says without the value that it quotes, which may be a secret.
+fn reason(message: &str) -> String {
+    match message.split_once(": ") {
+        Some(("invalid type" | "invalid value" | "invalid length", rest)) => {
+            let expected = rest.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
+            format!("is of another type; expected {expected}")
+        }
+        _ if message.starts_with("unknown variant") => {
+            let expected = message.split_once("expected ").map_or("", |(_, expected)| expected);
+            format!("is not known; expected {expected}")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(json: &str, development: bool) -> String {
+        ChannelConfig::parse(json, None, development).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn the_sandbox_takes_no_configuration_and_is_for_development() {
+        let config = ChannelConfig::parse(r#"{"kind":"sandbox"}"#, None, true).expect("valid");
+        assert_eq!(config.to_json(), r#"{"kind":"sandbox"}"#);
+        assert!(problem(r#"{"kind":"sandbox"}"#, false).starts_with("kind: sandbox is for development"));
+        assert!(problem(r#"{"kind":"sandbox","key":1}"#, true).starts_with("key: is not known"));
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_refused() {
+        for (json, path) in [("[]", "."), ("{}", "kind"), (r#"{"kind":"magic"}"#, "kind"), (r#"{"kind":7}"#, "kind")] {
+            assert!(problem(json, true).starts_with(&format!("{path}: ")), "{json}");
+        }
+        assert!(problem(&format!(r#"{{"kind":"{}"}}"#, "x".repeat(LONGEST)), true).starts_with(".: is longer"));
+    }
+}

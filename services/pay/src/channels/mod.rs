@@ -1,0 +1,33 @@
+//! Payment channels: whoever takes the player's money and tells us so. A raw callback in, verified facts and an answer out.
+//!
+//! No input or output, no clock and no database: time and keys are passed in, and what is found out is compared with the
+//! order by whoever keeps the orders. A signature is checked over what came, before anything of it is believed; amounts
+//! are integers in minor units from the first byte on.
+//!
+//! In reading order:
+//! - [`callback`]: what came, what it says, why it may be refused.
+//! - [`money`]: amounts, read exactly.
+//! - [`channel`]: what every channel can do.
+//! - [`text`], [`json`]: what channels write, read by field.
+//! - [`config`]: the configuration of a channel, checked as a whole.
+//! - [`sandbox`]: a channel for development.
+
+mod callback;
+mod channel;
+mod config;
+mod json;
+mod moment;
+mod money;
+mod parameters;
+mod public_key;
+mod sandbox;
+mod text;
+
+pub use self::{
+    callback::{
+        Answer, CallbackRefusal, Charged, PaymentFacts, Question, RawCallback, Refund, RefundExtent, Verdict, What,
+    },
+    channel::{Acknowledgement, Outcome, PaymentChannel},
+    config::{BuildInputs, ChannelConfig, ChannelConfigError, ConfigProblem},
+    money::{AmountError, Money},
+};
