@@ -4,9 +4,9 @@ use common::clock::Timestamp;
 
 use super::Came;
 use crate::{
-    channels::{self, Charged, PaymentFacts, What},
+    channels::{self, Charged, PaymentFacts, RefundExtent, What},
     domain::{Charge, Money, OrderId, Payment},
-    store::orders::ChannelRefund,
+    store::orders::{ChannelRefund, Extent},
 };
 
 /// The payment; `None` when it names no order that could be one of ours, or an amount that nobody pays.
@@ -27,18 +27,24 @@ pub(super) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Op
     })
 }
 
-/// The refund. One that is not the sum of all refunds of the payment counts as a part, unless it is all by itself.
+/// The refund. A part is one however many parts there were before: that they add up is for an operator to see.
 pub(super) fn refund(came: Came<'_>, facts: PaymentFacts) -> ChannelRefund {
-    let amount = match facts.what {
-        What::Refunded(refund) => refund.amount.and_then(money),
-        What::Paid => None,
+    let extent = match facts.what {
+        What::Refunded(refund) => match refund.extent {
+            RefundExtent::Everything => Extent::Everything,
+            RefundExtent::SoFar(amount) | RefundExtent::ThisTime(amount) => {
+                money(amount).map_or(Extent::UnknownPart, Extent::Amount)
+            }
+            RefundExtent::UnknownPart => Extent::UnknownPart,
+        },
+        What::Paid => Extent::UnknownPart,
     };
     ChannelRefund {
         channel: came.channel.to_owned(),
         app_id: came.app_id,
         order_id: facts.order_id.and_then(|order_id| OrderId::parse(&order_id).ok()),
         channel_order_id: facts.channel_order_id,
-        amount,
+        extent,
     }
 }
 

@@ -82,7 +82,7 @@ impl Default for DeliveryConfig {
 impl DeliveryConfig {
     /// The pauses.
     pub(crate) fn pauses(&self) -> Vec<Duration> {
-        self.schedule.iter().map(|pause| *pause.as_ref()).collect()
+        self.schedule.iter().map(|pause| **pause).collect()
     }
 
     pub(crate) fn validate(&self) -> Result<(), Invalid> {

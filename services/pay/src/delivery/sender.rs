@@ -155,13 +155,14 @@ impl Sender {
 }
 
 fn document(order: &Order, attempt: i32) -> Result<Vec<u8>, Answered> {
+    let currency = order.price.currency();
     let document = Document {
         order_id: order.order_id.as_str(),
         app_id: order.app_id,
         account_id: order.account_id,
         product_id: order.product_id.as_str(),
         amount: order.price.amount(),
-        currency: order.price.currency().as_str(),
+        currency: currency.as_str(),
         role_id: &order.role_id,
         server_id: &order.server_id,
         extension: &order.extension,

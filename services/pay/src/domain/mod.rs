@@ -21,9 +21,9 @@ pub use self::{
     currency::{Currency, CurrencyError},
     field::FieldError,
     ledger::{ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting, PostingError},
-    money::{AmountError, Money},
+    money::Money,
     order::{Charge, Mismatch, NewOrder, Order, Payment},
-    order_id::{OrderId, OrderIdError},
+    order_id::OrderId,
     order_state::{Impossible, OrderEvent, OrderState, Step, advance},
     product::{Product, ProductId},
 };

@@ -27,10 +27,10 @@ use common::{
 };
 
 pub(crate) use self::{
-    create::{CreateError, Created},
+    create::CreateError,
     journal::{Hand, Line},
-    pay::{Receipt, Refused},
-    refund::{ChannelRefund, RefundError, Returned},
+    pay::Receipt,
+    refund::{ChannelRefund, Extent, RefundError, Returned},
 };
 use super::{Ledger, StoreError};
 use crate::{

@@ -35,8 +35,16 @@ pub(crate) struct ChannelRefund {
     pub(crate) order_id: Option<OrderId>,
     /// The channel's number of the payment.
     pub(crate) channel_order_id: String,
-    /// How much of it, so far; `None`: all.
-    pub(crate) amount: Option<Money>,
+    pub(crate) extent: Extent,
+}
+
+/// How much of a payment went back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Everything,
+    /// So much with this refund, or with all so far: everything if it is the whole price.
+    Amount(Money),
+    UnknownPart,
 }
 
 /// What became of a channel's refund.
@@ -60,7 +68,7 @@ impl Orders {
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
                 let mut order = row::lock(&mut tx, order_id).await?.ok_or(RefundError::NoSuchOrder)?;
-                let step = self.give_back(&mut tx, &mut order, hand).await?;
+                let step = self.take_back(&mut tx, &mut order, hand).await?;
                 tx.commit().await?;
                 Ok::<_, RefundError>((order, step))
             })
@@ -107,10 +115,14 @@ impl Orders {
         if !is_its_payment {
             return Ok(Returned::NoSuchOrder);
         }
-        let is_whole = refund.amount.is_none_or(|amount| amount == order.price);
+        let is_whole = match refund.extent {
+            Extent::Everything => true,
+            Extent::Amount(amount) => amount == order.price,
+            Extent::UnknownPart => false,
+        };
         let hand = Hand { actor: &refund.channel, reason: &refund.channel_order_id };
         if is_whole && in_the_books {
-            let step = self.give_back(&mut tx, &mut order, hand).await?;
+            let step = self.take_back(&mut tx, &mut order, hand).await?;
             archive::keep(&mut tx, order_id, evidence, "refunded", now).await.map_err(StoreError::from)?;
             tx.commit().await?;
             self.returned(&order, step);
@@ -130,7 +142,7 @@ impl Orders {
     }
 
     /// Out of the wallet, out of the outbox, into the journal.
-    async fn give_back(&self, tx: &mut Tx, order: &mut Order, hand: Hand<'_>) -> Result<Step, RefundError> {
+    async fn take_back(&self, tx: &mut Tx, order: &mut Order, hand: Hand<'_>) -> Result<Step, RefundError> {
         let now = self.clock.now();
         let step = happen(tx, order, OrderEvent::RefundRequested, hand, now).await??;
         if let Step::Moves(_) = step {
