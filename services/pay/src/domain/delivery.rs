@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_game_server_that_keeps_failing_is_left_alone_and_then_tried_with_one() {
-        let at = |seconds| Timestamp::from_millis(seconds * 1000);
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let mut breaker = Breaker::default();
         for second in 0..3 {
             assert_eq!(breaker.room(8, at(second)), 8);
