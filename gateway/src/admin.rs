@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use common::{config::Secret, error_code::PublicError, http::Routes, telemetry::LevelHandle};
-use idl::account::AccountServiceClient;
+use idl::{account::AccountServiceClient, pay::PayServiceClient};
 use volo_http::{server::route::Router, utils::Extension};
 
 use crate::{admin_openapi, endpoints::admin, upstream::Upstream};
@@ -61,6 +61,11 @@ impl AdminApi {
         let upstream = self.upstream.get().ok_or_else(|| PublicError::unavailable(ASK_AGAIN_AFTER))?;
         Ok(upstream.account.clone())
     }
+
+    pub(crate) fn pay(&self) -> Result<PayServiceClient, PublicError> {
+        let upstream = self.upstream.get().ok_or_else(|| PublicError::unavailable(ASK_AGAIN_AFTER))?;
+        Ok(upstream.pay.clone())
+    }
 }
 
 impl fmt::Debug for AdminApi {
@@ -84,6 +89,10 @@ fn routes() -> Routes {
         .post("/admin/v1/apps/{app_id}/rotate-secret", admin::rotate_app_secret::rotate_app_secret)
         .get("/admin/v1/apps/{app_id}/channels", admin::list_channels::list_channels)
         .put("/admin/v1/apps/{app_id}/channels/{channel}", admin::put_channel::put_channel)
+        .put("/admin/v1/apps/{app_id}/products/{product_id}", admin::put_product::put_product)
+        .get("/admin/v1/orders/{order_id}", admin::get_order::get_order)
+        .post("/admin/v1/orders/{order_id}/redeliver", admin::redeliver_order::redeliver_order)
+        .post("/admin/v1/orders/{order_id}/refund", admin::refund_order::refund_order)
         .get("/admin/v1/accounts", admin::find_account::find_account)
         .get("/admin/v1/accounts/{account_id}/history", admin::account_history::account_history)
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)

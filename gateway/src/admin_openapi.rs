@@ -14,6 +14,7 @@ use crate::{endpoints::admin, openapi};
     ),
     tags(
         (name = "Apps", description = "The games that sign players in, and what they allow."),
+        (name = "Orders", description = "Products, orders, deliveries and refunds."),
         (name = "Accounts", description = "Players."),
         (name = "Bans", description = "Devices and parts of the network that are kept out."),
         (name = "Process", description = "The process that answers, and no other."),
@@ -28,6 +29,10 @@ use crate::{endpoints::admin, openapi};
         admin::rotate_app_secret::rotate_app_secret,
         admin::list_channels::list_channels,
         admin::put_channel::put_channel,
+        admin::put_product::put_product,
+        admin::get_order::get_order,
+        admin::redeliver_order::redeliver_order,
+        admin::refund_order::refund_order,
         admin::find_account::find_account,
         admin::account_history::account_history,
         admin::revoke_sessions::revoke_sessions,

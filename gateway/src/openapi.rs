@@ -7,7 +7,7 @@ use common::error_code::{ErrorCode, meaning};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
+use crate::endpoints::{documentation, oauth2, pay, sdk, server, well_known};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,6 +18,7 @@ use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
     tags(
         (name = "Players", description = "Called by game clients. `Authorization: Bearer <access_token>` where a session is needed."),
         (name = "Game servers", description = "Called by game servers, signed with the app's secret: `X-Signature` = hex HMAC-SHA256(app_secret, METHOD \\n PATH \\n RAW_QUERY \\n X-Timestamp \\n X-Nonce \\n hex(SHA-256(body)))."),
+        (name = "Payment channels", description = "Called by payment channels, in their own forms."),
         (name = "Standards", description = "Endpoints that standards define, in their own forms."),
         (name = "Documentation", description = "The contract itself.")
     ),
@@ -36,9 +37,14 @@ use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
         sdk::end_other_sessions::end_other_sessions,
         sdk::end_session::end_session,
         sdk::settings::settings,
+        sdk::create_order::create_order,
+        sdk::get_order::get_order,
         server::verify_token::verify_token,
         server::verify_tokens::verify_tokens,
         server::revoke_sessions::revoke_sessions,
+        server::get_order::get_order,
+        server::redeliver_order::redeliver_order,
+        pay::callback::callback,
         oauth2::introspect::introspect,
         well_known::jwks::jwks,
         documentation::openapi_json::openapi_json,
@@ -171,11 +177,14 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::DEVICE_LIMIT_REACHED,
         C::NO_SUCH_ROUTE,
         C::NO_SUCH_ACCOUNT,
+        C::NO_SUCH_ORDER,
         C::METHOD_NOT_ALLOWED,
         C::USERNAME_TAKEN,
         C::CREDENTIAL_ALREADY_LINKED,
+        C::IDEMPOTENCY_KEY_REUSED,
         C::BODY_TOO_LARGE,
         C::UNSUPPORTED_MEDIA_TYPE,
+        C::ORDER_STATE_FORBIDS,
         C::TOO_MANY_FAILED_LOGINS,
         C::RATE_LIMITED_ADDRESS,
         C::RATE_LIMITED_SUBJECT,
@@ -214,14 +223,11 @@ pub(crate) mod tests {
     }
 
     /// Answered to operators only, whose document adds them, or not yet answered to anybody.
-    const NOT_FOR_PLAYERS: [ErrorCode; 7] = [
+    const NOT_FOR_PLAYERS: [ErrorCode; 4] = [
         ErrorCode::OK,
         ErrorCode::NO_SUCH_APP,
         ErrorCode::APP_ID_TAKEN,
         ErrorCode::NO_SUCH_SETTING,
-        ErrorCode::NO_SUCH_ORDER,
-        ErrorCode::IDEMPOTENCY_KEY_REUSED,
-        ErrorCode::ORDER_STATE_FORBIDS,
     ];
 
     #[test]

@@ -3,7 +3,7 @@
 //! Every endpoint takes an [`operator::Operator`] first: without it nothing of the request is looked at. Whatever changes
 //! something is written down by whoever changes it, under the operator's name and the request's id.
 //!
-//! [`account_path`], [`app`] and [`channel`] have what several endpoints take and answer.
+//! [`account_path`], [`app`] and [`channel`] have what several endpoints take and answer, [`record`] what several leave behind.
 
 pub(crate) mod account_history;
 mod account_path;
@@ -17,6 +17,7 @@ pub(crate) mod create_app;
 pub(crate) mod end_session;
 pub(crate) mod find_account;
 pub(crate) mod get_app;
+pub(crate) mod get_order;
 pub(crate) mod lift_ban;
 pub(crate) mod lift_subject_ban;
 pub(crate) mod list_apps;
@@ -25,7 +26,12 @@ pub(crate) mod list_channels;
 pub(crate) mod log_level;
 pub(crate) mod openapi_json;
 mod operator;
+mod pay_operator;
 pub(crate) mod put_channel;
+pub(crate) mod put_product;
+mod record;
+pub(crate) mod redeliver_order;
+pub(crate) mod refund_order;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;
 pub(crate) mod update_app;
