@@ -223,12 +223,8 @@ pub(crate) mod tests {
     }
 
     /// Answered to operators only, whose document adds them, or not yet answered to anybody.
-    const NOT_FOR_PLAYERS: [ErrorCode; 4] = [
-        ErrorCode::OK,
-        ErrorCode::NO_SUCH_APP,
-        ErrorCode::APP_ID_TAKEN,
-        ErrorCode::NO_SUCH_SETTING,
-    ];
+    const NOT_FOR_PLAYERS: [ErrorCode; 4] =
+        [ErrorCode::OK, ErrorCode::NO_SUCH_APP, ErrorCode::APP_ID_TAKEN, ErrorCode::NO_SUCH_SETTING];
 
     #[test]
     fn the_document_has_every_code_that_the_roles_have() {

@@ -7,9 +7,9 @@ use ::setting::Setting;
 use common::{
     clock::{SharedClock, SharedRandom, SystemClock, SystemRandom},
     config::Environment,
+    discovery::Discovery,
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
-    discovery::Discovery,
     rpc::{ClientMetrics, ServerMetrics, ServerParts},
     sql::Database,
     telemetry::{self, BuildInfo, LevelHandle},

@@ -13,14 +13,14 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, AuthenticateRequest, AuthenticateResponse, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse, DeletionInfo,
-        EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
-        FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetHistoryRequest,
-        GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest,
-        GetTokenKeysResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-        RefreshRequest, RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest,
-        RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest,
-        VerifyTokensRequest, VerifyTokensResponse,
+        AccountService, AuthenticateRequest, AuthenticateResponse, CancelDeletionRequest, ChangePasswordRequest,
+        ChangePasswordResponse, DeletionInfo, EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest,
+        EndSessionResponse, FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse,
+        GetHistoryRequest, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse,
+        GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse,
+        LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RequestDeletionRequest,
+        RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict,
+        VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
     },
     account_admin::{
         BanAccountRequest, BanAccountResponse, BanSubjectRequest, BanSubjectResponse, CancelAccountDeletionRequest,

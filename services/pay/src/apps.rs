@@ -5,10 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use common::{
-    error_code::PublicError,
-    rpc::CallError,
-};
+use common::{error_code::PublicError, rpc::CallError};
 use futures_util::future::BoxFuture;
 use idl::account::{AccountServiceClient, AppInfo, GetAppRequest};
 use moka::sync::Cache;

@@ -5,11 +5,7 @@ mod payment;
 
 use std::sync::Arc;
 
-use common::{
-    clock::SharedClock,
-    config::Environment,
-    error_code::PublicError,
-};
+use common::{clock::SharedClock, config::Environment, error_code::PublicError};
 
 use self::alarm::Alarm;
 use crate::{
@@ -109,32 +105,35 @@ impl Callbacks {
         let facts = match verified {
             Ok(Verdict::Facts(facts)) => facts,
             Ok(Verdict::Ignored(reason)) => {
-                tracing::debug!(channel = came.channel, app_id = came.app_id, reason, "a callback says nothing of money");
+                tracing::debug!(
+                    channel = came.channel,
+                    app_id = came.app_id,
+                    reason,
+                    "a callback says nothing of money"
+                );
                 return Ok(("ignored", Outcome::Accepted));
             }
             Ok(Verdict::Ask(_)) => {
                 self.alarm.raise(now, || {
-                    tracing::error!(channel = came.channel, app_id = came.app_id, "this channel has to be asked, which can't be done yet");
+                    tracing::error!(
+                        channel = came.channel,
+                        app_id = came.app_id,
+                        "this channel has to be asked, which can't be done yet"
+                    );
                 });
                 return Ok(("unanswered", Outcome::ComeBackLater));
             }
             Err(refusal) => return Ok(self.not_believed(came, &refusal)),
         };
         let headers = serde_json::to_string(came.raw.headers).map_err(|_| StoreError::Unreadable("headers"))?;
-        let evidence =
-            Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
+        let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
         match &facts.what {
             What::Paid => self.paid(came, facts, evidence).await,
             What::Refunded(_) => self.refunded(came, facts, evidence).await,
         }
     }
 
-    async fn paid(
-        &self,
-        came: Came<'_>,
-        facts: PaymentFacts,
-        evidence: Evidence<'_>,
-    ) -> Result<Judged, OrderError> {
+    async fn paid(&self, came: Came<'_>, facts: PaymentFacts, evidence: Evidence<'_>) -> Result<Judged, OrderError> {
         let (channel, app_id) = (came.channel, came.app_id);
         let Some(payment) = payment::payment(came, facts, self.clock.now()) else {
             tracing::warn!(channel, app_id, "a payment names no order of ours");

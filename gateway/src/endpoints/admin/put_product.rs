@@ -56,7 +56,8 @@ pub(crate) async fn put_product(
 ) -> Result<Envelope<Answer>, ApiError> {
     let PayOperator { actor, account, pay } = &operator;
     account.admin_describe_app(DescribeAppRequest { app_id }).await.map_err(CallError::from)?;
-    let details = json!({ "product_id": product_id, "name": name, "prices": prices, "channel_products": channel_products });
+    let details =
+        json!({ "product_id": product_id, "name": name, "prices": prices, "channel_products": channel_products });
     let request = PutProductRequest {
         actor: actor.clone(),
         app_id,

@@ -86,9 +86,7 @@ impl DeliveryConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Invalid> {
-        for (key, duration) in
-            [("timeout", self.timeout), ("look_every", self.look_every), ("pause", self.pause)]
-        {
+        for (key, duration) in [("timeout", self.timeout), ("look_every", self.look_every), ("pause", self.pause)] {
             if duration.is_zero() {
                 return Err(Invalid::new(format!("delivery.{key}"), "must be longer than zero"));
             }

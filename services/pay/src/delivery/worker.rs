@@ -108,7 +108,9 @@ impl Worker {
         match self.parts.orders.give_back(self.name).await {
             Ok(0) => {}
             Ok(deliveries) => tracing::info!(deliveries, "deliveries were given back"),
-            Err(error) => tracing::warn!(%error, "deliveries could not be given back; they are taken after their lease"),
+            Err(error) => {
+                tracing::warn!(%error, "deliveries could not be given back; they are taken after their lease")
+            }
         }
     }
 
@@ -246,7 +248,9 @@ async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: 
     }
     match next {
         Next::Done => parts.metrics.acknowledged(now.since(claimed.since)),
-        Next::At(_) => tracing::debug!(%order_id, attempt = attempt.attempt, outcome = %attempt.outcome, "a delivery failed"),
+        Next::At(_) => {
+            tracing::debug!(%order_id, attempt = attempt.attempt, outcome = %attempt.outcome, "a delivery failed")
+        }
         Next::Dead => {
             parts.metrics.given_up();
             tracing::error!(

@@ -12,11 +12,6 @@ mod order_id;
 mod order_state;
 mod product;
 
-pub(crate) use self::{
-    delivery::{Breaker, BreakerRules, Schedule, is_acknowledgement},
-    ledger::{is_id, new_balance},
-    product::CHANNEL_BYTES_MAX,
-};
 pub use self::{
     currency::{Currency, CurrencyError},
     field::FieldError,
@@ -26,4 +21,9 @@ pub use self::{
     order_id::OrderId,
     order_state::{Impossible, OrderEvent, OrderState, Step, advance},
     product::{Product, ProductId},
+};
+pub(crate) use self::{
+    delivery::{Breaker, BreakerRules, Schedule, is_acknowledgement},
+    ledger::{is_id, new_balance},
+    product::CHANNEL_BYTES_MAX,
 };

@@ -82,7 +82,9 @@ mod tests {
     fn a_number_is_read_back_and_nothing_else_is_read() {
         let number = OrderId::new(Timestamp::from_millis(1_750_000_000_000), &SeededRandom::new(1));
         assert_eq!(OrderId::parse(number.as_str()), Ok(number));
-        for bad in ["", "01JXT21Q00", &format!("{number}0"), &number.as_str().to_lowercase(), "01JXT21Q00000000000000000I"] {
+        for bad in
+            ["", "01JXT21Q00", &format!("{number}0"), &number.as_str().to_lowercase(), "01JXT21Q00000000000000000I"]
+        {
             assert_eq!(OrderId::parse(bad), Err(OrderIdError), "{bad:?}");
         }
     }

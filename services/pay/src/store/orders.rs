@@ -53,12 +53,7 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    pub(crate) fn new(
-        ledger: Ledger,
-        metrics: Arc<OrderMetrics>,
-        wake: Wake,
-        ttl: Duration,
-    ) -> Self {
+    pub(crate) fn new(ledger: Ledger, metrics: Arc<OrderMetrics>, wake: Wake, ttl: Duration) -> Self {
         let (database, clock, random) = ledger.stands_on();
         Self { database, ledger, clock, random, metrics, wake, ttl }
     }

@@ -63,25 +63,19 @@ impl Products {
 
     /// A product; `None` when the app sells no such thing.
     pub(crate) async fn find(&self, app_id: i64, product_id: &ProductId) -> Result<Option<Product>, StoreError> {
-        let row: Option<Row> =
-            self.database.read(FIND).bind(app_id).bind(product_id.as_str()).optional().await?;
+        let row: Option<Row> = self.database.read(FIND).bind(app_id).bind(product_id.as_str()).optional().await?;
         row.map(product).transpose()
     }
 }
 
 /// The same, as a transaction sees it.
-pub(super) async fn find_in(
-    tx: &mut Tx,
-    app_id: i64,
-    product_id: &ProductId,
-) -> Result<Option<Product>, StoreError> {
+pub(super) async fn find_in(tx: &mut Tx, app_id: i64, product_id: &ProductId) -> Result<Option<Product>, StoreError> {
     let row: Option<Row> = tx.sql(FIND).bind(app_id).bind(product_id.as_str()).optional().await?;
     row.map(product).transpose()
 }
 
 fn product((name, prices, channels): Row) -> Result<Product, StoreError> {
-    let prices: BTreeMap<String, i64> =
-        serde_json::from_str(&prices).map_err(|_| StoreError::Unreadable("prices"))?;
+    let prices: BTreeMap<String, i64> = serde_json::from_str(&prices).map_err(|_| StoreError::Unreadable("prices"))?;
     let channels: BTreeMap<String, String> =
         serde_json::from_str(&channels).map_err(|_| StoreError::Unreadable("channel_products"))?;
     Product::new(&name, prices, channels).map_err(|_| StoreError::Unreadable("product"))

@@ -9,10 +9,7 @@ use crate::{
     service::Parts,
 };
 
-pub(crate) async fn put_product(
-    parts: &Parts,
-    request: PutProductRequest,
-) -> Result<PutProductResponse, OrderError> {
+pub(crate) async fn put_product(parts: &Parts, request: PutProductRequest) -> Result<PutProductResponse, OrderError> {
     let app_id = wire::app_id(request.app_id)?;
     let product_id = ProductId::parse(&request.product_id)?;
     let prices = request.prices.into_iter().map(|(currency, amount)| (currency.to_string(), amount));

@@ -26,13 +26,8 @@ impl Orders {
     pub(crate) async fn expire(&self, tx: &mut Tx, most: u32) -> Result<Vec<Order>, StoreError> {
         let (now, mut expired) = (self.clock.now(), Vec::new());
         for state in [OrderState::Created, OrderState::Paying] {
-            let rows: Vec<(Text,)> = tx
-                .sql(OVERDUE)
-                .bind(state.number())
-                .bind(now.as_millis())
-                .bind(i64::from(most))
-                .all()
-                .await?;
+            let rows: Vec<(Text,)> =
+                tx.sql(OVERDUE).bind(state.number()).bind(now.as_millis()).bind(i64::from(most)).all().await?;
             for (order_id,) in rows {
                 // It may be paid by the time that its lock is ours: then nothing happens to it.
                 let Some(mut order) = row::lock(tx, row::order_id(&order_id)?).await? else { continue };
@@ -54,12 +49,7 @@ impl Orders {
 
     /// Deletes up to `most` keys of requests from before `before`: a repetition of theirs would make another order. Answers
     /// how many.
-    pub(crate) async fn forget_requests(
-        &self,
-        tx: &mut Tx,
-        before: Timestamp,
-        most: u32,
-    ) -> Result<u64, SqlError> {
+    pub(crate) async fn forget_requests(&self, tx: &mut Tx, before: Timestamp, most: u32) -> Result<u64, SqlError> {
         tx.sql(FORGET_REQUESTS).bind(before.as_millis()).bind(i64::from(most)).execute().await
     }
 }

@@ -114,8 +114,7 @@ pub(crate) async fn find_of_payment(
     channel: &str,
     channel_order_id: &str,
 ) -> Result<Option<OrderId>, StoreError> {
-    let row: Option<(Text,)> =
-        database.read(OF_PAYMENT).bind(channel).bind(channel_order_id).optional().await?;
+    let row: Option<(Text,)> = database.read(OF_PAYMENT).bind(channel).bind(channel_order_id).optional().await?;
     row.map(|(id,)| order_id(&id)).transpose()
 }
 
