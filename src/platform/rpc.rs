@@ -15,7 +15,7 @@ use idl::account::AccountServiceClient;
 use tokio::net::TcpListener;
 
 use super::{Process, directory::Directory};
-use crate::banner::Listening;
+use crate::{banner::Listening, config::Configuration, role::Role};
 
 /// The services that this process holds.
 #[derive(Default)]
@@ -25,16 +25,39 @@ pub(super) struct Services {
     pub(super) pay: Option<ServerStack<PayContract>>,
 }
 
+/// What clients of other roles are made of, in a process that calls any.
+pub(super) struct Calling {
+    pub(super) discovery: Arc<dyn Discovery>,
+    metrics: ClientMetrics,
+}
+
+impl Calling {
+    /// Of a gateway, and of pay, which asks account.
+    pub(super) fn of(
+        role: Role,
+        configuration: &Configuration,
+        directory: &Directory,
+        process: &Process,
+    ) -> anyhow::Result<Option<Self>> {
+        if !matches!(role, Role::All | Role::Gateway | Role::Pay) {
+            return Ok(None);
+        }
+        let discovery = directory.discovery(configuration, process)?;
+        Ok(Some(Self { discovery, metrics: ClientMetrics::register(&process.registry)? }))
+    }
+}
+
 /// Clients of all services. A service that this process holds is called in place when `in_process`; otherwise, and for
 /// all others, discovery knows where they are.
 pub(super) fn upstream(
     services: &Services,
     in_process: bool,
-    discovery: &Arc<dyn Discovery>,
+    calling: &Calling,
     config: &ClientConfig,
-    metrics: ClientMetrics,
     process: &Process,
 ) -> Upstream {
+    let Calling { discovery, metrics } = calling;
+    let metrics = metrics.clone();
     let parts = ClientParts { caller: "gateway", random: process.random.clone(), metrics };
     Upstream {
         account: account_client(transport(&services.account, in_process, discovery), config, &parts),
@@ -47,11 +70,12 @@ pub(super) fn upstream(
 pub(super) fn account_for_pay(
     services: &Services,
     in_process: bool,
-    discovery: &Arc<dyn Discovery>,
+    calling: &Calling,
     config: &ClientConfig,
-    metrics: ClientMetrics,
     process: &Process,
 ) -> AccountServiceClient {
+    let Calling { discovery, metrics } = calling;
+    let metrics = metrics.clone();
     let parts = ClientParts { caller: "pay", random: process.random.clone(), metrics };
     account_client(transport(&services.account, in_process, discovery), config, &parts)
 }

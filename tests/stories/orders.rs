@@ -113,6 +113,7 @@ async fn an_order_is_nobody_elses_business(shape: Shape) {
     server.send(&unpaid).await.refused(4_220_301);
     server.send(&unpaid).await.refused(4_010_004);
     ann.logout().await.ok();
+    platform.is_revoked(&ann.tokens.access_token).await;
     shop.look(&ann, &order_id).await.refused(4_010_104);
 }
 
