@@ -9,7 +9,16 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{channel::PaymentChannel, sandbox::Sandbox};
+use super::{
+    alipay::{Alipay, AlipayConfig},
+    apple::{Apple, AppleConfig},
+    channel::PaymentChannel,
+    google_play::{self, GooglePlay, GooglePlayConfig},
+    issuer_keys::IssuerKeys,
+    json::joined,
+    sandbox::Sandbox,
+    wechat_pay::{WechatPay, WechatPayConfig},
+};
 
 /// The longest configuration, in bytes. Protects the table and every instance's memory.
 const LONGEST: usize = 64 * 1024;
@@ -17,7 +26,7 @@ const LONGEST: usize = 64 * 1024;
 /// What stands in the place of a secret. Written back, it keeps the secret there is.
 const MASK: &str = "***";
 
-const KINDS: &str = "must be sandbox";
+const KINDS: &str = "must be sandbox, alipay, wechat_pay, apple or google_play";
 
 /// A configuration that has been checked. Not printed: it holds secrets.
 pub struct ChannelConfig {
@@ -27,6 +36,10 @@ pub struct ChannelConfig {
 
 enum Configured {
     Sandbox,
+    Alipay(Alipay),
+    WechatPay(WechatPay),
+    Apple(Apple),
+    GooglePlay(GooglePlayConfig),
 }
 
 /// What is not the channel's own configuration and yet needed to check its callbacks.
@@ -34,6 +47,10 @@ enum Configured {
 pub struct BuildInputs {
     /// The app's secrets that are alive: two while they are rotated. The sandbox signs with them.
     pub app_secrets: Vec<SecretString>,
+    /// What lies at [`ChannelConfig::issuer_keys_url`], no older than its issuer allows. Without it such a channel refuses
+    /// everything as [`super::CallbackRefusal::NotConfigured`]; a key that it lacks is an
+    /// [`super::CallbackRefusal::UnknownCertificate`], and worth a fetch.
+    pub issuer_keys: Option<IssuerKeys>,
 }
 
 /// Everything that is wrong with a configuration; never empty.
@@ -75,6 +92,18 @@ impl ChannelConfig {
     pub fn build(&self, inputs: &BuildInputs) -> Box<dyn PaymentChannel> {
         match &self.channel {
             Configured::Sandbox => Box::new(Sandbox::new(&inputs.app_secrets)),
+            Configured::Alipay(alipay) => Box::new(alipay.clone()),
+            Configured::WechatPay(wechat_pay) => Box::new(wechat_pay.clone()),
+            Configured::Apple(apple) => Box::new(apple.clone()),
+            Configured::GooglePlay(config) => Box::new(GooglePlay::new(config.clone(), inputs.issuer_keys.clone())),
+        }
+    }
+
+    /// Where the keys are published that this channel's callbacks are signed with; `None`: they are configured.
+    pub fn issuer_keys_url(&self) -> Option<&'static str> {
+        match self.channel {
+            Configured::GooglePlay(_) => Some(google_play::KEYS_URL),
+            Configured::Sandbox | Configured::Alipay(_) | Configured::WechatPay(_) | Configured::Apple(_) => None,
         }
     }
 
@@ -111,6 +140,10 @@ impl Configured {
                 Some(unknown) => Err(ConfigProblem::new(unknown, "is not known; sandbox has no configuration").into()),
                 None => Ok(Self::Sandbox),
             },
+            Some("alipay") => Ok(Self::Alipay(read::<AlipayConfig>(json)?.prepare()?)),
+            Some("wechat_pay") => Ok(Self::WechatPay(read::<WechatPayConfig>(json)?.prepare()?)),
+            Some("apple") => Ok(Self::Apple(read::<AppleConfig>(json)?.prepare()?)),
+            Some("google_play") => Ok(Self::GooglePlay(read::<GooglePlayConfig>(json)?.prepare()?)),
             _ => Err(ConfigProblem::new("kind", KINDS).into()),
         }
     }
@@ -119,6 +152,12 @@ impl Configured {
 impl ConfigProblem {
     pub(super) fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { path: path.into(), reason: reason.into() }
+    }
+}
+
+impl From<Vec<ConfigProblem>> for ChannelConfigError {
+    fn from(problems: Vec<ConfigProblem>) -> Self {
+        Self { problems }
     }
 }
 
@@ -139,11 +178,14 @@ fn lend_secrets(json: &mut Map<String, Value>, previous: Option<&ChannelConfig>)
 }
 
 /// Reads the rules of one kind, naming the place of what is wrong.
-#[expect(dead_code, reason = "the sandbox has no configuration")]
 fn read<T: DeserializeOwned>(json: Map<String, Value>) -> Result<T, ConfigProblem> {
     serde_path_to_error::deserialize(Value::Object(json)).map_err(|error| {
         let path = error.path().to_string();
-        ConfigProblem::new(path, reason(&error.into_inner().to_string()))
+        let message = error.into_inner().to_string();
+        match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            Some(field) => ConfigProblem::new(joined(&path, field), "is required"),
+            None => ConfigProblem::new(path, reason(&message)),
+        }
     })
 }
 

@@ -12,16 +12,26 @@
 //! - [`config`]: the configuration of a channel, checked as a whole.
 //! - [`sandbox`]: a channel for development.
 
+mod alipay;
+mod apple;
+mod apple_chain;
 mod callback;
 mod channel;
 mod config;
+mod google_play;
+mod google_purchase;
+mod issuer_keys;
 mod json;
+mod jws;
 mod moment;
 mod money;
 mod parameters;
 mod public_key;
 mod sandbox;
+#[cfg(test)]
+mod testing;
 mod text;
+mod wechat_pay;
 
 pub use self::{
     callback::{
@@ -29,5 +39,6 @@ pub use self::{
     },
     channel::{Acknowledgement, Outcome, PaymentChannel},
     config::{BuildInputs, ChannelConfig, ChannelConfigError, ConfigProblem},
+    issuer_keys::{IssuerKeys, IssuerKeysError},
     money::{AmountError, Money},
 };
