@@ -16,6 +16,7 @@ use super::{
     google_play::{self, GooglePlay, GooglePlayConfig},
     issuer_keys::IssuerKeys,
     json::joined,
+    manifest::{ManifestChannel, ManifestConfig},
     sandbox::Sandbox,
     wechat_pay::{WechatPay, WechatPayConfig},
 };
@@ -26,7 +27,7 @@ const LONGEST: usize = 64 * 1024;
 /// What stands in the place of a secret. Written back, it keeps the secret there is.
 const MASK: &str = "***";
 
-const KINDS: &str = "must be sandbox, alipay, wechat_pay, apple or google_play";
+const KINDS: &str = "must be sandbox, alipay, wechat_pay, apple, google_play or manifest";
 
 /// A configuration that has been checked. Not printed: it holds secrets.
 pub struct ChannelConfig {
@@ -40,6 +41,7 @@ enum Configured {
     WechatPay(WechatPay),
     Apple(Apple),
     GooglePlay(GooglePlayConfig),
+    Manifest(ManifestChannel),
 }
 
 /// What is not the channel's own configuration and yet needed to check its callbacks.
@@ -96,6 +98,7 @@ impl ChannelConfig {
             Configured::WechatPay(wechat_pay) => Box::new(wechat_pay.clone()),
             Configured::Apple(apple) => Box::new(apple.clone()),
             Configured::GooglePlay(config) => Box::new(GooglePlay::new(config.clone(), inputs.issuer_keys.clone())),
+            Configured::Manifest(channel) => Box::new(channel.clone()),
         }
     }
 
@@ -103,7 +106,11 @@ impl ChannelConfig {
     pub fn issuer_keys_url(&self) -> Option<&'static str> {
         match self.channel {
             Configured::GooglePlay(_) => Some(google_play::KEYS_URL),
-            Configured::Sandbox | Configured::Alipay(_) | Configured::WechatPay(_) | Configured::Apple(_) => None,
+            Configured::Sandbox
+            | Configured::Alipay(_)
+            | Configured::WechatPay(_)
+            | Configured::Apple(_)
+            | Configured::Manifest(_) => None,
         }
     }
 
@@ -144,6 +151,7 @@ impl Configured {
             Some("wechat_pay") => Ok(Self::WechatPay(read::<WechatPayConfig>(json)?.prepare()?)),
             Some("apple") => Ok(Self::Apple(read::<AppleConfig>(json)?.prepare()?)),
             Some("google_play") => Ok(Self::GooglePlay(read::<GooglePlayConfig>(json)?.prepare()?)),
+            Some("manifest") => Ok(Self::Manifest(read::<ManifestConfig>(json)?.prepare()?)),
             _ => Err(ConfigProblem::new("kind", KINDS).into()),
         }
     }
@@ -152,6 +160,12 @@ impl Configured {
 impl ConfigProblem {
     pub(super) fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { path: path.into(), reason: reason.into() }
+    }
+
+    /// The same within another object.
+    pub(super) fn below(self, parent: &str) -> Self {
+        let path = if self.path == "." { parent.to_owned() } else { format!("{parent}.{}", self.path) };
+        Self { path, reason: self.reason }
     }
 }
 
@@ -178,7 +192,7 @@ fn lend_secrets(json: &mut Map<String, Value>, previous: Option<&ChannelConfig>)
 }
 
 /// Reads the rules of one kind, naming the place of what is wrong.
-fn read<T: DeserializeOwned>(json: Map<String, Value>) -> Result<T, ConfigProblem> {
+pub(super) fn read<T: DeserializeOwned>(json: Map<String, Value>) -> Result<T, ConfigProblem> {
     serde_path_to_error::deserialize(Value::Object(json)).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();

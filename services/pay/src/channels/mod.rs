@@ -23,6 +23,7 @@ mod google_purchase;
 mod issuer_keys;
 mod json;
 mod jws;
+mod manifest;
 mod moment;
 mod money;
 mod parameters;
@@ -40,5 +41,6 @@ pub use self::{
     channel::{Acknowledgement, Outcome, PaymentChannel},
     config::{BuildInputs, ChannelConfig, ChannelConfigError, ConfigProblem},
     issuer_keys::{IssuerKeys, IssuerKeysError},
+    manifest::{SHIPPED, ShippedManifest},
     money::{AmountError, Money},
 };
