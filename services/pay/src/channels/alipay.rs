@@ -16,7 +16,7 @@ use super::{
     moment,
     money::{Money, cny},
     parameters::Parameters,
-    public_key::{RsaHash, RsaPublicKey},
+    public_key::{RsaAlgorithm, RsaPublicKey},
     text,
 };
 
@@ -51,7 +51,7 @@ impl AlipayConfig {
                 problems.push(ConfigProblem::new(path, "must be 1-64 bytes"));
             }
         }
-        match RsaPublicKey::parse(&self.alipay_public_key) {
+        match RsaPublicKey::parse(&self.alipay_public_key, RsaAlgorithm::Sha256) {
             Ok(public_key) if problems.is_empty() => {
                 Ok(Alipay { app_id: self.app_id, seller_id: self.seller_id, public_key })
             }
@@ -74,7 +74,7 @@ impl Alipay {
         let mut signed: Vec<_> = form.iter().filter(|(name, _)| !matches!(*name, "sign" | "sign_type")).collect();
         signed.sort_unstable();
         let signed: Vec<_> = signed.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if self.public_key.verifies(RsaHash::Sha256, signed.join("&").as_bytes(), &signature) {
+        if self.public_key.verifies(signed.join("&").as_bytes(), &signature) {
             Ok(())
         } else {
             Err(CallbackRefusal::BadSignature)

@@ -5,16 +5,15 @@
 //! to lead to the configured root (see [`super::apple_chain`]); `data.signedTransactionInfo` of a notification is such a
 //! token again. The chain has to be good when the callback comes.
 //!
-//! Our order travels as `appAccountToken`, which has to be a UUID; the order's id is its 32 hex digits in lower case,
-//! without hyphens. Apple sets prices by country: the product decides, and the price is for the books. A refund by
+//! Our order travels as `appAccountToken` (see [`super::apple_order`]). Apple sets prices by country: the product decides, and the price is for the books. A refund by
 //! `REVOKE` (family sharing) is a refund as well: what was bought is no longer the player's.
 
 use common::clock::Timestamp;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::{
     apple_chain::AppleRoots,
+    apple_order,
     callback::{CallbackRefusal, Charged, PaymentFacts, RawCallback, Refund, RefundExtent, Verdict, What},
     channel::{Acknowledgement, Outcome, PaymentChannel},
     config::ConfigProblem,
@@ -242,9 +241,8 @@ fn check_signed_date(signed_date: i64, now: Timestamp) -> Result<(), CallbackRef
 }
 
 fn order_id(app_account_token: &str) -> Result<String, CallbackRefusal> {
-    let order = Uuid::try_parse(app_account_token);
-    let order = order.map_err(|_| CallbackRefusal::malformed("appAccountToken", "must be a UUID"))?;
-    Ok(order.simple().to_string())
+    let refused = || CallbackRefusal::malformed("appAccountToken", "must be a UUID");
+    apple_order::order_id(app_account_token).ok_or_else(refused)
 }
 
 /// For the books only: a price that can't be read is none.

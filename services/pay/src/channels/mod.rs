@@ -15,6 +15,7 @@
 mod alipay;
 mod apple;
 mod apple_chain;
+mod apple_order;
 mod callback;
 mod channel;
 mod config;
@@ -35,6 +36,7 @@ mod text;
 mod wechat_pay;
 
 pub use self::{
+    apple_order::app_account_token,
     callback::{
         Answer, CallbackRefusal, Charged, PaymentFacts, Question, RawCallback, Refund, RefundExtent, Verdict, What,
     },

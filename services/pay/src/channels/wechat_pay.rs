@@ -19,7 +19,7 @@ use super::{
     config::ConfigProblem,
     json, moment,
     money::{Money, cny},
-    public_key::{RsaHash, RsaPublicKey},
+    public_key::{RsaAlgorithm, RsaPublicKey},
     text,
 };
 use crate::domain::Currency;
@@ -138,7 +138,7 @@ impl WechatPayConfig {
 }
 
 fn platform_key(serial: &str, pem: &str) -> Result<RsaPublicKey, &'static str> {
-    let key = RsaPublicKey::parse(pem)?;
+    let key = RsaPublicKey::parse(pem, RsaAlgorithm::Sha256)?;
     match key.certificate_serial() {
         Some(of_certificate) if !of_certificate.eq_ignore_ascii_case(serial) => {
             Err("is a certificate with another serial number")
@@ -158,7 +158,7 @@ impl WechatPay {
         };
         let signature = BASE64_STANDARD.decode(signature).map_err(|_| CallbackRefusal::BadSignature)?;
         let signed = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", callback.body, b"\n"].concat();
-        if !key.verifies(RsaHash::Sha256, &signed, &signature) {
+        if !key.verifies(&signed, &signature) {
             return Err(CallbackRefusal::BadSignature);
         }
         let signed_at = timestamp.parse().ok().and_then(moment::from_seconds);

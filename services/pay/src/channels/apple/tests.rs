@@ -43,7 +43,8 @@ fn verify(body: &str) -> Result<Verdict, CallbackRefusal> {
 fn paid() -> PaymentFacts {
     let currency = Currency::parse("EUR").expect("a currency");
     PaymentFacts {
-        order_id: Some("0193a7c05e4b7a3c8d2f1b6e9a0c4d57".to_owned()),
+        // The bits of 0193a7c0-5e4b-7a3c-8d2f-1b6e9a0c4d57.
+        order_id: Some("01JEKW0QJBF8Y8TBRVDTD0RKAQ".to_owned()),
         channel_order_id: "2000000123456789".to_owned(),
         charged: Charged::StorePrice(Some(Money { amount: 99, currency })),
         paid_at: Some(Timestamp::from_millis(1_779_999_999_000)),

@@ -15,7 +15,7 @@ use super::{
         moment,
         money::Money,
         parameters::Parameters,
-        public_key::RsaPublicKey,
+        public_key::{RsaAlgorithm, RsaPublicKey},
         text,
     },
     check,
@@ -76,7 +76,7 @@ impl ManifestConfig {
                 problems.push(ConfigProblem::new(format!("merchant.{name}"), "is not known to the manifest"));
             }
         }
-        let key = key(manifest.signature.algorithm.is_rsa(), self.public_key.as_deref(), self.secrets.key);
+        let key = key(manifest.signature.algorithm.rsa(), self.public_key.as_deref(), self.secrets.key);
         match key {
             Ok(key) if problems.is_empty() => {
                 Ok(ManifestChannel { manifest: Arc::new(manifest), merchant: self.merchant, key })
@@ -105,21 +105,22 @@ fn read_manifest(value: Value) -> Result<Manifest, ConfigProblem> {
     config::read(object).map_err(|problem| problem.below("manifest"))
 }
 
-fn key(is_rsa: bool, public_key: Option<&str>, shared: Option<SecretString>) -> Result<Key, ConfigProblem> {
-    match (is_rsa, public_key, shared) {
-        (true, Some(_), Some(_)) => Err(ConfigProblem::new("secrets.key", "is not used: the channel signs with RSA")),
-        (true, Some(public_key), None) => {
-            RsaPublicKey::parse(public_key).map(Key::Public).map_err(|reason| ConfigProblem::new("public_key", reason))
+fn key(rsa: Option<RsaAlgorithm>, public: Option<&str>, shared: Option<SecretString>) -> Result<Key, ConfigProblem> {
+    match (rsa, public, shared) {
+        (Some(_), Some(_), Some(_)) => {
+            Err(ConfigProblem::new("secrets.key", "is not used: the channel signs with RSA"))
         }
-        (true, None, _) => Err(ConfigProblem::new("public_key", "is required")),
-        (false, Some(_), _) => {
-            Err(ConfigProblem::new("public_key", "is not used: the channel signs with a shared key"))
+        (Some(algorithm), Some(public), None) => {
+            let key = RsaPublicKey::parse(public, algorithm);
+            key.map(Key::Public).map_err(|reason| ConfigProblem::new("public_key", reason))
         }
-        (false, None, Some(key)) if key.expose_secret().is_empty() => {
+        (Some(_), None, _) => Err(ConfigProblem::new("public_key", "is required")),
+        (None, Some(_), _) => Err(ConfigProblem::new("public_key", "is not used: the channel signs with a shared key")),
+        (None, None, Some(key)) if key.expose_secret().is_empty() => {
             Err(ConfigProblem::new("secrets.key", "must not be empty"))
         }
-        (false, None, Some(key)) => Ok(Key::Shared(key)),
-        (false, None, None) => Err(ConfigProblem::new("secrets.key", "is required")),
+        (None, None, Some(key)) => Ok(Key::Shared(key)),
+        (None, None, None) => Err(ConfigProblem::new("secrets.key", "is required")),
     }
 }
 

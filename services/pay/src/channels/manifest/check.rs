@@ -67,10 +67,10 @@ impl Problems {
         if rules.algorithm.is_plain_hash() && !has_key {
             self.add("signature.suffix", "a hash without {key} in front or behind is one that everybody can make");
         }
-        if rules.algorithm.is_rsa() && has_key {
+        if rules.algorithm.rsa().is_some() && has_key {
             self.add("signature.suffix", "RSA has no key that is written into what is signed");
         }
-        if rules.algorithm.is_rsa() && rules.encoding == Some(Encoding::HexUpper) {
+        if rules.algorithm.rsa().is_some() && rules.encoding == Some(Encoding::HexUpper) {
             self.add("signature.encoding", "must be base64 or hex for RSA");
         }
         match &rules.order {

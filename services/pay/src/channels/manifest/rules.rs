@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::template::Template;
+use super::{super::public_key::RsaAlgorithm, template::Template};
 
 /// Everything about a channel that is not an app's own.
 #[derive(Clone, Debug, Deserialize)]
@@ -228,8 +228,13 @@ pub(super) struct AnswerRule {
 }
 
 impl Algorithm {
-    pub(super) fn is_rsa(self) -> bool {
-        matches!(self, Self::RsaSha1 | Self::RsaSha256)
+    /// For RSA: what a public key has to be good for.
+    pub(super) fn rsa(self) -> Option<RsaAlgorithm> {
+        match self {
+            Self::RsaSha1 => Some(RsaAlgorithm::Sha1Legacy),
+            Self::RsaSha256 => Some(RsaAlgorithm::Sha256Legacy),
+            Self::Md5 | Self::Sha1 | Self::Sha256 | Self::HmacMd5 | Self::HmacSha1 | Self::HmacSha256 => None,
+        }
     }
 
     pub(super) fn is_plain_hash(self) -> bool {

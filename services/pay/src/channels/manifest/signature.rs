@@ -6,10 +6,10 @@ use subtle::ConstantTimeEq;
 use super::{
     super::{
         callback::{CallbackRefusal, RawCallback},
-        public_key::{RsaHash, RsaPublicKey},
+        public_key::RsaPublicKey,
     },
     hash::hash,
-    rules::{Algorithm, Empty, Encoding, Order, Pair, SignaturePlace, SignatureRules, UrlEncode},
+    rules::{Empty, Encoding, Order, Pair, SignaturePlace, SignatureRules, UrlEncode},
     source::Sent,
 };
 
@@ -34,9 +34,8 @@ pub(super) fn check(
                 .is_some_and(|hash| rules.encoding().write(&hash).as_bytes().ct_eq(signature.as_bytes()).into())
         }
         VerifyingKey::Public(public_key) => {
-            let hash = if rules.algorithm == Algorithm::RsaSha1 { RsaHash::Sha1 } else { RsaHash::Sha256 };
             let signature = rules.encoding().read(&signature);
-            signature.is_some_and(|signature| public_key.verifies(hash, &content(rules, "", sent), &signature))
+            signature.is_some_and(|signature| public_key.verifies(&content(rules, "", sent), &signature))
         }
     };
     if good { Ok(()) } else { Err(CallbackRefusal::BadSignature) }
@@ -93,7 +92,7 @@ impl SignatureRules {
     }
 
     pub(super) fn encoding(&self) -> Encoding {
-        let usual = if self.algorithm.is_rsa() { Encoding::Base64 } else { Encoding::Hex };
+        let usual = if self.algorithm.rsa().is_some() { Encoding::Base64 } else { Encoding::Hex };
         self.encoding.unwrap_or(usual)
     }
 
