@@ -220,6 +220,8 @@ fn reason(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn problem(json: &str, development: bool) -> String {
@@ -240,5 +242,64 @@ mod tests {
             assert!(problem(json, true).starts_with(&format!("{path}: ")), "{json}");
         }
         assert!(problem(&format!(r#"{{"kind":"{}"}}"#, "x".repeat(LONGEST)), true).starts_with(".: is longer"));
+    }
+
+    #[test]
+    fn every_configuration_in_the_documentation_is_good() {
+        let document = include_str!("../../../../docs/pay-channels.md");
+        let vectors = |json: &str| serde_json::from_str::<Value>(json).expect("JSON");
+        let keys = vectors(include_str!("vectors/public_keys.json"));
+        let apple = vectors(include_str!("vectors/apple.json"));
+        let examples = document.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+        let mut kinds = Vec::new();
+        for example in examples {
+            let mut config = vectors(example);
+            kinds.push(config["kind"].as_str().expect("a kind").to_owned());
+            // Keys are shortened there.
+            if kinds.last().is_some_and(|kind| kind == "alipay") {
+                config["alipay_public_key"] = keys["rsa_2048_base64"].clone();
+            }
+            for (_, key) in config.get_mut("platform_keys").and_then(Value::as_object_mut).into_iter().flatten() {
+                *key = keys["rsa_2048_pem"].clone();
+            }
+            if let Some(root) = config.get_mut("root_certificates") {
+                *root = apple["root"].clone();
+            }
+            let parsed = ChannelConfig::parse(&config.to_string(), None, true);
+            assert!(parsed.is_ok(), "{parsed:?} {example}");
+        }
+        let all = ["sandbox", "alipay", "wechat_pay", "apple", "google_play", "manifest", "manifest"];
+        assert_eq!(kinds, all);
+        for shipped in crate::channels::SHIPPED {
+            assert!(document.contains(&format!("| `{}` |", shipped.name)), "{}", shipped.name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_configuration_panics(json in ".*", text in ".*", at in 0_usize..4096) {
+            let _ = ChannelConfig::parse(&json, None, true);
+            let text = serde_json::Value::from(text);
+            for config in [
+                serde_json::json!({ "kind": "alipay", "app_id": text, "seller_id": "1", "alipay_public_key": text }),
+                serde_json::json!({
+                    "kind": "wechat_pay", "mch_id": text, "app_id": "1", "platform_keys": { "1": text },
+                    "secrets": { "api_v3_key": text },
+                }),
+                serde_json::json!({ "kind": "apple", "bundle_id": text, "root_certificates": text }),
+                serde_json::json!({
+                    "kind": "google_play", "package_name": text, "push_audience": text, "push_service_account": text,
+                }),
+            ] {
+                let written = config.to_string();
+                // Keys are never good by chance, and every problem has a place.
+                match ChannelConfig::parse(&written, None, true) {
+                    Ok(config) => prop_assert!(config.issuer_keys_url().is_some()),
+                    Err(refused) => prop_assert!(refused.problems.iter().all(|problem| problem.path != ".")),
+                }
+                let cut = (0..=at % written.len()).rev().find(|end| written.is_char_boundary(*end)).unwrap_or(0);
+                let _ = ChannelConfig::parse(&written[..cut], None, true);
+            }
+        }
     }
 }

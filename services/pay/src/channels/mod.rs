@@ -6,11 +6,17 @@
 //!
 //! In reading order:
 //! - [`callback`]: what came, what it says, why it may be refused.
-//! - [`money`]: amounts, read exactly.
 //! - [`channel`]: what every channel can do.
-//! - [`text`], [`json`]: what channels write, read by field.
 //! - [`config`]: the configuration of a channel, checked as a whole.
+//! - [`money`], [`moment`], [`text`], [`parameters`], [`json`], [`jws`]: what channels write, read exactly and by field.
+//! - [`public_key`], [`issuer_keys`]: what signatures are checked with.
 //! - [`sandbox`]: a channel for development.
+//! - [`alipay`], [`wechat_pay`].
+//! - [`apple`], with [`apple_chain`] and [`apple_order`].
+//! - [`google_play`], with [`google_purchase`].
+//! - [`manifest`]: channels that are data.
+//!
+//! `docs/pay-channels.md` is the same for operators.
 
 mod alipay;
 mod apple;
