@@ -6,9 +6,12 @@ use aws_lc_rs::{
     rsa::KeySize,
     signature::{KeyPair, RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use common::clock::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     callback::{CallbackRefusal, PaymentFacts, RawCallback, Verdict},
@@ -28,6 +31,22 @@ impl RsaSigner {
     pub(super) fn public_key(&self) -> String {
         let der: PublicKeyX509Der<'_> = self.0.public_key().as_der().expect("encoded");
         BASE64_STANDARD.encode(der.as_ref())
+    }
+
+    /// The public key as a JWK set with one key of this id.
+    pub(super) fn key_set(&self, kid: &str) -> Value {
+        // RFC 8017, A.1.1, in DER: at these places for every key of 2048 bits. With a zero in front of n.
+        let der = self.0.public_key().as_ref();
+        let (n, e) = (BASE64_URL_SAFE_NO_PAD.encode(&der[8..265]), BASE64_URL_SAFE_NO_PAD.encode(&der[267..]));
+        json!({ "keys": [{ "kty": "RSA", "kid": kid, "n": n, "e": e, "alg": "RS256", "use": "sig" }] })
+    }
+
+    /// A token in its compact form.
+    pub(super) fn token(&self, header: &Value, claims: &Value) -> String {
+        let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+        let signed = format!("{}.{}", part(header), part(claims));
+        let signature = self.sign_with(&RSA_PKCS1_SHA256, signed.as_bytes());
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> String {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::channels::{
     config::{BuildInputs, ChannelConfig},
-    testing::{facts, malformed, post_at, problems},
+    testing::{RsaSigner, facts, malformed, post_at, problems},
 };
 
 /// A push as Google documents it, with its token, signed by Python's `cryptography` with a key that was thrown away:
@@ -198,6 +198,38 @@ fn a_token_is_good_for_its_time_its_audience_and_its_account() {
 }
 
 #[test]
+fn a_token_that_google_signed_counts_only_if_it_is_one_of_a_push() {
+    let signer = RsaSigner::new();
+    let channel = build(&config(), Some(&signer.key_set("k").to_string()));
+    let verify = |place: &str, value: Value| {
+        let mut token = json!({
+            "header": { "alg": "RS256", "kid": "k" },
+            "claims": {
+                "iss": "https://accounts.google.com", "aud": config()["push_audience"],
+                "email": config()["push_service_account"], "email_verified": true,
+                "iat": SIGNED_AT_MS / 1000, "exp": SIGNED_AT_MS / 1000 + 3600,
+            },
+        });
+        let (part, name) = place.split_once('.').expect("a place");
+        token[part][name] = value;
+        let token = format!("bearer {}", signer.token(&token["header"], &token["claims"]));
+        post_at(&*channel, SIGNED_AT_MS, &[("authorization", &token)], vector("test"))
+    };
+    assert!(verify("claims.iss", json!("accounts.google.com")).is_ok());
+    for (place, value, refusal) in [
+        ("claims.iss", json!("https://accounts.google.com.example"), CallbackRefusal::wrong_merchant("iss")),
+        ("claims.email_verified", json!(false), CallbackRefusal::wrong_merchant("email")),
+        ("claims.email", json!(""), CallbackRefusal::wrong_merchant("email")),
+        ("header.alg", json!("HS256"), CallbackRefusal::BadSignature),
+        ("header.crit", json!(["exp"]), CallbackRefusal::BadSignature),
+        ("header.kid", json!("another"), CallbackRefusal::unknown_certificate("another")),
+    ] {
+        assert_eq!(verify(place, value), Err(refusal), "{place}");
+    }
+    assert_eq!(malformed(&verify("claims.exp", json!("later"))), "exp");
+}
+
+#[test]
 fn a_push_that_is_wrong_is_refused_by_its_field() {
     let push = |body: &str| verify_with(&config(), vector("authorization"), SIGNED_AT_MS, body);
     let with = |data: &str| {
@@ -211,6 +243,10 @@ fn a_push_that_is_wrong_is_refused_by_its_field() {
     assert_eq!(malformed(&push(no_base64)), "message.data");
     assert_eq!(malformed(&with("7")), "message.data");
     let head = r#""packageName":"com.example.game","eventTimeMillis":"1""#;
+    let voided = |rest: &str| with(&format!(r#"{{{head},"voidedPurchaseNotification":{{"orderId":"GPA.1",{rest}}}}}"#));
+    let What::Refunded(part) = facts(voided(r#""productType":2,"refundType":2"#)).what else { panic!("no refund") };
+    assert_eq!(part.extent, RefundExtent::UnknownPart);
+    assert!(matches!(voided(r#""productType":1,"refundType":1"#), Ok(Verdict::Ignored(_))));
     assert_eq!(
         malformed(&with(&format!(r#"{{{head},"oneTimeProductNotification":{{"notificationType":1,"sku":"a"}}}}"#))),
         "oneTimeProductNotification.purchaseToken"

@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaEncoding};
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use common::clock::Timestamp;
 use md5::{Digest, Md5};
 use proptest::prelude::*;
@@ -366,7 +366,7 @@ fn json_in_a_form_is_signed_as_it_came_and_read_as_it_is_written() {
         let mut body = form_urlencoded::Serializer::new(String::new());
         post(&*channel(&config), &body.append_pair("transdata", document).append_pair("sign", signature).finish())
     };
-    let sign = |document: &str| hex::encode(signer.sign_with(rsa_sha256(), document.as_bytes()));
+    let sign = |document: &str| hex::encode(signer.sign_with(&RSA_PKCS1_SHA256, document.as_bytes()));
     let document =
         r#"{"inner": {"o": "\u006f1", "c": 12345678901234567890, "a": 6.00, "nested": {"o": 1}, "none": null}}"#;
     let good = facts(send(document, &sign(document)));
@@ -375,17 +375,16 @@ fn json_in_a_form_is_signed_as_it_came_and_read_as_it_is_written() {
         good.charged,
         Charged::Exactly(Money { amount: 600, currency: Currency::parse("CNY").expect("a currency") })
     );
+    let null = document.replace("6.00", "null");
+    assert_eq!(malformed(&send(&null, &sign(&null))), "a");
     let altered = document.replace("6.00", "0.01");
     assert_eq!(send(&altered, &sign(document)), Err(CallbackRefusal::BadSignature));
     assert_eq!(send(document, &sign(document).to_uppercase()), Err(CallbackRefusal::BadSignature));
-    for wrong in ["", "7", "{}", r#"{"inner": []}"#, r#"{"inner": {"o": "\ud800"}}"#, r#"{"inner": {"o": 1, "o": 1}}"#]
-    {
+    let twice = format!("{},{}", &document[..document.len() - 1], &document[1..]);
+    let no_text = r#"{"inner": {"o": "\ud800"}}"#;
+    for wrong in ["", "7", "{}", r#"{"inner": []}"#, no_text, r#"{"inner": {"o": 1, "o": 1}}"#, &twice] {
         assert!(matches!(send(wrong, &sign(wrong)), Err(CallbackRefusal::Malformed { .. })), "{wrong}");
     }
-}
-
-fn rsa_sha256() -> &'static dyn RsaEncoding {
-    &RSA_PKCS1_SHA256
 }
 
 #[test]

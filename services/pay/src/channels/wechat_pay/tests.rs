@@ -126,6 +126,16 @@ fn a_refund_says_how_much_went_back_this_time() {
     let refunded = facts(verify("refunded", |_| ()));
     assert_eq!(refunded, PaymentFacts { what: What::Refunded(refund), paid_at: None, ..paid() });
     assert!(matches!(verify("refund_closed", |_| ()), Ok(Verdict::Ignored(_))));
+    let platform = Platform(RsaSigner::new());
+    let mut closed = json!({
+        "mchid": "1900000001", "out_trade_no": "o1", "transaction_id": "t1", "refund_id": "r1",
+        "refund_status": "CLOSED", "amount": { "total": 600, "refund": 600 },
+    });
+    assert!(matches!(platform.notice("REFUND.SUCCESS", &closed, API_V3_KEY), Ok(Verdict::Ignored(_))));
+    closed["refund_status"] = json!("SUCCESS");
+    closed["mchid"] = json!("another");
+    let another = platform.notice("REFUND.SUCCESS", &closed, API_V3_KEY);
+    assert_eq!(another, Err(CallbackRefusal::wrong_merchant("mchid")));
 }
 
 #[test]
@@ -180,6 +190,10 @@ fn a_signed_notice_that_is_wrong_is_refused_by_its_field() {
     let platform = Platform(RsaSigner::new());
     let good = platform.notice("TRANSACTION.SUCCESS", &transaction(), API_V3_KEY);
     assert_eq!(facts(good).charged, Charged::Exactly(money(600)));
+    let mut unpaid = transaction();
+    unpaid["trade_state"] = json!("CLOSED");
+    let verdict = platform.notice("TRANSACTION.SUCCESS", &unpaid, API_V3_KEY);
+    assert!(matches!(verdict, Ok(Verdict::Ignored(_))), "{verdict:?}");
     for (pointer, value, field) in [
         ("/amount", json!({}), "amount.total"),
         ("/amount/total", json!("600"), "amount.total"),
@@ -215,6 +229,15 @@ fn a_configuration_that_cannot_work_is_refused_by_its_places() {
     bad["mch_id"] = json!("");
     let key = format!("platform_keys.{SERIAL}");
     assert_eq!(problems(&bad), ["mch_id", "secrets.api_v3_key", key.as_str()]);
+    let keys: Value = serde_json::from_str(include_str!("../vectors/public_keys.json")).expect("JSON");
+    let mut by_certificate = config("");
+    by_certificate["platform_keys"] =
+        json!({ "5157F09EFDC096DE15EBE81A47057A7232F1B8E1": keys["rsa_2048_certificate"] });
+    drop(channel(&by_certificate));
+    by_certificate["platform_keys"] = json!({ "another": keys["rsa_2048_certificate"] });
+    assert_eq!(problems(&by_certificate), ["platform_keys.another"]);
+    by_certificate["platform_keys"] = json!({ "short": keys["rsa_1024_base64"] });
+    assert_eq!(problems(&by_certificate), ["platform_keys.short"]);
     bad["platform_keys"] = json!({});
     assert_eq!(problems(&bad), ["mch_id", "secrets.api_v3_key", "platform_keys"]);
 }
