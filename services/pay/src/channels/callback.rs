@@ -191,12 +191,6 @@ impl<'a> RawCallback<'a> {
             _ => Err(CallbackRefusal::malformed(name, "is required")),
         }
     }
-
-    /// The media type of the body without its parameters, in lower case; empty when there is none.
-    pub(super) fn media_type(&self) -> Result<String, CallbackRefusal> {
-        let value = self.only_header("Content-Type")?.unwrap_or_default();
-        Ok(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-    }
 }
 
 impl CallbackRefusal {

@@ -9,7 +9,17 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{channel::PaymentChannel, sandbox::Sandbox};
+use super::{
+    alipay::{Alipay, AlipayConfig},
+    apple::{Apple, AppleConfig},
+    channel::PaymentChannel,
+    google_play::{self, GooglePlay, GooglePlayConfig},
+    issuer_keys::IssuerKeys,
+    json::joined,
+    manifest::{ManifestChannel, ManifestConfig},
+    sandbox::Sandbox,
+    wechat_pay::{WechatPay, WechatPayConfig},
+};
 
 /// The longest configuration, in bytes. Protects the table and every instance's memory.
 const LONGEST: usize = 64 * 1024;
@@ -17,7 +27,7 @@ const LONGEST: usize = 64 * 1024;
 /// What stands in the place of a secret. Written back, it keeps the secret there is.
 const MASK: &str = "***";
 
-const KINDS: &str = "must be sandbox";
+const KINDS: &str = "must be sandbox, alipay, wechat_pay, apple, google_play or manifest";
 
 /// A configuration that has been checked. Not printed: it holds secrets.
 pub struct ChannelConfig {
@@ -27,6 +37,11 @@ pub struct ChannelConfig {
 
 enum Configured {
     Sandbox,
+    Alipay(Alipay),
+    WechatPay(WechatPay),
+    Apple(Apple),
+    GooglePlay(GooglePlayConfig),
+    Manifest(ManifestChannel),
 }
 
 /// What is not the channel's own configuration and yet needed to check its callbacks.
@@ -34,6 +49,10 @@ enum Configured {
 pub struct BuildInputs {
     /// The app's secrets that are alive: two while they are rotated. The sandbox signs with them.
     pub app_secrets: Vec<SecretString>,
+    /// What lies at [`ChannelConfig::issuer_keys_url`], no older than its issuer allows. Without it such a channel refuses
+    /// everything as [`super::CallbackRefusal::NotConfigured`]; a key that it lacks is an
+    /// [`super::CallbackRefusal::UnknownCertificate`], and worth a fetch.
+    pub issuer_keys: Option<IssuerKeys>,
 }
 
 /// Everything that is wrong with a configuration; never empty.
@@ -75,6 +94,23 @@ impl ChannelConfig {
     pub fn build(&self, inputs: &BuildInputs) -> Box<dyn PaymentChannel> {
         match &self.channel {
             Configured::Sandbox => Box::new(Sandbox::new(&inputs.app_secrets)),
+            Configured::Alipay(alipay) => Box::new(alipay.clone()),
+            Configured::WechatPay(wechat_pay) => Box::new(wechat_pay.clone()),
+            Configured::Apple(apple) => Box::new(apple.clone()),
+            Configured::GooglePlay(config) => Box::new(GooglePlay::new(config.clone(), inputs.issuer_keys.clone())),
+            Configured::Manifest(channel) => Box::new(channel.clone()),
+        }
+    }
+
+    /// Where the keys are published that this channel's callbacks are signed with; `None`: they are configured.
+    pub fn issuer_keys_url(&self) -> Option<&'static str> {
+        match self.channel {
+            Configured::GooglePlay(_) => Some(google_play::KEYS_URL),
+            Configured::Sandbox
+            | Configured::Alipay(_)
+            | Configured::WechatPay(_)
+            | Configured::Apple(_)
+            | Configured::Manifest(_) => None,
         }
     }
 
@@ -111,6 +147,11 @@ impl Configured {
                 Some(unknown) => Err(ConfigProblem::new(unknown, "is not known; sandbox has no configuration").into()),
                 None => Ok(Self::Sandbox),
             },
+            Some("alipay") => Ok(Self::Alipay(read::<AlipayConfig>(json)?.prepare()?)),
+            Some("wechat_pay") => Ok(Self::WechatPay(read::<WechatPayConfig>(json)?.prepare()?)),
+            Some("apple") => Ok(Self::Apple(read::<AppleConfig>(json)?.prepare()?)),
+            Some("google_play") => Ok(Self::GooglePlay(read::<GooglePlayConfig>(json)?.prepare()?)),
+            Some("manifest") => Ok(Self::Manifest(read::<ManifestConfig>(json)?.prepare()?)),
             _ => Err(ConfigProblem::new("kind", KINDS).into()),
         }
     }
@@ -119,6 +160,18 @@ impl Configured {
 impl ConfigProblem {
     pub(super) fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { path: path.into(), reason: reason.into() }
+    }
+
+    /// The same within another object.
+    pub(super) fn below(self, parent: &str) -> Self {
+        let path = if self.path == "." { parent.to_owned() } else { format!("{parent}.{}", self.path) };
+        Self { path, reason: self.reason }
+    }
+}
+
+impl From<Vec<ConfigProblem>> for ChannelConfigError {
+    fn from(problems: Vec<ConfigProblem>) -> Self {
+        Self { problems }
     }
 }
 
@@ -139,11 +192,14 @@ fn lend_secrets(json: &mut Map<String, Value>, previous: Option<&ChannelConfig>)
 }
 
 /// Reads the rules of one kind, naming the place of what is wrong.
-#[expect(dead_code, reason = "the sandbox has no configuration")]
-fn read<T: DeserializeOwned>(json: Map<String, Value>) -> Result<T, ConfigProblem> {
+pub(super) fn read<T: DeserializeOwned>(json: Map<String, Value>) -> Result<T, ConfigProblem> {
     serde_path_to_error::deserialize(Value::Object(json)).map_err(|error| {
         let path = error.path().to_string();
-        ConfigProblem::new(path, reason(&error.into_inner().to_string()))
+        let message = error.into_inner().to_string();
+        match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            Some(field) => ConfigProblem::new(joined(&path, field), "is required"),
+            None => ConfigProblem::new(path, reason(&message)),
+        }
     })
 }
 
@@ -164,6 +220,8 @@ fn reason(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn problem(json: &str, development: bool) -> String {
@@ -184,5 +242,64 @@ mod tests {
             assert!(problem(json, true).starts_with(&format!("{path}: ")), "{json}");
         }
         assert!(problem(&format!(r#"{{"kind":"{}"}}"#, "x".repeat(LONGEST)), true).starts_with(".: is longer"));
+    }
+
+    #[test]
+    fn every_configuration_in_the_documentation_is_good() {
+        let document = include_str!("../../../../docs/pay-channels.md");
+        let vectors = |json: &str| serde_json::from_str::<Value>(json).expect("JSON");
+        let keys = vectors(include_str!("vectors/public_keys.json"));
+        let apple = vectors(include_str!("vectors/apple.json"));
+        let examples = document.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+        let mut kinds = Vec::new();
+        for example in examples {
+            let mut config = vectors(example);
+            kinds.push(config["kind"].as_str().expect("a kind").to_owned());
+            // Keys are shortened there.
+            if kinds.last().is_some_and(|kind| kind == "alipay") {
+                config["alipay_public_key"] = keys["rsa_2048_base64"].clone();
+            }
+            for (_, key) in config.get_mut("platform_keys").and_then(Value::as_object_mut).into_iter().flatten() {
+                *key = keys["rsa_2048_pem"].clone();
+            }
+            if let Some(root) = config.get_mut("root_certificates") {
+                *root = apple["root"].clone();
+            }
+            let parsed = ChannelConfig::parse(&config.to_string(), None, true);
+            assert!(parsed.is_ok(), "{parsed:?} {example}");
+        }
+        let all = ["sandbox", "alipay", "wechat_pay", "apple", "google_play", "manifest", "manifest"];
+        assert_eq!(kinds, all);
+        for shipped in crate::channels::SHIPPED {
+            assert!(document.contains(&format!("| `{}` |", shipped.name)), "{}", shipped.name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_configuration_panics(json in ".*", text in ".*", at in 0_usize..4096) {
+            let _ = ChannelConfig::parse(&json, None, true);
+            let text = serde_json::Value::from(text);
+            for config in [
+                serde_json::json!({ "kind": "alipay", "app_id": text, "seller_id": "1", "alipay_public_key": text }),
+                serde_json::json!({
+                    "kind": "wechat_pay", "mch_id": text, "app_id": "1", "platform_keys": { "1": text },
+                    "secrets": { "api_v3_key": text },
+                }),
+                serde_json::json!({ "kind": "apple", "bundle_id": text, "root_certificates": text }),
+                serde_json::json!({
+                    "kind": "google_play", "package_name": text, "push_audience": text, "push_service_account": text,
+                }),
+            ] {
+                let written = config.to_string();
+                // Keys are never good by chance, and every problem has a place.
+                match ChannelConfig::parse(&written, None, true) {
+                    Ok(config) => prop_assert!(config.issuer_keys_url().is_some()),
+                    Err(refused) => prop_assert!(refused.problems.iter().all(|problem| problem.path != ".")),
+                }
+                let cut = (0..=at % written.len()).rev().find(|end| written.is_char_boundary(*end)).unwrap_or(0);
+                let _ = ChannelConfig::parse(&written[..cut], None, true);
+            }
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn read<T: DeserializeOwned>(whole: &'static str, json: &[u8]) -> Res
 }
 
 /// serde_path_to_error knows where a struct is, and not always which of its fields was missing or came twice.
-fn joined(path: &str, field: &str) -> String {
+pub(super) fn joined(path: &str, field: &str) -> String {
     match path {
         "." => field.to_owned(),
         _ if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),

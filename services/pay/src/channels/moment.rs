@@ -45,7 +45,7 @@ pub(super) fn is_pattern(pattern: &str) -> bool {
 
 /// Seconds since 1970 as if the moment were in Greenwich.
 fn civil_seconds(raw: &str, pattern: &str) -> Option<i64> {
-    if raw.len() != pattern.len() || !raw.is_ascii() {
+    if raw.len() != pattern.len() {
         return None;
     }
     let between = |(wanted, found): (u8, u8)| b"yMdHms".contains(&wanted) || wanted == found;
@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(rfc("2018-06-08T10:34:56+08:00"), Some(1_528_425_296_000));
         assert_eq!(rfc("2024-02-29T23:59:59.1239-03:30"), Some(1_709_263_799_123));
         assert_eq!(rfc("2100-03-01T00:00:00z"), Some(4_107_542_400_000));
+        assert_eq!(rfc("2016-12-31T23:59:60Z"), rfc("2017-01-01T00:00:00Z"));
         let civil = |raw, pattern| from_civil(raw, pattern, 480).map(Timestamp::as_millis);
         assert_eq!(civil("2018-06-08 10:34:56", "yyyy-MM-dd HH:mm:ss"), Some(1_528_425_296_000));
         assert_eq!(civil("20180608103456", "yyyyMMddHHmmss"), Some(1_528_425_296_000));
@@ -141,6 +142,7 @@ mod tests {
             "2018-06-31T10:34:56Z",
             "2018-06-08T24:34:56Z",
             "2018-06-08T10:60:56Z",
+            "2018-06-08T10:34:61Z",
             "+018-06-08T10:34:56Z",
             "1969-12-31T23:59:59Z",
             "２018-06-08T10:34:5Z",

@@ -86,6 +86,12 @@ impl fmt::Display for Money {
     }
 }
 
+/// The currency of channels that know no other.
+#[expect(clippy::expect_used, reason = "a constant")]
+pub(super) fn cny() -> Currency {
+    Currency::parse("CNY").expect("three upper-case letters")
+}
+
 /// Digits behind the point, by ISO 4217; two where the standard names no others.
 pub(super) fn minor_unit_digits(currency: Currency) -> usize {
     match currency.as_str() {
