@@ -111,6 +111,13 @@ service PayService {
     /// Puts a product into the catalogue. Idempotent.
     pay_admin.PutProductResponse AdminPutProduct(1: pay_admin.PutProductRequest req),
 
+    /// Replaces the configuration of a payment channel; every instance follows within a second. Idempotent, but for its
+    /// version.
+    pay_admin.PutPayChannelResponse AdminPutChannel(1: pay_admin.PutPayChannelRequest req),
+
+    /// The payment channels of an app. Read only.
+    pay_admin.ListPayChannelsResponse AdminListChannels(1: pay_admin.ListPayChannelsRequest req),
+
     /// An order with everything that happened to it. Read only.
     pay_admin.DescribeOrderResponse AdminDescribeOrder(1: pay_admin.DescribeOrderRequest req),
 

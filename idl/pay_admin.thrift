@@ -21,6 +21,37 @@ struct PutProductRequest {
 struct PutProductResponse {
 }
 
+/// A payment channel of an app. Its document is JSON, with `***` in the place of each secret.
+struct PayChannelDetails {
+    1: required string channel,
+    /// Counts up with every change.
+    2: required i64 version,
+    3: required string document_json,
+    4: required i64 updated_at,
+}
+
+struct PutPayChannelRequest {
+    1: required string actor,
+    2: required i64 app_id,
+    /// 1-32 of a-z, 0-9, _ and -.
+    3: required string channel,
+    /// A JSON object of at most 65536 bytes with a `kind`. A secret that is `***` stays as it is.
+    4: required string document_json,
+}
+
+struct PutPayChannelResponse {
+    1: required PayChannelDetails channel,
+}
+
+struct ListPayChannelsRequest {
+    1: required i64 app_id,
+}
+
+struct ListPayChannelsResponse {
+    /// By name.
+    1: required list<PayChannelDetails> channels,
+}
+
 struct DescribeOrderRequest {
     1: required string order_id,
 }

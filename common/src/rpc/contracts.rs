@@ -70,6 +70,8 @@ thrift_contract! {
     write RedeliverOrder;
     write HandleCallback;
     write AdminPutProduct;
+    write AdminPutChannel;
+    read AdminListChannels;
     read AdminDescribeOrder;
     write AdminRedeliverOrder;
     write AdminRefundOrder;

@@ -10,6 +10,7 @@ use common::{clock::SharedClock, config::Environment, error_code::PublicError};
 use self::alarm::Alarm;
 use crate::{
     apps::{App, Apps},
+    channel_book::ChannelBook,
     channels::{
         Acknowledgement, BuildInputs, CallbackRefusal, ChannelConfig, Outcome, PaymentChannel, PaymentFacts,
         RawCallback, Verdict, What,
@@ -22,9 +23,6 @@ use crate::{
         orders::{Orders, Receipt, Returned},
     },
 };
-
-/// The name and the configuration of the channel that is there without being configured, in development.
-const SANDBOX: (&str, &str) = ("sandbox", r#"{"kind":"sandbox"}"#);
 
 /// A callback, and by which door it came.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +39,7 @@ pub(crate) struct Callbacks {
     orders: Orders,
     clock: SharedClock,
     metrics: Arc<OrderMetrics>,
-    environment: Environment,
+    channels: ChannelBook,
     alarm: Arc<Alarm>,
 }
 
@@ -51,18 +49,18 @@ type Judged = (&'static str, Outcome);
 impl Callbacks {
     pub(crate) fn new(
         apps: Apps,
+        channels: ChannelBook,
         orders: Orders,
         clock: SharedClock,
         metrics: Arc<OrderMetrics>,
-        environment: Environment,
     ) -> Self {
-        Self { apps, orders, clock, metrics, environment, alarm: Arc::default() }
+        Self { apps, orders, clock, metrics, channels, alarm: Arc::default() }
     }
 
     /// Takes a callback and says what its channel is answered. An error only where there is no channel that could be
     /// answered.
     pub(crate) async fn handle(&self, came: Came<'_>) -> Result<Acknowledgement, OrderError> {
-        let config = self.config(came).ok_or_else(|| {
+        let config = self.channels.find(came.app_id, came.channel).await?.ok_or_else(|| {
             self.metrics.callback(None, "unknown_channel");
             OrderError::NoSuchChannel
         })?;
@@ -79,14 +77,6 @@ impl Callbacks {
         };
         self.metrics.callback(Some(came.channel), verdict);
         Ok(channel.acknowledge(outcome))
-    }
-
-    /// The channel of this name, if it may be used here.
-    fn config(&self, came: Came<'_>) -> Option<ChannelConfig> {
-        let (name, config) = SANDBOX;
-        let development = self.environment == Environment::Development;
-        let is_sandbox = came.channel == name && development;
-        is_sandbox.then(|| ChannelConfig::parse(config, None, development).ok()).flatten()
     }
 
     async fn judge(
@@ -233,7 +223,8 @@ impl Callbacks {
 
 /// Without an app there is no secret, and nothing is believed.
 fn build(config: &ChannelConfig, app: Option<&App>) -> Box<dyn PaymentChannel> {
-    config.build(&BuildInputs { app_secrets: app.map(|app| app.secrets.clone()).unwrap_or_default() })
+    let app_secrets = app.map(|app| app.secrets.clone()).unwrap_or_default();
+    config.build(&BuildInputs { app_secrets, ..BuildInputs::default() })
 }
 
 /// So that a question to account that failed reads as one.

@@ -3,10 +3,11 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
+    path::PathBuf,
     time::Duration,
 };
 
-use common::config::{Invalid, Section};
+use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::DeliveryConfig;
@@ -23,6 +24,14 @@ pub struct Config {
     /// How long the key of a request to make an order is remembered. A repetition after that makes another order.
     #[serde(with = "humantime_serde")]
     pub keep_idempotency_keys: Duration,
+    /// What the configurations of payment channels are sealed under: 64 hexadecimal digits, the same for every instance.
+    /// Absent in development: one that is made at the first start and kept in `data_dir/pay-master-key`; in production
+    /// then no channel can be configured.
+    pub master_key: Option<Secret>,
+    /// A file that holds them, in place of `master_key`.
+    pub master_key_file: Option<PathBuf>,
+    /// Payment channels that one app may have. Protects the table.
+    pub channels_per_app: NonZeroU32,
     /// How game servers are told of paid orders.
     pub delivery: DeliveryConfig,
     /// What one instance at a time does for all.
@@ -52,6 +61,9 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9083)),
             order_ttl: Duration::from_secs(30 * 60),
             keep_idempotency_keys: Duration::from_secs(7 * 24 * 3600),
+            master_key: None,
+            master_key_file: None,
+            channels_per_app: NonZeroU32::new(64).unwrap_or(NonZeroU32::MIN),
             delivery: DeliveryConfig::default(),
             jobs: JobsConfig::default(),
         }

@@ -6,6 +6,8 @@ use common::{
 };
 
 use crate::{
+    channel_book::ChannelError,
+    channels::{ChannelConfigError, ConfigProblem},
     domain::{FieldError, OrderState},
     store::{
         LedgerError, PostError, StoreError,
@@ -41,6 +43,8 @@ pub(crate) enum OrderError {
     NoSuchChannel,
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
     /// What account knows could not be asked.
     #[error("account could not be asked: {0}")]
     Account(PublicError),
@@ -76,8 +80,26 @@ impl Refusal for OrderError {
                 PostError::Overdrawn { .. } | PostError::KeyReused => PublicError::internal(),
             },
             Self::Store(StoreError::Unreadable(_)) => PublicError::internal(),
+            Self::Channel(error) => of_channel(error),
             Self::Account(error) => error.clone(),
         }
+    }
+}
+
+fn of_channel(error: &ChannelError) -> PublicError {
+    match error {
+        ChannelError::Config(ChannelConfigError { problems }) => {
+            let refused = PublicError::new(ErrorCode::INVALID_ARGUMENT);
+            problems
+                .iter()
+                .fold(refused, |refused, ConfigProblem { path, reason }| refused.detail(path.clone(), reason.clone()))
+        }
+        ChannelError::TooMany => PublicError::invalid("channel", "the app has as many channels as it may"),
+        ChannelError::NoMasterKey => PublicError::new(ErrorCode::FORBIDDEN)
+            .detail("pay.master_key", "is not set: secrets of channels can't be kept"),
+        ChannelError::Sealed { .. } => PublicError::internal(),
+        ChannelError::Raced => PublicError::new(ErrorCode::OVERLOADED),
+        ChannelError::Sql(error) => error.public(),
     }
 }
 

@@ -17,6 +17,7 @@
 //! - `domain`: currencies, owners, postings, the life of an order. No input or output.
 //! - `channels`: payment channels, pure: a raw callback in, verified facts out.
 //! - `store`: the ledger, orders and the outbox in SQL.
+//! - `channel_book`: which payment channels an app has.
 //! - `callbacks`: what channels say, from the raw bytes to the answer.
 //! - `delivery`: telling game servers.
 //! - `apps`: the apps as account knows them.
@@ -27,6 +28,7 @@
 mod apps;
 mod background;
 mod callbacks;
+mod channel_book;
 pub mod channels;
 mod config;
 mod delivery;

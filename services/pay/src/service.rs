@@ -8,6 +8,7 @@ use common::{
     lifecycle::RequestTasks,
     rpc::answer,
     sql::{Database, MigrationSet},
+    token::master_key::MasterKey,
 };
 use idl::{
     pay::{
@@ -16,8 +17,8 @@ use idl::{
         RedeliverOrderResponse,
     },
     pay_admin::{
-        ChangeOrderRequest, ChangeOrderResponse, DescribeOrderRequest, DescribeOrderResponse, PutProductRequest,
-        PutProductResponse,
+        ChangeOrderRequest, ChangeOrderResponse, DescribeOrderRequest, DescribeOrderResponse, ListPayChannelsRequest,
+        ListPayChannelsResponse, PutPayChannelRequest, PutPayChannelResponse, PutProductRequest, PutProductResponse,
     },
 };
 use prometheus::Registry;
@@ -28,6 +29,7 @@ use crate::{
     Config,
     apps::Apps,
     callbacks::Callbacks,
+    channel_book::ChannelBook,
     delivery::{Ringing, Sender, SenderStartError, Worker, WorkerParts, bell},
     metrics::{Metrics, OrderMetrics},
     rpc,
@@ -47,6 +49,8 @@ pub fn migrations() -> MigrationSet {
 pub struct Resources {
     /// Where everything lies that must not be lost.
     pub database: Database,
+    /// What secrets of payment channels are sealed under; `None`: none can be kept.
+    pub master_key: Option<MasterKey>,
     /// Where apps are delivered to, and what signs for them.
     pub apps: Apps,
     /// Tracks deliveries under way.
@@ -86,6 +90,7 @@ pub(crate) struct Parts {
     pub(crate) products: Products,
     pub(crate) orders: Orders,
     pub(crate) callbacks: Callbacks,
+    pub(crate) channels: ChannelBook,
     pub(crate) jobs: Jobs,
     pub(crate) metrics: Arc<OrderMetrics>,
     pub(crate) clock: SharedClock,
@@ -101,7 +106,7 @@ pub(crate) struct Parts {
 /// # Errors
 /// When TLS can't be used, or the name of a metric is taken.
 pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
-    let Resources { database, apps, tasks, environment, clock, random, registry } = resources;
+    let Resources { database, master_key, apps, tasks, environment, clock, random, registry } = resources;
     let metrics = Arc::new(OrderMetrics::register(&registry)?);
     let ledger_metrics = Arc::new(Metrics::register(&registry)?);
     let ledger = Ledger::new(database.clone(), clock.clone(), random.clone(), ledger_metrics);
@@ -117,7 +122,10 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
         clock: clock.clone(),
         random: random.clone(),
     });
-    let callbacks = Callbacks::new(apps, orders.clone(), clock.clone(), Arc::clone(&metrics), environment);
+    let per_app = config.channels_per_app.get();
+    let (key, book_clock, book_random) = (master_key.as_ref(), clock.clone(), random.clone());
+    let channels = ChannelBook::new(database.clone(), key, per_app, environment, book_clock, book_random);
+    let callbacks = Callbacks::new(apps, channels.clone(), orders.clone(), clock.clone(), Arc::clone(&metrics));
     Ok(Pay {
         parts: Arc::new(Parts {
             config,
@@ -125,6 +133,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             products: Products::new(database.clone()),
             orders,
             callbacks,
+            channels,
             jobs: Jobs::new(database),
             metrics,
             clock,
@@ -168,6 +177,17 @@ impl PayService for Pay {
 
     async fn admin_put_product(&self, request: PutProductRequest) -> Result<PutProductResponse, ServerError> {
         answer(rpc::admin::put_product::put_product(&self.parts, request).await)
+    }
+
+    async fn admin_put_channel(&self, request: PutPayChannelRequest) -> Result<PutPayChannelResponse, ServerError> {
+        answer(Box::pin(rpc::admin::put_channel::put_channel(&self.parts, request)).await)
+    }
+
+    async fn admin_list_channels(
+        &self,
+        request: ListPayChannelsRequest,
+    ) -> Result<ListPayChannelsResponse, ServerError> {
+        answer(rpc::admin::list_channels::list_channels(&self.parts, request).await)
     }
 
     async fn admin_describe_order(&self, request: DescribeOrderRequest) -> Result<DescribeOrderResponse, ServerError> {

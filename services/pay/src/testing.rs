@@ -15,6 +15,7 @@ use common::{
     lifecycle::RequestTasks,
     rpc::CallError,
     sql::{Database, migrate, testing::TestDatabase},
+    token::master_key::MasterKey,
 };
 use idl::{
     account::{AppInfo, GetAppRequest},
@@ -285,6 +286,7 @@ fn open(
     let random: SharedRandom = Arc::new(SystemRandom);
     let resources = Resources {
         database,
+        master_key: Some(MasterKey::parse(&"5a".repeat(32)).expect("a key")),
         apps: Apps::asking(Arc::new(move |request: GetAppRequest| {
             let account = Arc::clone(&account);
             Box::pin(async move { account.answer(request.app_id) })

@@ -3,6 +3,7 @@
 use idl::pay::{CreateOrderRequest, CreateOrderResponse};
 
 use crate::{
+    channels::app_account_token,
     domain::{CHANNEL_BYTES_MAX, Currency, FieldError, IdempotencyKey, Money, NewOrder, ProductId},
     error::OrderError,
     service::Parts,
@@ -20,7 +21,13 @@ pub(crate) async fn create_order(
     // What a client hands to the channel it has chosen: our number, and where the channel reports the payment to.
     let pay_params = order.channel.iter().flat_map(|channel| {
         let callback = format!("/v1/pay/callbacks/{channel}/{}", order.app_id);
-        [("out_trade_no".into(), order.order_id.to_string().into()), ("callback_path".into(), callback.into())]
+        // Apple takes a UUID in place of a number.
+        let token = app_account_token(order.order_id.as_str()).unwrap_or_default();
+        [
+            ("out_trade_no".into(), order.order_id.to_string().into()),
+            ("app_account_token".into(), token.into()),
+            ("callback_path".into(), callback.into()),
+        ]
     });
     Ok(CreateOrderResponse {
         pay_params: pay_params.collect(),

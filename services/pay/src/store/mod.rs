@@ -1,6 +1,7 @@
 //! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, and the outbox.
 
 pub(crate) mod archive;
+pub(crate) mod channels;
 mod error;
 pub(crate) mod jobs;
 mod ledger;
