@@ -103,7 +103,7 @@ service PayService {
     /// Has a paid order sent to the game server again, at once. ORDER_STATE_FORBIDS of one that is not paid.
     RedeliverOrderResponse RedeliverOrder(1: RedeliverOrderRequest req),
 
-    /// Takes what a channel says. Whatever comes of it is the channel's own form of an answer; a refusal (NO_SUCH_ROUTE)
+    /// Takes what a channel says. Whatever comes of it is the channel's own form of an answer; a refusal (NO_SUCH_PAYMENT_CHANNEL)
     /// only where there is no such channel.
     HandleCallbackResponse HandleCallback(1: HandleCallbackRequest req),
     // For operators, through the admin API of a gateway. See pay_admin.thrift.
@@ -123,6 +123,10 @@ service PayService {
 
     /// As RedeliverOrder, by an operator's hand.
     pay_admin.ChangeOrderResponse AdminRedeliverOrder(1: pay_admin.ChangeOrderRequest req),
+
+    /// Gives up an order that nobody has paid for: a payment that comes all the same is refused. Idempotent.
+    /// ORDER_STATE_FORBIDS of one that is paid.
+    pay_admin.ChangeOrderResponse AdminCloseOrder(1: pay_admin.ChangeOrderRequest req),
 
     /// Gives an order back in the books. Idempotent. ORDER_STATE_FORBIDS of one that is not paid, or whose money the player
     /// has spent.

@@ -92,6 +92,7 @@ fn routes() -> Routes {
         .put("/admin/v1/apps/{app_id}/products/{product_id}", admin::put_product::put_product)
         .get("/admin/v1/orders/{order_id}", admin::get_order::get_order)
         .post("/admin/v1/orders/{order_id}/redeliver", admin::redeliver_order::redeliver_order)
+        .post("/admin/v1/orders/{order_id}/close", admin::close_order::close_order)
         .post("/admin/v1/orders/{order_id}/refund", admin::refund_order::refund_order)
         .get("/admin/v1/accounts", admin::find_account::find_account)
         .get("/admin/v1/accounts/{account_id}/history", admin::account_history::account_history)

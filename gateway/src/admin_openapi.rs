@@ -32,6 +32,7 @@ use crate::{endpoints::admin, openapi};
         admin::put_product::put_product,
         admin::get_order::get_order,
         admin::redeliver_order::redeliver_order,
+        admin::close_order::close_order,
         admin::refund_order::refund_order,
         admin::find_account::find_account,
         admin::account_history::account_history,

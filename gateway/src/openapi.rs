@@ -128,8 +128,14 @@ fn errors_of(path: &str, needs_credentials: bool) -> Vec<(&'static str, &'static
     if is_one_of(&["register", "link"]) {
         errors.push(("409", "The username is taken, or the credential belongs to another account."));
     }
-    if is_one_of(&["login"]) {
-        errors.push(("423", "Too many failed logins; `retry_after_ms` is the time left, to the moment."));
+    if is_one_of(&["orders"]) {
+        errors.push(("409", "The idempotency key was used with another body."));
+    }
+    if path.contains("/orders/{order_id}") {
+        errors.push(("404", "There is no such order."));
+    }
+    if path.contains("/orders/{order_id}/") {
+        errors.push(("422", "The order's state does not allow this."));
     }
     errors
         .push(("503", "Could not be answered now; ask again after `retry_after_ms`. Never a statement about a token."));
@@ -178,6 +184,7 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::NO_SUCH_ROUTE,
         C::NO_SUCH_ACCOUNT,
         C::NO_SUCH_ORDER,
+        C::NO_SUCH_PAYMENT_CHANNEL,
         C::METHOD_NOT_ALLOWED,
         C::USERNAME_TAKEN,
         C::CREDENTIAL_ALREADY_LINKED,

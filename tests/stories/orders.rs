@@ -141,7 +141,7 @@ async fn a_payment_that_does_not_fit_is_never_a_success(shape: Shape) {
     assert_eq!(shop.look(&ann, &other).await.ok()["state"], "created");
     assert_eq!(ann.login().await.welcome["wallet"], json!({ "CNY": 600 }));
     let path = format!("/v1/pay/callbacks/nobody/{}", platform.app().app_id);
-    platform.client().post(&path, &json!({})).await.refused(4_040_001);
+    platform.client().post(&path, &json!({})).await.refused(4_040_302);
 }
 
 async fn a_thousand_duplicates_make_one_transition(shape: Shape) {

@@ -12,7 +12,7 @@ async fn the_sandbox_is_refused_in_production(shape: Shape) {
     let builder = builder.set("account.master_key", &"5a".repeat(32)).set("sql.url", "sqlite://story.db");
     let platform = builder.start().await;
     let path = format!("/v1/pay/callbacks/sandbox/{}", platform.app().app_id);
-    platform.client().post(&path, &json!({})).await.refused(4_040_001);
+    platform.client().post(&path, &json!({})).await.refused(4_040_302);
 }
 
 async fn callbacks_can_be_served_apart(shape: Shape) {

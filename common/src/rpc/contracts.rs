@@ -74,6 +74,7 @@ thrift_contract! {
     read AdminListChannels;
     read AdminDescribeOrder;
     write AdminRedeliverOrder;
+    write AdminCloseOrder;
     write AdminRefundOrder;
 }
 

@@ -5,7 +5,7 @@ mod payment;
 
 use std::sync::Arc;
 
-use common::{clock::SharedClock, config::Environment, error_code::PublicError};
+use common::{clock::SharedClock, error_code::PublicError};
 
 use self::alarm::Alarm;
 use crate::{

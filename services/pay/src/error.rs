@@ -71,7 +71,7 @@ impl Refusal for OrderError {
             Self::Spent => {
                 PublicError::new(ErrorCode::ORDER_STATE_FORBIDS).detail("wallet", "no longer holds that much")
             }
-            Self::NoSuchChannel => PublicError::new(ErrorCode::NO_SUCH_ROUTE),
+            Self::NoSuchChannel => PublicError::new(ErrorCode::NO_SUCH_PAYMENT_CHANNEL),
             Self::Store(StoreError::Sql(error)) => error.public(),
             Self::Store(StoreError::Raced) => PublicError::new(ErrorCode::OVERLOADED),
             Self::Store(StoreError::Ledger(error)) => match &**error {

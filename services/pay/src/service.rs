@@ -198,6 +198,10 @@ impl PayService for Pay {
         answer(Box::pin(rpc::admin::redeliver_order::redeliver_order(&self.parts, request)).await)
     }
 
+    async fn admin_close_order(&self, request: ChangeOrderRequest) -> Result<ChangeOrderResponse, ServerError> {
+        answer(Box::pin(rpc::admin::close_order::close_order(&self.parts, request)).await)
+    }
+
     async fn admin_refund_order(&self, request: ChangeOrderRequest) -> Result<ChangeOrderResponse, ServerError> {
         answer(Box::pin(rpc::admin::refund_order::refund_order(&self.parts, request)).await)
     }

@@ -29,7 +29,7 @@ use idl::{
 use serde_json::{Value, json};
 use volo_thrift::{ClientError, ServerError};
 
-pub(crate) use self::game_server::{Answering, GameServer, Received};
+pub(crate) use self::game_server::{Answering, GameServer};
 use crate::{
     Apps, Config, Pay, Resources,
     delivery::{Ringing, Worker},
@@ -170,6 +170,10 @@ impl Service {
 
     pub(crate) async fn refund(&self, order_id: &str) -> Result<pay_order::Order, PublicError> {
         public(self.pay.admin_refund_order(change(order_id)).await).map(|response| response.order)
+    }
+
+    pub(crate) async fn close(&self, order_id: &str) -> Result<pay_order::Order, PublicError> {
+        public(self.pay.admin_close_order(change(order_id)).await).map(|response| response.order)
     }
 
     pub(crate) async fn redeliver(&self, order_id: &str) -> Result<pay_order::Order, PublicError> {

@@ -13,6 +13,7 @@ pub(crate) mod ban_account;
 pub(crate) mod ban_subject;
 pub(crate) mod cancel_deletion;
 mod channel;
+pub(crate) mod close_order;
 pub(crate) mod create_app;
 pub(crate) mod end_session;
 pub(crate) mod find_account;

@@ -26,9 +26,9 @@ pub(crate) struct CallbackPath {
 
 /// Takes a channel's callback, signed as that channel signs. Give channels this address, with your app's id.
 ///
-/// The answer is the channel's own form of an acknowledgement (`SUCCESS`, `success`, JSON). Anything else, and every
+/// 4040302 where the app has no such channel. Otherwise the answer is the channel's own form of an acknowledgement (`SUCCESS`, `success`, JSON). Anything else, and every
 /// status but 200, asks it to come again.
-#[utoipa::path(post, path = "/v1/pay/callbacks/{channel}/{app_id}", tag = "Payment channels", params(("channel" = String, Path), ("app_id" = i64, Path)),
+#[utoipa::path(post, path = "/v1/pay/callbacks/{channel}/{app_id}", operation_id = "payment_callback", tag = "Payment channels", params(("channel" = String, Path), ("app_id" = i64, Path)),
     request_body(content = String, description = "Whatever the channel sends."),
     responses((status = 200, body = String, content_type = "text/plain", description = "What the channel expects.")))]
 pub(crate) async fn callback(

@@ -52,7 +52,7 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     #[schema(value_type = String, example = "01JXT21Q00C5Z0E8T3Y6A9B2DK")]
     order_id: FastStr,
-    /// Always `created`.
+    /// `created`; `paying` with a channel.
     #[schema(value_type = String, example = "created")]
     state: FastStr,
     /// Nobody is expected to pay after it, in Unix milliseconds.

@@ -15,7 +15,7 @@ use crate::{
 /// An order of your app.
 ///
 /// 4040301 when there is none, or it is another app's.
-#[utoipa::path(get, path = "/v1/server/orders/{order_id}", tag = "Game servers", security(("app" = [])), params(("order_id" = String, Path)), responses((status = 200, body = Order)))]
+#[utoipa::path(get, path = "/v1/server/orders/{order_id}", operation_id = "get_order_of_app", tag = "Game servers", security(("app" = [])), params(("order_id" = String, Path)), responses((status = 200, body = Order)))]
 pub(crate) async fn get_order(
     Extension(gateway): Extension<Arc<Gateway>>,
     Path(OrderPath { order_id }): Path<OrderPath>,

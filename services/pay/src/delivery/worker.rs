@@ -9,11 +9,8 @@ use common::{
     clock::{SharedClock, SharedRandom, new_uuid},
     lifecycle::RequestTasks,
 };
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{
-    task::{JoinError, JoinHandle},
-    time::{MissedTickBehavior, interval},
-};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -52,7 +49,7 @@ pub(crate) struct Worker {
     schedule: Schedule,
     rules: BreakerRules,
     apps: HashMap<i64, Lane>,
-    flights: FuturesUnordered<JoinHandle<Landed>>,
+    flights: FuturesUnordered<BoxFuture<'static, Landed>>,
     /// What is due can't be read; said once.
     behind: bool,
 }
@@ -70,7 +67,8 @@ struct Lane {
 #[derive(Clone, Copy, Debug)]
 struct Landed {
     app_id: i64,
-    outcome: Outcome,
+    /// `None`: it panicked, which is a bug. Its claim runs out.
+    outcome: Option<Outcome>,
 }
 
 impl Worker {
@@ -109,7 +107,7 @@ impl Worker {
             Ok(0) => {}
             Ok(deliveries) => tracing::info!(deliveries, "deliveries were given back"),
             Err(error) => {
-                tracing::warn!(%error, "deliveries could not be given back; they are taken after their lease")
+                tracing::warn!(%error, "deliveries could not be given back; they are taken after their lease");
             }
         }
     }
@@ -165,39 +163,35 @@ impl Worker {
         };
         self.behind = false;
         for claimed in claimed {
-            self.apps.entry(claimed.order.app_id).or_default().flying += 1;
+            let app_id = claimed.order.app_id;
+            self.apps.entry(app_id).or_default().flying += 1;
             let (parts, name, schedule) = (self.parts.clone(), self.name, self.schedule.clone());
             // A task of its own: an attempt goes on while the worker waits for the database.
-            self.flights.push(self.parts.tasks.spawn_in_context(deliver(parts, name, schedule, claimed)));
+            let flight = self.parts.tasks.spawn_in_context(deliver(parts, name, schedule, claimed));
+            self.flights.push(Box::pin(async move { Landed { app_id, outcome: flight.await.ok() } }));
         }
     }
 
-    async fn land_and_follow(&mut self, landed: Result<Landed, JoinError>) {
-        if let Some(app_id) = self.land(landed)
-            && self.apps.get(&app_id).is_some_and(|lane| lane.more)
-        {
-            self.take_of(app_id).await;
+    async fn land_and_follow(&mut self, landed: Landed) {
+        self.land(landed);
+        if self.apps.get(&landed.app_id).is_some_and(|lane| lane.more) {
+            self.take_of(landed.app_id).await;
         }
     }
 
-    fn land(&mut self, landed: Result<Landed, JoinError>) -> Option<i64> {
-        let Ok(Landed { app_id, outcome }) = landed else {
-            // It panicked, which is a bug and was said; its claim runs out. Which app's place it held is not known.
-            tracing::error!("a delivery broke off");
-            return None;
-        };
+    fn land(&mut self, Landed { app_id, outcome }: Landed) {
         let (now, rules) = (self.parts.clock.now(), self.rules);
         let lane = self.apps.entry(app_id).or_default();
         lane.flying = lane.flying.saturating_sub(1);
         match outcome {
-            Outcome::Acknowledged => lane.breaker.succeeded(),
-            Outcome::Refused | Outcome::NoAnswer | Outcome::Forbidden | Outcome::NoTarget => {
+            Some(Outcome::Acknowledged) => lane.breaker.succeeded(),
+            Some(Outcome::Refused | Outcome::NoAnswer | Outcome::Forbidden | Outcome::NoTarget) => {
                 lane.breaker.failed(now, rules);
             }
             // Not the game server's doing.
-            Outcome::Unknown => {}
+            Some(Outcome::Unknown) => {}
+            None => tracing::error!(app_id, "a delivery broke off"),
         }
-        Some(app_id)
     }
 
     /// How many more may fly to the app.
@@ -229,7 +223,7 @@ impl Worker {
 }
 
 /// One attempt, from the network to the database.
-async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: Claimed) -> Landed {
+async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: Claimed) -> Outcome {
     let (outcome, attempt) = parts.sender.send(&claimed).await;
     parts.metrics.attempted(outcome.as_str(), attempt.duration);
     let now = parts.clock.now();
@@ -244,12 +238,12 @@ async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: 
     if let Err(error) = parts.orders.settle(&claimed, worker, &attempt, next).await {
         // The claim runs out, and another attempt is made: a game server tells repetitions by the order's number.
         tracing::warn!(%order_id, %error, "what came of a delivery could not be written down");
-        return Landed { app_id: claimed.order.app_id, outcome };
+        return outcome;
     }
     match next {
         Next::Done => parts.metrics.acknowledged(now.since(claimed.since)),
         Next::At(_) => {
-            tracing::debug!(%order_id, attempt = attempt.attempt, outcome = %attempt.outcome, "a delivery failed")
+            tracing::debug!(%order_id, attempt = attempt.attempt, outcome = %attempt.outcome, "a delivery failed");
         }
         Next::Dead => {
             parts.metrics.given_up();
@@ -262,5 +256,5 @@ async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: 
             );
         }
     }
-    Landed { app_id: claimed.order.app_id, outcome }
+    outcome
 }

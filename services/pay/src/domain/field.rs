@@ -5,11 +5,11 @@ use std::borrow::Cow;
 /// The field as the contract names it, and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
-pub struct FieldError {
+pub(crate) struct FieldError {
     /// Which.
-    pub field: &'static str,
+    pub(crate) field: &'static str,
     /// Safe to show.
-    pub reason: Cow<'static, str>,
+    pub(crate) reason: Cow<'static, str>,
 }
 
 impl FieldError {

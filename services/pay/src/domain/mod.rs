@@ -14,16 +14,15 @@ mod product;
 
 pub use self::{
     currency::{Currency, CurrencyError},
-    field::FieldError,
     ledger::{ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting, PostingError},
+};
+pub(crate) use self::{
+    delivery::{Breaker, BreakerRules, Schedule, is_acknowledgement},
+    field::FieldError,
+    ledger::{is_id, new_balance},
     money::Money,
     order::{Charge, Mismatch, NewOrder, Order, Payment},
     order_id::OrderId,
     order_state::{Impossible, OrderEvent, OrderState, Step, advance},
-    product::{Product, ProductId},
-};
-pub(crate) use self::{
-    delivery::{Breaker, BreakerRules, Schedule, is_acknowledgement},
-    ledger::{is_id, new_balance},
-    product::CHANNEL_BYTES_MAX,
+    product::{CHANNEL_BYTES_MAX, Product, ProductId},
 };

@@ -9,7 +9,7 @@ const AMOUNT_END: i64 = 1 << 53;
 
 /// Minor units of a currency, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Money {
+pub(crate) struct Money {
     amount: i64,
     currency: Currency,
 }
@@ -17,11 +17,11 @@ pub struct Money {
 /// Not an amount that can be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a positive number of minor units below 2^53")]
-pub struct AmountError;
+pub(crate) struct AmountError;
 
 impl Money {
     /// `amount` minor units of `currency`.
-    pub fn new(amount: i64, currency: Currency) -> Result<Self, AmountError> {
+    pub(crate) fn new(amount: i64, currency: Currency) -> Result<Self, AmountError> {
         match amount {
             1..AMOUNT_END => Ok(Self { amount, currency }),
             _ => Err(AmountError),
@@ -29,12 +29,12 @@ impl Money {
     }
 
     /// Minor units.
-    pub fn amount(self) -> i64 {
+    pub(crate) fn amount(self) -> i64 {
         self.amount
     }
 
     /// Of what.
-    pub fn currency(self) -> Currency {
+    pub(crate) fn currency(self) -> Currency {
         self.currency
     }
 }

@@ -13,7 +13,7 @@ const EXTENSION_BYTES_MAX: usize = 1024;
 
 /// What a player asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewOrder {
+pub(crate) struct NewOrder {
     /// Whose game.
     pub(crate) app_id: i64,
     /// Who buys.
@@ -34,7 +34,7 @@ pub struct NewOrder {
 
 /// An order as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub(crate) struct Order {
     pub(crate) order_id: OrderId,
     pub(crate) app_id: i64,
     pub(crate) account_id: i64,
@@ -58,7 +58,7 @@ pub struct Order {
 
 /// What a channel says of a payment, once its signature has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payment {
+pub(crate) struct Payment {
     /// The channel.
     pub(crate) channel: String,
     /// The app whose callback it came in by.
@@ -77,7 +77,7 @@ pub struct Payment {
 
 /// What a channel says was paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charge {
+pub(crate) enum Charge {
     /// Exactly this.
     Amount(Money),
     /// Whatever the store asks for the product in the player's country: the product decides.
@@ -86,7 +86,7 @@ pub enum Charge {
 
 /// Why a payment is not one for the order it names. Closed: these are shown in the journal and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mismatch {
+pub(crate) enum Mismatch {
     /// The order belongs to another app.
     #[error("the order is another app's")]
     App,

@@ -12,12 +12,12 @@ const LENGTH: usize = 26;
 /// 26 of the digits and letters of Crockford's base 32: 48 bits of Unix milliseconds, then 80 random bits (a ULID). Of a
 /// form that every channel takes for a merchant's order number (`out_trade_no`: at most 32 letters and digits).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OrderId([u8; LENGTH]);
+pub(crate) struct OrderId([u8; LENGTH]);
 
 /// Not the form of an order's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not the number of an order")]
-pub struct OrderIdError;
+pub(crate) struct OrderIdError;
 
 impl OrderId {
     /// A number nobody has had before.
@@ -34,7 +34,7 @@ impl OrderId {
     }
 
     /// Reads a number.
-    pub fn parse(raw: &str) -> Result<Self, OrderIdError> {
+    pub(crate) fn parse(raw: &str) -> Result<Self, OrderIdError> {
         match <[u8; LENGTH]>::try_from(raw.as_bytes()) {
             Ok(letters) if letters.iter().all(|letter| ALPHABET.contains(letter)) => Ok(Self(letters)),
             _ => Err(OrderIdError),
@@ -42,7 +42,7 @@ impl OrderId {
     }
 
     /// The number.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // `parse` and `new` let nothing but ASCII in.
         str::from_utf8(&self.0).unwrap_or_default()
     }

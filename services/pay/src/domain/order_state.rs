@@ -14,7 +14,7 @@ use std::fmt;
 
 /// Where an order is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OrderState {
+pub(crate) enum OrderState {
     /// Made, and nobody is known to be paying.
     Created,
     /// The player was handed what a channel needs to be paid with.
@@ -37,7 +37,7 @@ pub enum OrderState {
 
 /// What happens to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderEvent {
+pub(crate) enum OrderEvent {
     /// A channel was asked to take money for it.
     PaymentStarted,
     /// A channel says that it was paid, and is believed.
@@ -58,7 +58,7 @@ pub enum OrderEvent {
 
 /// What an event comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// The order is in another state now.
     Moves(OrderState),
     /// It says what is known already, or comes too late to matter: nothing changes.
@@ -68,15 +68,15 @@ pub enum Step {
 /// The event can't be true of an order in this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {state} can't be {event}")]
-pub struct Impossible {
+pub(crate) struct Impossible {
     /// Where the order is, and stays.
-    pub state: OrderState,
+    pub(crate) state: OrderState,
     /// What was said of it.
-    pub event: OrderEvent,
+    pub(crate) event: OrderEvent,
 }
 
 /// What becomes of an order in `state` when `event` arrives.
-pub fn advance(state: OrderState, event: OrderEvent) -> Result<Step, Impossible> {
+pub(crate) fn advance(state: OrderState, event: OrderEvent) -> Result<Step, Impossible> {
     use OrderEvent as E;
     use OrderState as S;
     use Step::{Absorbed, Moves};
@@ -114,7 +114,7 @@ pub fn advance(state: OrderState, event: OrderEvent) -> Result<Step, Impossible>
 
 impl OrderState {
     /// Every state.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Created,
         Self::Paying,
         Self::Paid,
@@ -127,7 +127,7 @@ impl OrderState {
     ];
 
     /// As the contract calls it, and as metrics do.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Paying => "paying",
@@ -162,7 +162,7 @@ impl OrderState {
     }
 
     /// Whether a channel has taken money for it, whatever became of it since.
-    pub fn was_paid(self) -> bool {
+    pub(crate) fn was_paid(self) -> bool {
         match self {
             Self::Paid | Self::Delivering | Self::Delivered | Self::Refunding | Self::Refunded => true,
             Self::Created | Self::Paying | Self::Expired | Self::Closed => false,
@@ -170,7 +170,7 @@ impl OrderState {
     }
 
     /// Whether the game server is still to be told, or may be told again.
-    pub fn is_deliverable(self) -> bool {
+    pub(crate) fn is_deliverable(self) -> bool {
         matches!(self, Self::Paid | Self::Delivering | Self::Delivered)
     }
 }
@@ -182,20 +182,8 @@ impl fmt::Display for OrderState {
 }
 
 impl OrderEvent {
-    /// Every event.
-    pub const ALL: [Self; 8] = [
-        Self::PaymentStarted,
-        Self::Paid,
-        Self::DeliveryStarted,
-        Self::Acknowledged,
-        Self::TimedOut,
-        Self::Closed,
-        Self::RefundRequested,
-        Self::Refunded,
-    ];
-
     /// As the journal calls it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::PaymentStarted => "payment_started",
             Self::Paid => "paid",
@@ -221,6 +209,17 @@ mod tests {
 
     use super::*;
 
+    const EVENTS: [OrderEvent; 8] = [
+        OrderEvent::PaymentStarted,
+        OrderEvent::Paid,
+        OrderEvent::DeliveryStarted,
+        OrderEvent::Acknowledged,
+        OrderEvent::TimedOut,
+        OrderEvent::Closed,
+        OrderEvent::RefundRequested,
+        OrderEvent::Refunded,
+    ];
+
     /// How far along an order is.
     fn progress(state: OrderState) -> u8 {
         match state {
@@ -239,7 +238,7 @@ mod tests {
     #[test]
     fn no_event_moves_an_order_backwards_and_every_one_is_absorbed_when_it_comes_again() {
         for state in OrderState::ALL {
-            for event in OrderEvent::ALL {
+            for event in EVENTS {
                 match advance(state, event) {
                     Ok(Step::Moves(next)) => {
                         assert!(progress(next) > progress(state), "{state} {event} {next}");
@@ -258,7 +257,7 @@ mod tests {
         use OrderState as S;
         let moves: Vec<(S, E, S)> = OrderState::ALL
             .into_iter()
-            .flat_map(|state| OrderEvent::ALL.map(|event| (state, event)))
+            .flat_map(|state| EVENTS.map(|event| (state, event)))
             .filter_map(|(state, event)| match advance(state, event) {
                 Ok(Step::Moves(next)) => Some((state, event, next)),
                 Ok(Step::Absorbed) | Err(_) => None,
@@ -311,7 +310,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_happens_in_whatever_order_money_that_came_is_never_forgotten(
-            events in prop::collection::vec(prop::sample::select(OrderEvent::ALL.to_vec()), 0..40)
+            events in prop::collection::vec(prop::sample::select(EVENTS.to_vec()), 0..40)
         ) {
             let mut state = OrderState::Created;
             for event in events {

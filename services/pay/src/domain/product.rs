@@ -12,11 +12,11 @@ const CHANNEL_PRODUCT_BYTES_MAX: usize = 128;
 
 /// What the studio calls a product: 1-64 letters, digits, `.`, `_` and `-`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProductId(String);
+pub(crate) struct ProductId(String);
 
 /// A product and what it costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
+pub(crate) struct Product {
     /// Shown to players and on statements of channels.
     name: String,
     /// The price in each currency it can be bought in.
@@ -27,7 +27,7 @@ pub struct Product {
 
 impl ProductId {
     /// Reads an id.
-    pub fn parse(raw: &str) -> Result<Self, FieldError> {
+    pub(crate) fn parse(raw: &str) -> Result<Self, FieldError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         match (1..=ID_BYTES_MAX).contains(&raw.len()) && raw.bytes().all(allowed) {
             true => Ok(Self(raw.to_owned())),
@@ -36,7 +36,7 @@ impl ProductId {
     }
 
     /// The id.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -49,7 +49,7 @@ impl fmt::Debug for ProductId {
 
 impl Product {
     /// A product as an operator describes it: amounts in minor units by currency.
-    pub fn new(
+    pub(crate) fn new(
         name: &str,
         prices: impl IntoIterator<Item = (String, i64)>,
         channel_products: impl IntoIterator<Item = (String, String)>,
@@ -83,22 +83,22 @@ impl Product {
     }
 
     /// Its name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The price in a currency, if it can be bought in it.
-    pub fn price(&self, currency: Currency) -> Option<Money> {
+    pub(crate) fn price(&self, currency: Currency) -> Option<Money> {
         self.prices.get(&currency).copied()
     }
 
     /// Every price.
-    pub fn prices(&self) -> impl Iterator<Item = Money> {
+    pub(crate) fn prices(&self) -> impl Iterator<Item = Money> {
         self.prices.values().copied()
     }
 
     /// What channels call it.
-    pub fn channel_products(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn channel_products(&self) -> &BTreeMap<String, String> {
         &self.channel_products
     }
 }

@@ -4,7 +4,7 @@ use common::sql::{Contention, SqlError};
 
 /// Orders, products or deliveries could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// The database refused or did not answer.
     #[error(transparent)]
     Sql(#[from] SqlError),

@@ -9,7 +9,5 @@ pub(crate) mod orders;
 pub(crate) mod outbox;
 pub(crate) mod products;
 
-pub use self::{
-    error::StoreError,
-    ledger::{Ledger, LedgerError, PostError, Posted},
-};
+pub(crate) use self::error::StoreError;
+pub use self::ledger::{Ledger, LedgerError, PostError, Posted};

@@ -8,8 +8,9 @@
 //! - `create`: a new order, or the one that was made for the same key.
 //! - `pay`: what a channel says was paid.
 //! - `refund`: what goes back, by an operator's hand or a channel's.
-//! - `expire`: what nobody paid.
+//! - `expire`, `close`: what nobody paid.
 
+mod close;
 mod create;
 mod expire;
 pub(crate) mod journal;

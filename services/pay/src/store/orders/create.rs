@@ -2,9 +2,9 @@
 
 use common::sql::{Contention, SqlError, Text};
 
-use super::{Hand, Orders, journal, row};
+use super::{Hand, Orders, happen, journal, row};
 use crate::{
-    domain::{IdempotencyKey, NewOrder, Order, OrderId, OrderState, Product},
+    domain::{IdempotencyKey, NewOrder, Order, OrderEvent, OrderId, OrderState, Product},
     store::{StoreError, products},
 };
 
@@ -78,7 +78,7 @@ impl Orders {
             return Err(CreateError::PriceDiffers);
         }
         let now = self.clock.now();
-        let order = Order {
+        let mut order = Order {
             order_id: OrderId::new(now, self.random.as_ref()),
             app_id: new.app_id,
             account_id: new.account_id,
@@ -118,6 +118,11 @@ impl Orders {
         row::insert(&mut tx, &order).await?;
         let (moved, hand) = ((OrderState::Created, OrderState::Created), Hand { actor: "player", reason: "" });
         journal::append(&mut tx, order.order_id, moved, "created", hand, now).await?;
+        if order.channel.is_some() {
+            // The answer has what the channel is paid with.
+            // A new order can start: the outcome is known.
+            let _ = happen(&mut tx, &mut order, OrderEvent::PaymentStarted, hand, now).await?;
+        }
         tx.commit().await?;
         Ok(Created { order, repeated: false })
     }
@@ -140,7 +145,8 @@ impl Orders {
         let order = row::find(&self.database, row::order_id(&order_id)?).await?;
         let order = order.ok_or(StoreError::Unreadable("order of a request"))?;
         // As it was when it was made.
-        let (state, channel) = (OrderState::Created, new.channel.clone());
+        let channel = new.channel.clone();
+        let state = if channel.is_some() { OrderState::Paying } else { OrderState::Created };
         Ok(Some(Created { order: Order { state, channel, ..order }, repeated: true }))
     }
 }

@@ -258,6 +258,38 @@ common::on_each_database! {
         assert_eq!(refusal(service.refund("01JXSFM2G00000000000000000").await).0, ErrorCode::NO_SUCH_ORDER);
     }
 
+    async fn an_order_for_a_channel_is_paid_through_that_one_only(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let elsewhere = service.create_with("k-1", |request| request.channel = Some("alipay".into())).await.expect("made");
+        assert_eq!(&*elsewhere.state, "paying");
+        assert_eq!(elsewhere.pay_params.get("callback_path").map(|path| &**path), Some("/v1/pay/callbacks/alipay/1001"));
+        assert_eq!(elsewhere.pay_params.get("out_trade_no"), Some(&elsewhere.order_id));
+        assert_eq!(service.call_back(&payment(&elsewhere.order_id)).await, "FAIL");
+        assert_eq!(service.state(&elsewhere.order_id).await, "paying");
+        let here = service.create_with("k-2", |request| request.channel = Some("sandbox".into())).await.expect("made");
+        assert_eq!(service.call_back(&payment(&here.order_id)).await, "SUCCESS");
+        assert_eq!(service.events(&here.order_id).await, ["created", "payment_started", "paid"]);
+        let again = service.create_with("k-2", |request| request.channel = Some("sandbox".into())).await;
+        assert_eq!(again.expect("the same"), here);
+        let refused = service.create_with("k-3", |request| request.channel = Some("A B".into())).await;
+        assert_eq!(refusal(refused).1, "channel");
+    }
+
+    async fn an_order_that_is_given_up_takes_no_payment(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let order_id = service.order("k-1").await;
+        for _ in 0..2 {
+            assert_eq!(&*service.close(&order_id).await.expect("closed").state, "closed");
+        }
+        for _ in 0..2 {
+            assert_eq!(service.call_back(&payment(&order_id)).await, "FAIL");
+        }
+        assert_eq!(service.events(&order_id).await, ["created", "closed", "refused_payment"]);
+        assert_eq!(service.wallet().await, 0);
+        let paid = service.paid_order("k-2").await;
+        assert_eq!(refusal(service.close(&paid).await), (ErrorCode::ORDER_STATE_FORBIDS, "state".to_owned()));
+    }
+
     async fn what_could_not_be_looked_into_has_to_come_again_and_is_never_a_success(database: TestDatabase) {
         let service = Service::start(database).await;
         let order_id = service.order("k-1").await;
@@ -278,10 +310,10 @@ common::on_each_database! {
         let order_id = service.order("k-1").await;
         let production = service.in_production();
         let refused = call_back_on(&production, APP, &payment(&order_id)).await;
-        assert_eq!(refusal(refused).0, ErrorCode::NO_SUCH_ROUTE);
+        assert_eq!(refusal(refused).0, ErrorCode::NO_SUCH_PAYMENT_CHANNEL);
         let mut elsewhere = callback_request(APP, &payment(&order_id).to_string(), SECRET);
         elsewhere.channel = "../sandbox".into();
-        assert_eq!(refusal(public(service.pay.handle_callback(elsewhere).await)).0, ErrorCode::NO_SUCH_ROUTE);
+        assert_eq!(refusal(public(service.pay.handle_callback(elsewhere).await)).0, ErrorCode::NO_SUCH_PAYMENT_CHANNEL);
         assert_eq!(service.state(&order_id).await, "created");
     }
 
