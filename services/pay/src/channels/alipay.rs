@@ -100,12 +100,12 @@ impl PaymentChannel for Alipay {
         }
         self.check_signature(&form)?;
         self.check_merchant(&form)?;
-        let what = match form.required("trade_status")? {
+        let what = match (form.required("trade_status")?, refund(&form)?) {
             // A closed trade was never paid, unless it says what was refunded.
-            "TRADE_SUCCESS" | "TRADE_FINISHED" | "TRADE_CLOSED" if form.get("refund_fee").is_some() => refund(&form)?,
-            "TRADE_SUCCESS" | "TRADE_FINISHED" => What::Paid,
-            "TRADE_CLOSED" => return Ok(Verdict::Ignored("the trade was closed without a payment")),
-            "WAIT_BUYER_PAY" => return Ok(Verdict::Ignored("the trade waits for its payment")),
+            ("TRADE_SUCCESS" | "TRADE_FINISHED" | "TRADE_CLOSED", Some(refund)) => What::Refunded(refund),
+            ("TRADE_SUCCESS" | "TRADE_FINISHED", None) => What::Paid,
+            ("TRADE_CLOSED", None) => return Ok(Verdict::Ignored("the trade was closed without a payment")),
+            ("WAIT_BUYER_PAY", _) => return Ok(Verdict::Ignored("the trade waits for its payment")),
             _ => return Ok(Verdict::Ignored("a state of the trade that says nothing about a payment")),
         };
         Ok(Verdict::Facts(PaymentFacts {
@@ -128,12 +128,20 @@ impl PaymentChannel for Alipay {
     }
 }
 
-/// `refund_fee` is the sum of all refunds so far; `out_biz_no` is the number that the refund was asked for with.
-fn refund(form: &Parameters) -> Result<What, CallbackRefusal> {
+/// `refund_fee` is the sum of all refunds so far, and there (and not zero) in notices of refunds only; `out_biz_no` is the
+/// number that the refund was asked for with.
+fn refund(form: &Parameters) -> Result<Option<Refund>, CallbackRefusal> {
+    if form.get("refund_fee").is_none_or(str::is_empty) {
+        return Ok(None);
+    }
+    let so_far = yuan(form, "refund_fee")?;
+    if so_far.amount == 0 {
+        return Ok(None);
+    }
     let refund_id = form.get("out_biz_no").filter(|id| !id.is_empty());
-    Ok(What::Refunded(Refund {
+    Ok(Some(Refund {
         refund_id: refund_id.map(|id| text::identifier("out_biz_no", id.to_owned())).transpose()?,
-        extent: RefundExtent::SoFar(yuan(form, "refund_fee")?),
+        extent: RefundExtent::SoFar(so_far),
         refunded_at: time(form, "gmt_refund")?,
     }))
 }
@@ -145,7 +153,7 @@ fn yuan(form: &Parameters, name: &'static str) -> Result<Money, CallbackRefusal>
 
 /// Refunds carry milliseconds behind the point, payments don't.
 fn time(form: &Parameters, name: &'static str) -> Result<Option<Timestamp>, CallbackRefusal> {
-    let Some(raw) = form.get(name) else { return Ok(None) };
+    let Some(raw) = form.get(name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
     let seconds = raw.split_once('.').map_or(raw, |(seconds, _)| seconds);
     let refused = || CallbackRefusal::malformed(name, "must be a time such as 2026-11-30 10:34:56");
     moment::from_civil(seconds, "yyyy-MM-dd HH:mm:ss", UTC_OFFSET_MINUTES).map(Some).ok_or_else(refused)

@@ -103,6 +103,9 @@ fn a_trade_that_nobody_paid_is_ignored() {
         assert!(matches!(notice.with("trade_status", Some(state)), Ok(Verdict::Ignored(_))), "{state}");
     }
     assert_eq!(facts(notice.with("trade_status", Some("TRADE_FINISHED"))).what, What::Paid);
+    for nothing in ["0.00", ""] {
+        assert_eq!(facts(notice.with("refund_fee", Some(nothing))).what, What::Paid, "{nothing}");
+    }
 }
 
 #[test]

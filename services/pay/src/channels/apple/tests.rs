@@ -1,6 +1,10 @@
 use std::sync::LazyLock;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use aws_lc_rs::digest;
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -119,6 +123,30 @@ fn certificates_count_while_they_are_valid() {
     assert_eq!(verify_at(1_000, vector("charge")), Err(early));
 }
 
+/// Apple's own certificates, which are public: the one that signed for the App Store from September 2025 on, "Worldwide
+/// Developer Relations" G6, and Apple Root CA - G3, whose fingerprint is the one in `docs/pay-channels.md`.
+#[test]
+fn apple_s_own_certificates_are_trusted_under_apple_s_own_root() {
+    let certificates: Value = serde_json::from_str(include_str!("../vectors/apple_certificates.json")).expect("JSON");
+    let text = |name: &str| certificates[name].as_str().expect("a text").to_owned();
+    let root = BASE64_STANDARD.decode(text("root")).expect("base64");
+    let fingerprint: Vec<_> =
+        digest::digest(&digest::SHA256, &root).as_ref().iter().map(|b| format!("{b:02X}")).collect();
+    assert!(include_str!("../../../../../docs/pay-channels.md").contains(&fingerprint.join(":")));
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", text("root"));
+    let x5c = [text("leaf"), text("intermediate"), text("root")];
+    // 2025-11-01T02:09:35Z and 2027-10-14T00:00:00Z.
+    let at = |millis| AppleRoots::parse(&pem).expect("a root").leaf_key(&x5c, Timestamp::from_millis(millis)).map(drop);
+    assert_eq!(at(1_761_962_975_000), Ok(()));
+    let expired = CallbackRefusal::UntrustedCertificate { reason: "a certificate has expired" };
+    assert_eq!(at(1_823_472_000_000), Err(expired));
+    // A test's chain is worth nothing under the real root.
+    let mut real = config();
+    real["root_certificates"] = json!(pem);
+    let refused = post_at(&*channel(&real), SIGNED_AT_MS, &[], vector("charge"));
+    assert!(matches!(refused, Err(CallbackRefusal::UntrustedCertificate { .. })), "{refused:?}");
+}
+
 #[test]
 fn a_token_from_the_future_is_refused() {
     assert_eq!(verify(vector("from_the_future")), Err(CallbackRefusal::StaleTimestamp));
@@ -207,12 +235,12 @@ proptest! {
         let (head, rest) = real.split_once('.').expect("a token");
         header = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(head).expect("base64")).expect("JSON");
         let mut header: Value = serde_json::from_str(&header).expect("JSON");
-        let decoded = base64::prelude::BASE64_STANDARD.decode(header["x5c"][0].as_str().expect("a text"));
+        let decoded = BASE64_STANDARD.decode(header["x5c"][0].as_str().expect("a text"));
         let mut der = decoded.expect("base64");
         let at = at % der.len();
         let differs = der[at] != byte;
         der[at] = byte;
-        header["x5c"][0] = json!(base64::prelude::BASE64_STANDARD.encode(der));
+        header["x5c"][0] = json!(BASE64_STANDARD.encode(der));
         let token = format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()));
         let verdict = verify(&json!({ "signedTransactionInfo": token }).to_string());
         prop_assert!(!differs || verdict.is_err());

@@ -27,3 +27,6 @@ pub(super) fn find(name: &str) -> Option<&'static str> {
 pub(super) fn not_known() -> String {
     format!("is not shipped; there are {}", SHIPPED.map(|shipped| shipped.name).join(", "))
 }
+
+#[cfg(test)]
+mod tests;
