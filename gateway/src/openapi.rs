@@ -137,6 +137,9 @@ fn errors_of(path: &str, needs_credentials: bool) -> Vec<(&'static str, &'static
     if path.contains("/orders/{order_id}/") {
         errors.push(("422", "The order's state does not allow this."));
     }
+    if is_one_of(&["login"]) {
+        errors.push(("423", "Too many failed logins; `retry_after_ms` is the time left, to the moment."));
+    }
     errors
         .push(("503", "Could not be answered now; ask again after `retry_after_ms`. Never a statement about a token."));
     errors
@@ -261,6 +264,12 @@ pub(crate) mod tests {
         assert_eq!(refusals("post", "/v1/sdk/phone-codes"), ["400", "403", "429"]);
         assert_eq!(refusals("post", "/v1/sdk/link"), ["400", "401", "403", "409", "429"]);
         assert_eq!(refusals("get", "/v1/sdk/me"), ["400", "401", "403", "429"]);
+        assert_eq!(refusals("post", "/v1/sdk/orders"), ["400", "401", "403", "409", "429"]);
+        assert_eq!(refusals("get", "/v1/sdk/orders/{order_id}"), ["400", "401", "403", "404", "429"]);
+        assert_eq!(
+            refusals("post", "/v1/server/orders/{order_id}/redeliver"),
+            ["400", "401", "403", "404", "422", "429"]
+        );
         assert_eq!(refusals("post", "/v1/server/tokens/verify"), ["400", "401", "403", "429"]);
     }
 
