@@ -45,6 +45,7 @@ use crate::endpoints::{documentation, oauth2, pay, sdk, server, well_known};
         server::get_order::get_order,
         server::redeliver_order::redeliver_order,
         pay::callback::callback,
+        pay::callback_by_get::callback_by_get,
         oauth2::introspect::introspect,
         well_known::jwks::jwks,
         documentation::openapi_json::openapi_json,

@@ -91,7 +91,9 @@ fn routes(groups: &[RouteGroup]) -> Routes {
                 .post("/v1/server/sessions/revoke", server::revoke_sessions::revoke_sessions)
                 .get("/v1/server/orders/{order_id}", server::get_order::get_order)
                 .post("/v1/server/orders/{order_id}/redeliver", server::redeliver_order::redeliver_order),
-            RouteGroup::Pay => routes.post("/v1/pay/callbacks/{channel}/{app_id}", pay::callback::callback),
+            RouteGroup::Pay => routes
+                .post("/v1/pay/callbacks/{channel}/{app_id}", pay::callback::callback)
+                .get("/v1/pay/callbacks/{channel}/{app_id}", pay::callback_by_get::callback_by_get),
             RouteGroup::Oauth2 => routes
                 .post("/oauth2/introspect", oauth2::introspect::introspect)
                 .get("/.well-known/jwks.json", well_known::jwks::jwks),
