@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS pay_orders (
     -- Through which channel it is to be paid, or was; NULL: not chosen yet.
     channel          VARCHAR(32)   CHARACTER SET ascii COLLATE ascii_bin NULL,
     -- What the channel calls the payment; NULL until there is one.
-    channel_order_id VARCHAR(128)  CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+    channel_order_id VARCHAR(255)  CHARACTER SET ascii COLLATE ascii_bin NULL,
     -- Unix milliseconds, like every time here.
     created_at       BIGINT        NOT NULL,
     expires_at       BIGINT        NOT NULL,

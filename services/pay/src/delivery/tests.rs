@@ -152,13 +152,13 @@ common::on_each_database! {
     async fn an_app_without_a_target_is_tried_again_and_may_be_given_one(database: TestDatabase) {
         let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
         let order_id = service.paid_order("k-1").await;
-        let mut hands = service.hands();
-        assert_eq!(hands.deliver().await, 1);
+        let mut worker = service.hands();
+        assert_eq!(worker.deliver().await, 1);
         assert_eq!(&*service.describe(&order_id).await.deliveries[0].outcome, "no_target");
         service.deliver_to(APP, &game.url());
         service.clock.advance(Duration::from_secs(15));
-        tokio::time::sleep(Duration::from_millis(1100)).await;
-        assert_eq!(hands.deliver().await, 1);
+        // Another instance, which has not asked for the app a moment ago.
+        assert_eq!(hands(&service.replica().await).deliver().await, 1);
         assert_eq!(service.state(&order_id).await, "delivered");
     }
 
@@ -181,5 +181,26 @@ common::on_each_database! {
         assert!(game.received().is_empty());
         let unpaid = service.order("k-2").await;
         assert_eq!(refusal(service.redeliver(&unpaid).await), (ErrorCode::ORDER_STATE_FORBIDS, "state".to_owned()));
+    }
+
+    async fn a_delivered_order_that_is_sent_again_stays_delivered(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        let mut hands = service.hands();
+        assert_eq!(hands.deliver().await, 1);
+        let delivered_at = service.look(&order_id).await.delivered_at;
+        service.clock.advance(Duration::from_secs(1));
+        game.answer(with(500, "not again"));
+        service.redeliver(&order_id).await.expect("sent again");
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(service.state(&order_id).await, "delivered", "what was acknowledged stays acknowledged");
+        game.answer(with(200, "SUCCESS"));
+        service.clock.advance(Duration::from_secs(15));
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(service.look(&order_id).await.delivered_at, delivered_at);
+        let attempts: Vec<_> = game.received().iter().map(|sent| sent.body["attempt"].clone()).collect();
+        assert_eq!(attempts, [1, 2, 3]);
+        assert_eq!(service.count("SELECT COUNT(*) FROM pay_outbox").await, 0);
     }
 }

@@ -7,8 +7,11 @@ use idl::pay::{GetOrderRequest, PayService};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::{ChannelRefund, Extent, Returned};
 use crate::{
+    domain::{Currency, Entry, IdempotencyKey, Owner, Posting},
     jobs,
+    store::archive::Evidence,
     testing::{
         APP, OTHER_APP, PLAYER, SECRET, Service, call_back_on, callback_request, order_request, payment, public,
         refusal,
@@ -256,6 +259,58 @@ common::on_each_database! {
         assert_eq!(refusal(service.redeliver(&order_id).await).0, ErrorCode::ORDER_STATE_FORBIDS);
         assert_eq!(service.count("SELECT COUNT(*) FROM pay_ledger_entries").await, 4);
         assert_eq!(refusal(service.refund("01JXSFM2G00000000000000000").await).0, ErrorCode::NO_SUCH_ORDER);
+    }
+
+    async fn a_channel_that_gives_money_back_takes_it_out_of_the_books_once(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let orders = &service.pay.parts().orders;
+        let (whole, part) = (service.paid_order("k-1").await, service.paid_order("k-2").await);
+        let refund = |app_id, order_id: &str, extent| ChannelRefund {
+            channel: "sandbox".to_owned(),
+            app_id,
+            order_id: None,
+            channel_order_id: format!("sandbox-{order_id}"),
+            extent,
+        };
+        let take = async |refund: ChannelRefund, body: &'static [u8]| {
+            let evidence = Evidence { channel: "sandbox", app_id: refund.app_id, headers: "[]", body };
+            orders.refund_by_channel(&refund, evidence).await.expect("looked into")
+        };
+        let elsewhere = take(refund(OTHER_APP, &whole, Extent::Everything), b"0").await;
+        assert_eq!(elsewhere, Returned::NoSuchOrder);
+        assert_eq!(take(refund(APP, "nobody's", Extent::Everything), b"0").await, Returned::NoSuchOrder);
+        assert_eq!(take(refund(APP, &whole, Extent::Everything), b"1").await, Returned::Refunded);
+        assert_eq!(take(refund(APP, &whole, Extent::Everything), b"1").await, Returned::Repeated);
+        for first in [true, false] {
+            let noted = take(refund(APP, &part, Extent::UnknownPart), b"2").await;
+            assert_eq!(noted, Returned::Noted { first });
+        }
+        assert_eq!((service.state(&whole).await, service.state(&part).await), ("refunded".to_owned(), "paid".to_owned()));
+        assert_eq!(service.events(&part).await, ["created", "paid", "partial_refund"]);
+        assert_eq!(service.wallet().await, 600);
+    }
+
+    async fn a_refund_of_what_the_player_has_spent_is_refused_and_one_of_the_channel_is_noted(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let order_id = service.paid_order("k-1").await;
+        let currency = Currency::parse("CNY").expect("a currency");
+        let entry = |owner, amount| Entry { owner, currency, amount };
+        let spent = Posting::new(APP, vec![entry(Owner::Player(PLAYER), -1), entry(Owner::App, 1)]).expect("balances");
+        service.pay.ledger().post(&spent, &IdempotencyKey::parse("spent").expect("a key")).await.expect("posts");
+        assert_eq!(refusal(service.refund(&order_id).await), (ErrorCode::ORDER_STATE_FORBIDS, "wallet".to_owned()));
+        assert_eq!(service.state(&order_id).await, "paid", "all of it or nothing");
+        let refund = ChannelRefund {
+            channel: "sandbox".to_owned(),
+            app_id: APP,
+            order_id: None,
+            channel_order_id: format!("sandbox-{order_id}"),
+            extent: Extent::Everything,
+        };
+        let evidence = Evidence { channel: "sandbox", app_id: APP, headers: "[]", body: b"1" };
+        let returned = service.pay.parts().orders.refund_by_channel(&refund, evidence).await.expect("looked into");
+        assert_eq!(returned, Returned::Noted { first: true });
+        assert_eq!(service.events(&order_id).await, ["created", "paid", "refund_not_in_books"]);
+        assert_eq!(service.wallet().await, 599);
     }
 
     async fn an_order_for_a_channel_is_paid_through_that_one_only(database: TestDatabase) {
