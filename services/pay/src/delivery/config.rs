@@ -109,3 +109,29 @@ impl DeliveryConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(config: &DeliveryConfig) -> Option<String> {
+        config.validate().err().map(|invalid| invalid.key)
+    }
+
+    #[test]
+    fn the_schedule_is_a_day_and_what_can_not_work_is_refused_by_its_key() {
+        let good = DeliveryConfig::default;
+        assert_eq!(refused(&good()), None);
+        assert_eq!(good().pauses().iter().sum::<Duration>(), Duration::from_secs(24 * 3600 + 4 * 60));
+        for (config, key) in [
+            (DeliveryConfig { timeout: Duration::from_secs(20), ..good() }, "delivery.lease"),
+            (DeliveryConfig { timeout: Duration::ZERO, ..good() }, "delivery.timeout"),
+            (DeliveryConfig { schedule: Vec::new(), ..good() }, "delivery.schedule"),
+            (DeliveryConfig { jitter: 1.5, ..good() }, "delivery.jitter"),
+            (DeliveryConfig { jitter: f64::NAN, ..good() }, "delivery.jitter"),
+            (DeliveryConfig { longest_answer: 3, ..good() }, "delivery.longest_answer"),
+        ] {
+            assert_eq!(refused(&config).as_deref(), Some(key));
+        }
+    }
+}
