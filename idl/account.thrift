@@ -126,6 +126,17 @@ struct GetProfileRequest {
     1: required string access_token,
 }
 
+struct AuthenticateRequest {
+    1: required string access_token,
+}
+
+/// Whom a good access token was made for.
+struct AuthenticateResponse {
+    1: required i64 account_id,
+    2: required i64 app_id,
+    3: required string session_id,
+}
+
 enum PhoneCodeScene {
     LOGIN = 1,
     LINK = 2,
@@ -336,13 +347,15 @@ struct GetAppRequest {
     2: optional bool read_again,
 }
 
-/// What the gateway needs to check an app's signatures. Crosses the wire only between roles.
+/// What the gateway needs to check an app's signatures, and pay to deliver to it. Crosses the wire only between roles.
 struct AppInfo {
     1: required i64 app_id,
     2: required string name,
     3: required bool enabled,
     /// One or two live secrets, newest first.
     4: required list<string> secrets,
+    /// Where paid orders are delivered to; absent: nowhere.
+    5: optional string delivery_url,
 }
 
 struct GetAppResponse {
@@ -499,6 +512,10 @@ service AccountService {
 
     /// Revokes one session, or every session of an account, of the calling app. Idempotent.
     RevokeSessionsResponse RevokeSessions(1: RevokeSessionsRequest req),
+
+    /// The player behind an access token that is good now, for what other roles do for players; refused as GetProfile
+    /// refuses. Answers from memory. Read only.
+    AuthenticateResponse Authenticate(1: AuthenticateRequest req),
 
     /// An app and its live secrets. Read only.
     GetAppResponse GetApp(1: GetAppRequest req),

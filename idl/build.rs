@@ -8,6 +8,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "setting.thrift",
         "setting_admin.thrift",
         "pay.thrift",
+        "pay_admin.thrift",
+        "pay_order.thrift",
     ] {
         println!("cargo:rerun-if-changed={file}");
     }

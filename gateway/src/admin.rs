@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use common::{config::Secret, error_code::PublicError, http::Routes, telemetry::LevelHandle};
-use idl::{account::AccountServiceClient, setting::SettingServiceClient};
+use idl::{account::AccountServiceClient, pay::PayServiceClient, setting::SettingServiceClient};
 use volo_http::{server::route::Router, utils::Extension};
 
 use crate::{
@@ -84,6 +84,10 @@ impl AdminApi {
     fn connected(&self) -> Result<&Connected, PublicError> {
         self.connected.get().ok_or_else(|| PublicError::unavailable(ASK_AGAIN_AFTER))
     }
+
+    pub(crate) fn pay(&self) -> Result<PayServiceClient, PublicError> {
+        Ok(self.connected()?.upstream.pay.clone())
+    }
 }
 
 impl fmt::Debug for AdminApi {
@@ -114,6 +118,11 @@ fn routes() -> Routes {
         .get("/admin/v1/apps/{app_id}/settings/diff", settings::diff_versions::diff_versions)
         .post("/admin/v1/apps/{app_id}/settings/rollback", settings::roll_back_settings::roll_back_settings)
         .post("/admin/v1/apps/{app_id}/settings/explain", settings::explain_settings::explain_settings)
+        .put("/admin/v1/apps/{app_id}/products/{product_id}", admin::put_product::put_product)
+        .get("/admin/v1/orders/{order_id}", admin::get_order::get_order)
+        .post("/admin/v1/orders/{order_id}/redeliver", admin::redeliver_order::redeliver_order)
+        .post("/admin/v1/orders/{order_id}/close", admin::close_order::close_order)
+        .post("/admin/v1/orders/{order_id}/refund", admin::refund_order::refund_order)
         .get("/admin/v1/accounts", admin::find_account::find_account)
         .get("/admin/v1/accounts/{account_id}/history", admin::account_history::account_history)
         .post("/admin/v1/accounts/{account_id}/revoke-sessions", admin::revoke_sessions::revoke_sessions)

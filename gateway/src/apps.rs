@@ -324,7 +324,13 @@ mod tests {
                 gate.notified().await;
             }
             let secrets = secrets.into_iter().map(Into::into).collect();
-            Ok((request.app_id == APP).then(|| AppInfo { app_id: APP, name: "Game".into(), enabled: true, secrets }))
+            Ok((request.app_id == APP).then(|| AppInfo {
+                app_id: APP,
+                name: "Game".into(),
+                enabled: true,
+                secrets,
+                delivery_url: None,
+            }))
         }
     }
 

@@ -22,6 +22,8 @@ pub enum RouteGroup {
     Sdk,
     /// `/v1/server/*`: what game servers call.
     Server,
+    /// `/v1/pay/*`: what payment channels call.
+    Pay,
     /// `/oauth2/*` and `/.well-known/*`: the standards' endpoints.
     Oauth2,
     /// `/openapi.json` and `/docs`.
@@ -66,7 +68,7 @@ impl Default for Config {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
             unix_socket: None,
-            routes: vec![RouteGroup::Sdk, RouteGroup::Server, RouteGroup::Oauth2, RouteGroup::Docs],
+            routes: vec![RouteGroup::Sdk, RouteGroup::Server, RouteGroup::Pay, RouteGroup::Oauth2, RouteGroup::Docs],
             optional_part_timeout: Duration::from_millis(500),
             verify_timeout: Duration::from_secs(1),
             app_cache_capacity: 10_000,
@@ -107,7 +109,7 @@ impl Section for Config {
             ));
         }
         if self.routes.is_empty() {
-            return Err(Invalid::new("routes", "is empty: name at least one of sdk, server, oauth2, docs"));
+            return Err(Invalid::new("routes", "is empty: name at least one of sdk, server, pay, oauth2, docs"));
         }
         if self.app_cache_capacity == 0 {
             return Err(Invalid::new("app_cache_capacity", "must be at least 1"));

@@ -7,7 +7,7 @@ use common::error_code::{ErrorCode, meaning};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
+use crate::endpoints::{documentation, oauth2, pay, sdk, server, well_known};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,6 +18,7 @@ use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
     tags(
         (name = "Players", description = "Called by game clients. `Authorization: Bearer <access_token>` where a session is needed."),
         (name = "Game servers", description = "Called by game servers, signed with the app's secret: `X-Signature` = hex HMAC-SHA256(app_secret, METHOD \\n PATH \\n RAW_QUERY \\n X-Timestamp \\n X-Nonce \\n hex(SHA-256(body)))."),
+        (name = "Payment channels", description = "Called by payment channels, in their own forms."),
         (name = "Standards", description = "Endpoints that standards define, in their own forms."),
         (name = "Documentation", description = "The contract itself.")
     ),
@@ -36,9 +37,15 @@ use crate::endpoints::{documentation, oauth2, sdk, server, well_known};
         sdk::end_other_sessions::end_other_sessions,
         sdk::end_session::end_session,
         sdk::settings::settings,
+        sdk::create_order::create_order,
+        sdk::get_order::get_order,
         server::verify_token::verify_token,
         server::verify_tokens::verify_tokens,
         server::revoke_sessions::revoke_sessions,
+        server::get_order::get_order,
+        server::redeliver_order::redeliver_order,
+        pay::callback::callback,
+        pay::callback_by_get::callback_by_get,
         oauth2::introspect::introspect,
         well_known::jwks::jwks,
         documentation::openapi_json::openapi_json,
@@ -122,6 +129,15 @@ fn errors_of(path: &str, needs_credentials: bool) -> Vec<(&'static str, &'static
     if is_one_of(&["register", "link"]) {
         errors.push(("409", "The username is taken, or the credential belongs to another account."));
     }
+    if is_one_of(&["orders"]) {
+        errors.push(("409", "The idempotency key was used with another body."));
+    }
+    if path.contains("/orders/{order_id}") {
+        errors.push(("404", "There is no such order."));
+    }
+    if path.contains("/orders/{order_id}/") {
+        errors.push(("422", "The order's state does not allow this."));
+    }
     if is_one_of(&["login"]) {
         errors.push(("423", "Too many failed logins; `retry_after_ms` is the time left, to the moment."));
     }
@@ -171,11 +187,15 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::DEVICE_LIMIT_REACHED,
         C::NO_SUCH_ROUTE,
         C::NO_SUCH_ACCOUNT,
+        C::NO_SUCH_ORDER,
+        C::NO_SUCH_PAYMENT_CHANNEL,
         C::METHOD_NOT_ALLOWED,
         C::USERNAME_TAKEN,
         C::CREDENTIAL_ALREADY_LINKED,
+        C::IDEMPOTENCY_KEY_REUSED,
         C::BODY_TOO_LARGE,
         C::UNSUPPORTED_MEDIA_TYPE,
+        C::ORDER_STATE_FORBIDS,
         C::TOO_MANY_FAILED_LOGINS,
         C::RATE_LIMITED_ADDRESS,
         C::RATE_LIMITED_SUBJECT,
@@ -215,15 +235,12 @@ pub(crate) mod tests {
     }
 
     /// Answered to operators only, whose document adds them, or not yet answered to anybody.
-    const NOT_FOR_PLAYERS: [ErrorCode; 8] = [
+    const NOT_FOR_PLAYERS: [ErrorCode; 5] = [
         ErrorCode::OK,
         ErrorCode::NO_SUCH_APP,
         ErrorCode::APP_ID_TAKEN,
         ErrorCode::SETTINGS_CHANGED,
         ErrorCode::NO_SUCH_SETTING,
-        ErrorCode::NO_SUCH_ORDER,
-        ErrorCode::IDEMPOTENCY_KEY_REUSED,
-        ErrorCode::ORDER_STATE_FORBIDS,
     ];
 
     #[test]
@@ -254,6 +271,12 @@ pub(crate) mod tests {
         assert_eq!(refusals("post", "/v1/sdk/phone-codes"), ["400", "403", "429"]);
         assert_eq!(refusals("post", "/v1/sdk/link"), ["400", "401", "403", "409", "429"]);
         assert_eq!(refusals("get", "/v1/sdk/me"), ["400", "401", "403", "429"]);
+        assert_eq!(refusals("post", "/v1/sdk/orders"), ["400", "401", "403", "409", "429"]);
+        assert_eq!(refusals("get", "/v1/sdk/orders/{order_id}"), ["400", "401", "403", "404", "429"]);
+        assert_eq!(
+            refusals("post", "/v1/server/orders/{order_id}/redeliver"),
+            ["400", "401", "403", "404", "422", "429"]
+        );
         assert_eq!(refusals("post", "/v1/server/tokens/verify"), ["400", "401", "403", "429"]);
     }
 

@@ -15,7 +15,7 @@ use volo_http::{context::ServerContext, request::Request, response::Response, se
 use crate::{
     apps::AppDirectory,
     config::{Config, RouteGroup},
-    endpoints::{documentation, oauth2, sdk, server, well_known},
+    endpoints::{documentation, oauth2, pay, sdk, server, well_known},
     nonces::SharedNonces,
     openapi,
     settings_copy::copy::SettingsCopy,
@@ -123,11 +123,18 @@ fn routes(groups: &[RouteGroup]) -> Routes {
                 .delete("/v1/sdk/deletion", sdk::cancel_deletion::cancel_deletion)
                 .delete("/v1/sdk/sessions", sdk::end_other_sessions::end_other_sessions)
                 .delete("/v1/sdk/sessions/{session_id}", sdk::end_session::end_session)
-                .get("/v1/sdk/settings", sdk::settings::settings),
+                .get("/v1/sdk/settings", sdk::settings::settings)
+                .post("/v1/sdk/orders", sdk::create_order::create_order)
+                .get("/v1/sdk/orders/{order_id}", sdk::get_order::get_order),
             RouteGroup::Server => routes
                 .post("/v1/server/tokens/verify", server::verify_token::verify_token)
                 .post("/v1/server/tokens/verify-batch", server::verify_tokens::verify_tokens)
-                .post("/v1/server/sessions/revoke", server::revoke_sessions::revoke_sessions),
+                .post("/v1/server/sessions/revoke", server::revoke_sessions::revoke_sessions)
+                .get("/v1/server/orders/{order_id}", server::get_order::get_order)
+                .post("/v1/server/orders/{order_id}/redeliver", server::redeliver_order::redeliver_order),
+            RouteGroup::Pay => routes
+                .post("/v1/pay/callbacks/{channel}/{app_id}", pay::callback::callback)
+                .get("/v1/pay/callbacks/{channel}/{app_id}", pay::callback_by_get::callback_by_get),
             RouteGroup::Oauth2 => routes
                 .post("/oauth2/introspect", oauth2::introspect::introspect)
                 .get("/.well-known/jwks.json", well_known::jwks::jwks),

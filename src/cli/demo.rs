@@ -12,7 +12,7 @@ use common::{
 use crate::{
     cli::{failure::Failure, output::print},
     config::Configuration,
-    demo::walk,
+    demo::{Operator, walk},
     platform::{Logs, Process, start},
     role::Role,
 };
@@ -32,10 +32,14 @@ pub(super) async fn run() -> Result<ExitStatus, Failure> {
     let logs = Logs { access: Arc::new(Unrecorded), level: None };
     let started = start(Role::All, &configuration, &logs, &process).await?;
     process.lifecycle.readiness().all_open().await;
-    let gateway = started.listeners.iter().find(|listening| listening.what == "gateway");
-    let base = gateway.context("the platform has no gateway")?.address.clone();
+    let listener = |what: &str| started.listeners.iter().find(|listening| listening.what == what);
+    let base = listener("gateway").context("the platform has no gateway")?.address.clone();
+    let operator = listener("operator").context("the platform has no operator listener")?.address.clone();
+    let token = started.admin_token_file.as_ref().context("the platform has made no admin token")?;
+    let token = std::fs::read_to_string(token).context("the admin token can't be read")?.trim().to_owned();
+    let operator = Operator { base: operator, token };
     let demo = started.demo.context("the platform has no demo app")?;
-    let walked = walk(base, &demo, Box::new(|text| drop(print(text)))).await;
+    let walked = walk(base, &operator, &demo, Box::new(|text| drop(print(text)))).await;
     let (trigger, requests) = StopRequests::manual();
     trigger.fire(Signal::Terminate);
     let ended = process.lifecycle.run(requests).await;

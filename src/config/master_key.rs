@@ -17,6 +17,12 @@ pub(crate) fn of_account(configuration: &Configuration) -> Result<Option<MasterK
     read("account.master_key", account.master_key.as_ref(), account.master_key_file.as_deref())
 }
 
+/// What pay seals the secrets of payment channels under; `None` when nobody chose one.
+pub(crate) fn of_pay(configuration: &Configuration) -> Result<Option<MasterKey>, Invalid> {
+    let pay = &configuration.pay;
+    read("pay.master_key", pay.master_key.as_ref(), pay.master_key_file.as_deref())
+}
+
 /// What opens a gateway's copy of the key ring; `None` when it is given nothing for that.
 pub(crate) fn of_fallback(configuration: &Configuration) -> Result<Option<MasterKey>, Invalid> {
     let fallback = &configuration.gateway.fallback;

@@ -74,6 +74,9 @@ fn check_master_keys(configuration: &Configuration, role: Role) -> Result<(), In
     if matches!(role, Role::All | Role::Gateway) {
         master_key::of_fallback(configuration)?;
     }
+    if matches!(role, Role::All | Role::Pay) {
+        master_key::of_pay(configuration)?;
+    }
     Ok(())
 }
 

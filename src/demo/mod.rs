@@ -2,7 +2,8 @@
 //!
 //! Speaks to the platform as an integrator would, over HTTP with the documented signature, and checks every answer.
 
+mod order;
 mod show;
 mod walk;
 
-pub(crate) use self::walk::walk;
+pub(crate) use self::{order::Operator, walk::walk};

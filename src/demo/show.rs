@@ -54,6 +54,16 @@ impl Shown {
         Ok(Self { client: reqwest::Client::builder().no_proxy().build()?, base, out })
     }
 
+    /// From now on requests go there; answers where they went before.
+    pub(super) fn speak_to(&mut self, base: String) -> String {
+        std::mem::replace(&mut self.base, base)
+    }
+
+    /// Prints what somebody else was sent.
+    pub(super) fn show(&mut self, text: &str) {
+        (self.out)(&text.lines().map(|line| format!("> {line}\n")).collect::<String>());
+    }
+
     pub(super) fn title(&mut self, text: &str) {
         (self.out)(&format!("\n== {text}\n"));
     }

@@ -4,12 +4,20 @@ use anyhow::ensure;
 use reqwest::Method;
 use serde_json::json;
 
-use super::show::{Proof, Shown};
+use super::{
+    order::{Operator, buy},
+    show::{Proof, Shown},
+};
 use crate::first_run::DemoApp;
 
-/// Walks registration, login, verify, settings, refresh and logout against the platform at `base`.
+/// Walks registration, login, verify, settings, an order, refresh and logout against the platform at `base`.
 /// Fails at the first answer that is not what the contract says.
-pub(crate) async fn walk(base: String, demo: &DemoApp, out: Box<dyn FnMut(&str) + Send>) -> anyhow::Result<()> {
+pub(crate) async fn walk(
+    base: String,
+    operator: &Operator,
+    demo: &DemoApp,
+    out: Box<dyn FnMut(&str) + Send>,
+) -> anyhow::Result<()> {
     let mut shown = Shown::new(base, out)?;
     let app_id = demo.app_id;
     let signed = || Proof::Signed { app_id, secret: &demo.app_secret };
@@ -53,6 +61,8 @@ pub(crate) async fn walk(base: String, demo: &DemoApp, out: Box<dyn FnMut(&str) 
     ensure!(!entity_tag.is_empty(), "settings carry an ETag");
     let unchanged = vec![("If-None-Match", entity_tag)];
     shown.send_raw(Method::GET, &target, Proof::None, unchanged, String::new(), 304).await?;
+
+    buy(&mut shown, demo, operator, &access_token).await?;
 
     shown.title("The session is refreshed");
     let refresh = json!({ "app_id": app_id, "refresh_token": refresh_token });

@@ -11,10 +11,11 @@ use common::{
     },
 };
 use gateway::Upstream;
+use idl::account::AccountServiceClient;
 use tokio::net::TcpListener;
 
 use super::{Process, directory::Directory};
-use crate::banner::Listening;
+use crate::{banner::Listening, config::Configuration, role::Role};
 
 /// The services that this process holds.
 #[derive(Default)]
@@ -24,22 +25,59 @@ pub(super) struct Services {
     pub(super) pay: Option<ServerStack<PayContract>>,
 }
 
+/// What clients of other roles are made of, in a process that calls any.
+pub(super) struct Calling {
+    pub(super) discovery: Arc<dyn Discovery>,
+    metrics: ClientMetrics,
+}
+
+impl Calling {
+    /// Of a gateway, and of pay, which asks account.
+    pub(super) fn of(
+        role: Role,
+        configuration: &Configuration,
+        directory: &Directory,
+        process: &Process,
+    ) -> anyhow::Result<Option<Self>> {
+        if !matches!(role, Role::All | Role::Gateway | Role::Pay) {
+            return Ok(None);
+        }
+        let discovery = directory.discovery(configuration, process)?;
+        Ok(Some(Self { discovery, metrics: ClientMetrics::register(&process.registry)? }))
+    }
+}
+
 /// Clients of all services. A service that this process holds is called in place when `in_process`; otherwise, and for
 /// all others, discovery knows where they are.
 pub(super) fn upstream(
     services: &Services,
     in_process: bool,
-    discovery: &Arc<dyn Discovery>,
+    calling: &Calling,
     config: &ClientConfig,
     process: &Process,
-) -> anyhow::Result<Upstream> {
-    let metrics = ClientMetrics::register(&process.registry)?;
+) -> Upstream {
+    let Calling { discovery, metrics } = calling;
+    let metrics = metrics.clone();
     let parts = ClientParts { caller: "gateway", random: process.random.clone(), metrics };
-    Ok(Upstream {
+    Upstream {
         account: account_client(transport(&services.account, in_process, discovery), config, &parts),
         setting: setting_client(transport(&services.setting, in_process, discovery), config, &parts),
         pay: pay_client(transport(&services.pay, in_process, discovery), config, &parts),
-    })
+    }
+}
+
+/// The client through which pay asks where apps are delivered to.
+pub(super) fn account_for_pay(
+    services: &Services,
+    in_process: bool,
+    calling: &Calling,
+    config: &ClientConfig,
+    process: &Process,
+) -> AccountServiceClient {
+    let Calling { discovery, metrics } = calling;
+    let metrics = metrics.clone();
+    let parts = ClientParts { caller: "pay", random: process.random.clone(), metrics };
+    account_client(transport(&services.account, in_process, discovery), config, &parts)
 }
 
 fn transport<C: Contract>(

@@ -19,7 +19,7 @@ use super::{
     account, admin_token, database,
     directory::Directory,
     gateway, operator, pay,
-    rpc::{self, Services},
+    rpc::{self, Calling, Services},
     setting,
     shared::Shared,
 };
@@ -105,18 +105,18 @@ pub(crate) async fn start(
     let parts = operator::Parts { role, admin_token, logs, process };
     let (operator, admin) = operator::listen(&configuration.operator, parts)?;
     let mut listeners = vec![operator];
-    let opened = open_services(role, configuration, &directory, process).await?;
+    let calling = Calling::of(role, configuration, &directory, process)?;
+    let opened = open_services(role, configuration, &directory, calling.as_ref(), process).await?;
     if !in_process {
         listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }
     let mut demo = None;
-    if has_gateway {
-        let discovery = directory.discovery(configuration, process)?;
-        let upstream = rpc::upstream(&opened.services, in_process, &discovery, &configuration.rpc, process)?;
+    if let Some(calling) = calling.as_ref().filter(|_| has_gateway) {
+        let upstream = rpc::upstream(&opened.services, in_process, calling, &configuration.rpc, process);
         if !in_process && opened.services.account.is_none() {
-            rpc::wait_for_account(&discovery, process);
+            rpc::wait_for_account(&calling.discovery, process);
         }
-        discovery.settled().await;
+        calling.discovery.settled().await;
         if role == Role::All && configuration.environment == Environment::Development {
             demo = opened.demo_app(configuration, &upstream).await?;
         }
@@ -147,6 +147,7 @@ async fn open_services(
     role: Role,
     configuration: &Configuration,
     directory: &Directory,
+    calling: Option<&Calling>,
     process: &Process,
 ) -> anyhow::Result<Opened> {
     let holds = |service: Role| role == Role::All || role == service;
@@ -168,8 +169,14 @@ async fn open_services(
         let beside = account::Beside { shared: &opened.shared, directory };
         opened.services.account = Some(account::open(configuration, database, beside, &parts, process).await?);
     }
-    if let Some(database) = opened.database.clone().filter(|_| holds(Role::Pay)) {
-        opened.services.pay = Some(pay::open(database, &parts, process)?);
+    if let (Some(database), Some(calling)) = (opened.database.clone().filter(|_| holds(Role::Pay)), calling) {
+        let in_process = directory.in_process();
+        let account = rpc::account_for_pay(&opened.services, in_process, calling, &configuration.rpc, process);
+        if !in_process {
+            // Nobody is told "ready" before it is known where account is, or that it can't be known now.
+            calling.discovery.settled().await;
+        }
+        opened.services.pay = Some(pay::open(configuration, database, account, &parts, process)?);
     }
     if holds(Role::Setting) {
         let (setting, stack) = setting::open(configuration, &opened.shared, &parts, process)?;

@@ -11,7 +11,15 @@ async fn the_demo_walks_through_the_main_job_and_ends_well(_shape: Shape) {
     let output = run_to_end(command).await;
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}\n{shown}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    for step in ["/v1/sdk/login", "/v1/server/tokens/verify", "/v1/sdk/settings", "\"valid\""] {
+    for step in [
+        "/v1/sdk/login",
+        "/v1/server/tokens/verify",
+        "/v1/sdk/settings",
+        "/v1/sdk/orders",
+        "x-signature",
+        "\"delivered\"",
+        "\"valid\"",
+    ] {
         assert!(shown.contains(step), "the walk does not show {step}:\n{shown}");
     }
     let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

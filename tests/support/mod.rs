@@ -25,6 +25,8 @@ mod receiver;
 mod registry;
 mod replica;
 mod role;
+mod shop;
+mod studio;
 
 pub(crate) use admin::Admin;
 pub(crate) use answer::Answer;
@@ -44,6 +46,8 @@ pub(crate) use receiver::Receiver;
 pub(crate) use registry::Registry;
 pub(crate) use replica::{Replica, Which};
 pub(crate) use role::{Role, playgate, run_to_end};
+pub(crate) use shop::Shop;
+pub(crate) use studio::Studio;
 
 /// Makes tests of stories that hold whatever the platform is made of, and however many processes share the work.
 macro_rules! in_every_shape {

@@ -65,6 +65,8 @@ pub struct NotATarget;
 pub struct SignedPost<'a> {
     /// Where to.
     pub target: &'a Target,
+    /// Sent as `X-App-Id`, to whoever knows which secret it is by that.
+    pub app_id: Option<i64>,
     /// What it is signed with.
     pub key: &'a SigningKey,
     /// The time of this attempt.
@@ -196,6 +198,7 @@ impl fmt::Debug for Target {
 
 impl SignedPost<'_> {
     fn into_request(self) -> Result<Request<Bytes>, http::Error> {
+        const APP_ID: HeaderName = HeaderName::from_static("x-app-id");
         const TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
         const NONCE: HeaderName = HeaderName::from_static("x-nonce");
         const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
@@ -209,7 +212,11 @@ impl SignedPost<'_> {
             nonce: self.nonce,
             body: &self.body,
         });
-        Request::post(uri.clone())
+        let mut request = Request::post(uri.clone());
+        if let Some(app_id) = self.app_id {
+            request = request.header(APP_ID, app_id);
+        }
+        request
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT))
             .header(TIMESTAMP, timestamp)
@@ -267,7 +274,7 @@ mod tests {
     async fn post(target: &Target) -> Result<Response<Bytes>, HttpCallError> {
         let (key, body) = (SigningKey::new(KEY), Bytes::from_static(b"{}"));
         let now = Timestamp::from_millis(1_750_000_000_000);
-        client().post_signed(SignedPost { target, key: &key, now, nonce: "n-0123456789", body }).await
+        client().post_signed(SignedPost { target, app_id: None, key: &key, now, nonce: "n-0123456789", body }).await
     }
 
     #[test]

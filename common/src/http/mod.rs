@@ -37,8 +37,8 @@ pub use self::{
     client_address::{ClientAddress, TrustedNetworks},
     envelope::{ApiError, Envelope, retry_after_header},
     extract::{
-        AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Path, Query, SignatureChecks, Signed,
-        SignedApp, SignedOnce,
+        AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Path, Query, RawRequest,
+        SignatureChecks, Signed, SignedApp, SignedOnce,
     },
     front::Front,
     routes::{Endpoint, Routes},

@@ -21,6 +21,7 @@ thrift_contract! {
     read VerifyToken;
     read VerifyTokens;
     write RevokeSessions;
+    read Authenticate;
     read GetApp;
     read GetTokenKeys;
     read FollowRevocations;
@@ -65,6 +66,17 @@ thrift_contract! {
     /// Orders, the wallet ledger and delivery.
     "pay" = pay::PayService as PayContract;
     read GetWallet;
+    write CreateOrder;
+    read GetOrder;
+    write RedeliverOrder;
+    write HandleCallback;
+    write AdminPutProduct;
+    write AdminPutChannel;
+    read AdminListChannels;
+    read AdminDescribeOrder;
+    write AdminRedeliverOrder;
+    write AdminCloseOrder;
+    write AdminRefundOrder;
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! One file per endpoint, each read top to bottom: what it takes, what it does, what it answers.
-//! [`if_none_match`] and [`page`] are what several of them read, [`history`] what several answer.
+//! [`if_none_match`] and [`page`] are what several of them read, [`history`] and [`order`] what several answer.
 
 pub(crate) mod admin;
 pub(crate) mod documentation;
 pub(crate) mod history;
 pub(crate) mod if_none_match;
 pub(crate) mod oauth2;
+pub(crate) mod order;
 pub(crate) mod page;
+pub(crate) mod pay;
 pub(crate) mod sdk;
 pub(crate) mod server;
 pub(crate) mod well_known;

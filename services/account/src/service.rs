@@ -13,14 +13,14 @@ use common::{
 };
 use idl::{
     account::{
-        AccountService, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse, DeletionInfo,
-        EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest, EndSessionResponse,
-        FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse, GetHistoryRequest,
-        GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetTokenKeysRequest,
-        GetTokenKeysResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-        RefreshRequest, RefreshResponse, RegisterRequest, RequestDeletionRequest, RevokeSessionsRequest,
-        RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict, VerifyTokenRequest,
-        VerifyTokensRequest, VerifyTokensResponse,
+        AccountService, AuthenticateRequest, AuthenticateResponse, CancelDeletionRequest, ChangePasswordRequest,
+        ChangePasswordResponse, DeletionInfo, EndOtherSessionsRequest, EndOtherSessionsResponse, EndSessionRequest,
+        EndSessionResponse, FollowRevocationsRequest, FollowRevocationsResponse, GetAppRequest, GetAppResponse,
+        GetHistoryRequest, GetProfileRequest, GetProfileResponse, GetSigningKeysRequest, GetSigningKeysResponse,
+        GetTokenKeysRequest, GetTokenKeysResponse, LinkRequest, LinkResponse, LoginRequest, LoginResponse,
+        LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RequestDeletionRequest,
+        RevokeSessionsRequest, RevokeSessionsResponse, SendPhoneCodeRequest, SendPhoneCodeResponse, TokenVerdict,
+        VerifyTokenRequest, VerifyTokensRequest, VerifyTokensResponse,
     },
     account_admin::{
         BanAccountRequest, BanAccountResponse, BanSubjectRequest, BanSubjectResponse, CancelAccountDeletionRequest,
@@ -258,6 +258,10 @@ impl AccountService for Account {
 
     async fn revoke_sessions(&self, req: RevokeSessionsRequest) -> Result<RevokeSessionsResponse, ServerError> {
         answer(Box::pin(rpc::revoke_sessions::revoke_sessions(&self.parts, req)).await)
+    }
+
+    async fn authenticate(&self, req: AuthenticateRequest) -> Result<AuthenticateResponse, ServerError> {
+        answer(Box::pin(rpc::authenticate::authenticate(&self.parts, req)).await)
     }
 
     async fn get_app(&self, req: GetAppRequest) -> Result<GetAppResponse, ServerError> {

@@ -1,9 +1,16 @@
 //! The `[pay]` section.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    time::Duration,
+};
 
-use common::config::Section;
+use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
+
+use crate::delivery::DeliveryConfig;
 
 /// The pay service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -11,14 +18,84 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Where `playgate serve pay` takes RPC. Cluster-internal: the wire format trusts its peers.
     pub listen: SocketAddr,
+    /// How long a player may take to pay. Then the order is expired; a payment that comes all the same still counts.
+    #[serde(with = "humantime_serde")]
+    pub order_ttl: Duration,
+    /// How long the key of a request to make an order is remembered. A repetition after that makes another order.
+    #[serde(with = "humantime_serde")]
+    pub keep_idempotency_keys: Duration,
+    /// What the configurations of payment channels are sealed under: 64 hexadecimal digits, the same for every instance.
+    /// Absent in development: one that is made at the first start and kept in `data_dir/pay-master-key`; in production
+    /// then no channel can be configured.
+    pub master_key: Option<Secret>,
+    /// A file that holds them, in place of `master_key`.
+    pub master_key_file: Option<PathBuf>,
+    /// Payment channels that one app may have. Protects the table.
+    pub channels_per_app: NonZeroU32,
+    /// How game servers are told of paid orders.
+    pub delivery: DeliveryConfig,
+    /// What one instance at a time does for all.
+    pub jobs: JobsConfig,
+}
+
+/// Orders that nobody paid, and keys that nobody needs any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// How often they are looked for.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    /// Rows of one step. A step is a transaction: the more, the longer its locks are held.
+    pub batch: NonZeroU32,
+    /// How long an instance may be silent before another one takes the job for abandoned.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    /// How long one run goes on with full batches. Protects the database from a run that never ends.
+    #[serde(with = "humantime_serde")]
+    pub longest_run: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9083)) }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9083)),
+            order_ttl: Duration::from_secs(30 * 60),
+            keep_idempotency_keys: Duration::from_secs(7 * 24 * 3600),
+            master_key: None,
+            master_key_file: None,
+            channels_per_app: NonZeroU32::new(64).unwrap_or(NonZeroU32::MIN),
+            delivery: DeliveryConfig::default(),
+            jobs: JobsConfig::default(),
+        }
+    }
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(30),
+            batch: NonZeroU32::new(100).unwrap_or(NonZeroU32::MIN),
+            lease: Duration::from_secs(60),
+            longest_run: Duration::from_secs(20),
+        }
     }
 }
 
 impl Section for Config {
     const NAME: &'static str = "pay";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        for (key, duration) in [
+            ("order_ttl", self.order_ttl),
+            ("keep_idempotency_keys", self.keep_idempotency_keys),
+            ("jobs.every", self.jobs.every),
+            ("jobs.lease", self.jobs.lease),
+            ("jobs.longest_run", self.jobs.longest_run),
+        ] {
+            if duration.is_zero() {
+                return Err(Invalid::new(key, "must be longer than zero"));
+            }
+        }
+        self.delivery.validate()
+    }
 }

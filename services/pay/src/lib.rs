@@ -1,34 +1,56 @@
-//! The pay service: what players own.
+//! The pay service: what players buy and own.
 //!
-//! The wallet: balances from a double-entry ledger.
+//! Orders and what channels say of them, the wallet, and telling game servers.
 //!
 //! **Invariants**
+//! - No paid order is lost: state, journal, wallet and outbox are written in one transaction, before the channel is
+//!   acknowledged; the outbox is worked off until the game server acknowledges or somebody has to look.
+//! - An order moves forward only, and every move is in its journal. See `domain::order_state`.
+//! - What a channel says counts once, however often it says it, and only if it fits the order in every part.
+//! - A channel whose callback could not be looked into is told to come again, and never that all is well.
 //! - Money is never made or lost: every posting adds up to zero in each currency. See `domain::ledger`.
 //! - A balance is the sum of its entries: both change in one transaction, and entries never change.
 //! - A player's balance never falls below zero through something taken from it.
 //! - A repeated posting is written once.
 //!
 //! In reading order:
-//! - `domain`: currencies, owners, postings. No input or output.
-//! - `store`: the ledger in SQL.
+//! - `domain`: currencies, owners, postings, the life of an order. No input or output.
+//! - `channels`: payment channels, pure: a raw callback in, verified facts out.
+//! - `store`: the ledger, orders and the outbox in SQL.
+//! - `channel_book`: which payment channels an app has.
+//! - `callbacks`: what channels say, from the raw bytes to the answer.
+//! - `delivery`: telling game servers.
+//! - `apps`: the apps as account knows them.
 //! - `rpc`: one file per RPC method.
-//! - `service`: the parts put together.
+//! - `service`: the parts put together. `jobs`, `background`: what runs beside the requests.
 //! - `config`, `error`, `metrics`: what can be configured, what can go wrong, what is counted.
 
+mod apps;
+mod background;
+mod callbacks;
+mod channel_book;
+pub mod channels;
 mod config;
+mod delivery;
 mod domain;
 mod error;
+mod jobs;
 mod metrics;
 mod rpc;
 mod service;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use self::{
-    config::Config,
+    apps::Apps,
+    background::Background,
+    config::{Config, JobsConfig},
+    delivery::DeliveryConfig,
     domain::{
         Currency, CurrencyError, ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting,
         PostingError,
     },
-    service::{Pay, migrations, open},
+    service::{Pay, Resources, StartError, migrations, open},
     store::{Ledger, LedgerError, PostError, Posted},
 };

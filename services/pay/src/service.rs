@@ -1,18 +1,40 @@
 //! The parts put together: a database in, an RPC handler out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::{
     clock::{SharedClock, SharedRandom},
+    config::Environment,
+    lifecycle::RequestTasks,
     rpc::answer,
     sql::{Database, MigrationSet},
+    token::master_key::MasterKey,
 };
-use idl::pay::{GetWalletRequest, GetWalletResponse, PayService};
+use idl::{
+    pay::{
+        CreateOrderRequest, CreateOrderResponse, GetOrderRequest, GetOrderResponse, GetWalletRequest,
+        GetWalletResponse, HandleCallbackRequest, HandleCallbackResponse, PayService, RedeliverOrderRequest,
+        RedeliverOrderResponse,
+    },
+    pay_admin::{
+        ChangeOrderRequest, ChangeOrderResponse, DescribeOrderRequest, DescribeOrderResponse, ListPayChannelsRequest,
+        ListPayChannelsResponse, PutPayChannelRequest, PutPayChannelResponse, PutProductRequest, PutProductResponse,
+    },
+};
 use prometheus::Registry;
 use sqlx::migrate::Migrator;
 use volo_thrift::ServerError;
 
-use crate::{metrics::Metrics, rpc, store::Ledger};
+use crate::{
+    Config,
+    apps::Apps,
+    callbacks::Callbacks,
+    channel_book::ChannelBook,
+    delivery::{Ringing, Sender, SenderStartError, Worker, WorkerParts, bell},
+    metrics::{Metrics, OrderMetrics},
+    rpc,
+    store::{Ledger, jobs::Jobs, orders::Orders, products::Products},
+};
 
 static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -22,35 +44,171 @@ pub fn migrations() -> MigrationSet {
     MigrationSet { name: "pay", mysql: &MYSQL, sqlite: &SQLITE }
 }
 
+/// What the service stands on.
+#[derive(Debug)]
+pub struct Resources {
+    /// Where everything lies that must not be lost.
+    pub database: Database,
+    /// What secrets of payment channels are sealed under; `None`: none can be kept.
+    pub master_key: Option<MasterKey>,
+    /// Where apps are delivered to, and what signs for them.
+    pub apps: Apps,
+    /// Tracks deliveries under way.
+    pub tasks: RequestTasks,
+    /// Development has the sandbox channel, and delivers to this machine.
+    pub environment: Environment,
+    /// The time.
+    pub clock: SharedClock,
+    /// For numbers and jitter.
+    pub random: SharedRandom,
+    /// Where the service's metrics are registered.
+    pub registry: Registry,
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Game servers can't be called.
+    #[error("{0}")]
+    Delivery(String),
+    /// A metric of the same name is registered already.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
 /// The pay service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pay {
-    ledger: Ledger,
+    parts: Arc<Parts>,
+}
+
+/// What the methods share.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
+    pub(crate) products: Products,
+    pub(crate) orders: Orders,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) channels: ChannelBook,
+    pub(crate) jobs: Jobs,
+    pub(crate) metrics: Arc<OrderMetrics>,
+    pub(crate) clock: SharedClock,
+    pub(crate) random: SharedRandom,
+    /// Until somebody runs it.
+    pub(crate) worker: Mutex<Option<(Worker, Ringing)>>,
 }
 
 /// Makes the handler. The schema must be up to date; nothing is read yet.
 ///
+/// The caller runs [`Pay::background`] and [`Pay::deliver`]; without the latter no game server is told of anything.
+///
 /// # Errors
-/// When the name of a metric is taken.
-pub fn open(
-    database: Database,
-    clock: SharedClock,
-    random: SharedRandom,
-    registry: &Registry,
-) -> Result<Pay, prometheus::Error> {
-    let metrics = Arc::new(Metrics::register(registry)?);
-    Ok(Pay { ledger: Ledger::new(database, clock, random, metrics) })
+/// When TLS can't be used, or the name of a metric is taken.
+pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
+    let Resources { database, master_key, apps, tasks, environment, clock, random, registry } = resources;
+    let metrics = Arc::new(OrderMetrics::register(&registry)?);
+    let ledger_metrics = Arc::new(Metrics::register(&registry)?);
+    let ledger = Ledger::new(database.clone(), clock.clone(), random.clone(), ledger_metrics);
+    let (wake, ringing) = bell();
+    let orders = Orders::new(ledger.clone(), Arc::clone(&metrics), wake, config.order_ttl);
+    let sender = Sender::new(&config.delivery, environment, apps.clone(), clock.clone(), random.clone())?;
+    let worker = Worker::new(WorkerParts {
+        orders: orders.clone(),
+        sender,
+        config: config.delivery.clone(),
+        tasks,
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+        random: random.clone(),
+    });
+    let per_app = config.channels_per_app.get();
+    let (key, book_clock, book_random) = (master_key.as_ref(), clock.clone(), random.clone());
+    let channels = ChannelBook::new(database.clone(), key, per_app, environment, book_clock, book_random);
+    let callbacks = Callbacks::new(apps, channels.clone(), orders.clone(), clock.clone(), Arc::clone(&metrics));
+    Ok(Pay {
+        parts: Arc::new(Parts {
+            config,
+            ledger,
+            products: Products::new(database.clone()),
+            orders,
+            callbacks,
+            channels,
+            jobs: Jobs::new(database),
+            metrics,
+            clock,
+            random,
+            worker: Mutex::new(Some((worker, ringing))),
+        }),
+    })
 }
 
 impl Pay {
     /// The books.
     pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+        &self.parts.ledger
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
     }
 }
 
 impl PayService for Pay {
     async fn get_wallet(&self, request: GetWalletRequest) -> Result<GetWalletResponse, ServerError> {
-        answer(rpc::get_wallet::get_wallet(&self.ledger, request).await)
+        answer(rpc::get_wallet::get_wallet(&self.parts.ledger, request).await)
+    }
+
+    async fn create_order(&self, request: CreateOrderRequest) -> Result<CreateOrderResponse, ServerError> {
+        answer(Box::pin(rpc::create_order::create_order(&self.parts, request)).await)
+    }
+
+    async fn get_order(&self, request: GetOrderRequest) -> Result<GetOrderResponse, ServerError> {
+        answer(rpc::get_order::get_order(&self.parts, request).await)
+    }
+
+    async fn redeliver_order(&self, request: RedeliverOrderRequest) -> Result<RedeliverOrderResponse, ServerError> {
+        answer(Box::pin(rpc::redeliver_order::redeliver_order(&self.parts, request)).await)
+    }
+
+    async fn handle_callback(&self, request: HandleCallbackRequest) -> Result<HandleCallbackResponse, ServerError> {
+        answer(Box::pin(rpc::handle_callback::handle_callback(&self.parts, request)).await)
+    }
+
+    async fn admin_put_product(&self, request: PutProductRequest) -> Result<PutProductResponse, ServerError> {
+        answer(rpc::admin::put_product::put_product(&self.parts, request).await)
+    }
+
+    async fn admin_put_channel(&self, request: PutPayChannelRequest) -> Result<PutPayChannelResponse, ServerError> {
+        answer(Box::pin(rpc::admin::put_channel::put_channel(&self.parts, request)).await)
+    }
+
+    async fn admin_list_channels(
+        &self,
+        request: ListPayChannelsRequest,
+    ) -> Result<ListPayChannelsResponse, ServerError> {
+        answer(rpc::admin::list_channels::list_channels(&self.parts, request).await)
+    }
+
+    async fn admin_describe_order(&self, request: DescribeOrderRequest) -> Result<DescribeOrderResponse, ServerError> {
+        answer(rpc::admin::describe_order::describe_order(&self.parts, request).await)
+    }
+
+    async fn admin_redeliver_order(&self, request: ChangeOrderRequest) -> Result<ChangeOrderResponse, ServerError> {
+        answer(Box::pin(rpc::admin::redeliver_order::redeliver_order(&self.parts, request)).await)
+    }
+
+    async fn admin_close_order(&self, request: ChangeOrderRequest) -> Result<ChangeOrderResponse, ServerError> {
+        answer(Box::pin(rpc::admin::close_order::close_order(&self.parts, request)).await)
+    }
+
+    async fn admin_refund_order(&self, request: ChangeOrderRequest) -> Result<ChangeOrderResponse, ServerError> {
+        answer(Box::pin(rpc::admin::refund_order::refund_order(&self.parts, request)).await)
+    }
+}
+
+impl From<SenderStartError> for StartError {
+    fn from(error: SenderStartError) -> Self {
+        Self::Delivery(error.to_string())
     }
 }

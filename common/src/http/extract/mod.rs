@@ -10,6 +10,7 @@
 //! - [`only_one`]: a header that may not come twice.
 //! - [`bearer`]: a player's access token.
 //! - [`signed`]: a game server's signed request.
+//! - [`raw`]: everything as it came.
 
 mod bearer;
 mod body;
@@ -20,6 +21,7 @@ mod json_shape;
 mod only_one;
 mod path;
 mod query;
+mod raw;
 mod signed;
 
 pub use self::{
@@ -28,5 +30,6 @@ pub use self::{
     json::{Json, OptionalJson},
     path::Path,
     query::Query,
+    raw::RawRequest,
     signed::{AppCredentials, AppSecrets, NonceStore, SignatureChecks, Signed, SignedApp, SignedOnce},
 };

@@ -268,6 +268,13 @@ impl AccountService for Script {
         Err(unscripted())
     }
 
+    async fn authenticate(
+        &self,
+        _: idl::account::AuthenticateRequest,
+    ) -> Result<idl::account::AuthenticateResponse, ServerError> {
+        Err(unscripted())
+    }
+
     async fn get_app(&self, _: GetAppRequest) -> Result<GetAppResponse, ServerError> {
         Err(unscripted())
     }

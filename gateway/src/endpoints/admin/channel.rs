@@ -1,7 +1,7 @@
 //! A channel of an app as operators see it.
 
 use common::error_code::PublicError;
-use idl::account_admin as wire;
+use idl::{account_admin as wire, pay_admin};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -21,9 +21,14 @@ pub(crate) struct Channel {
     channel: FastStr,
     /// Counts up with every change.
     version: i64,
-    /// How players sign in through it; `null`: not at all. See docs/channels.md.
+    /// How players sign in through it; `null`: not at all. See docs/channels.md. Not there for payment channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    login: Value,
+    login: Option<Value>,
+    /// How it is paid through. See docs/pay-channels.md. Only there for payment channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pay: Option<Value>,
     /// Unix milliseconds.
     updated_at: i64,
 }
@@ -37,7 +42,23 @@ impl TryFrom<wire::ChannelDetails> for Channel {
         Ok(Self {
             channel: details.channel,
             version: details.version,
-            login: document.remove("login").unwrap_or_default(),
+            login: Some(document.remove("login").unwrap_or_default()),
+            pay: None,
+            updated_at: details.updated_at,
+        })
+    }
+}
+
+impl TryFrom<pay_admin::PayChannelDetails> for Channel {
+    type Error = PublicError;
+
+    fn try_from(details: pay_admin::PayChannelDetails) -> Result<Self, PublicError> {
+        let document = serde_json::from_str(&details.document_json).map_err(|_| PublicError::internal())?;
+        Ok(Self {
+            channel: details.channel,
+            version: details.version,
+            login: None,
+            pay: Some(document),
             updated_at: details.updated_at,
         })
     }

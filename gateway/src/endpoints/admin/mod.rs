@@ -3,8 +3,8 @@
 //! Every endpoint takes an [`operator::Operator`] first: without it nothing of the request is looked at. Whatever changes
 //! something is written down by whoever changes it, under the operator's name and the request's id.
 //!
-//! [`account_path`], [`app`] and [`channel`] have what several endpoints take and answer; [`settings`] are those about the
-//! settings of an app.
+//! [`account_path`], [`app`] and [`channel`] have what several endpoints take and answer, [`record`] what several leave behind;
+//! [`settings`] are those about the settings of an app.
 
 pub(crate) mod account_history;
 mod account_path;
@@ -14,10 +14,12 @@ pub(crate) mod ban_account;
 pub(crate) mod ban_subject;
 pub(crate) mod cancel_deletion;
 mod channel;
+pub(crate) mod close_order;
 pub(crate) mod create_app;
 pub(crate) mod end_session;
 pub(crate) mod find_account;
 pub(crate) mod get_app;
+pub(crate) mod get_order;
 pub(crate) mod lift_ban;
 pub(crate) mod lift_subject_ban;
 pub(crate) mod list_apps;
@@ -26,7 +28,12 @@ pub(crate) mod list_channels;
 pub(crate) mod log_level;
 pub(crate) mod openapi_json;
 mod operator;
+mod pay_operator;
 pub(crate) mod put_channel;
+pub(crate) mod put_product;
+mod record;
+pub(crate) mod redeliver_order;
+pub(crate) mod refund_order;
 pub(crate) mod revoke_sessions;
 pub(crate) mod rotate_app_secret;
 pub(crate) mod settings;

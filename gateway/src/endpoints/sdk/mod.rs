@@ -2,11 +2,13 @@
 
 pub(crate) mod cancel_deletion;
 mod channel_credential;
+pub(crate) mod create_order;
 mod deletion;
 mod device_class;
 pub(crate) mod end_other_sessions;
 pub(crate) mod end_session;
 mod fields;
+pub(crate) mod get_order;
 pub(crate) mod history;
 pub(crate) mod link;
 pub(crate) mod login;

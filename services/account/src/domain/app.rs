@@ -10,6 +10,8 @@ pub(crate) struct App {
     /// A disabled app signs nobody in and has no signatures accepted.
     pub(crate) enabled: bool,
     pub(crate) policy: AppPolicy,
+    /// Where paid orders are delivered to.
+    pub(crate) delivery_url: Option<String>,
     /// One or two live secrets, newest first.
     pub(crate) secrets: Vec<AppSecret>,
 }

@@ -108,7 +108,7 @@ impl Webhook {
     async fn call(&self, turn: usize, body: bytes::Bytes) -> Result<(), String> {
         let nonce = hex::encode(random_bytes::<16>(&*self.random));
         let (target, key, now) = (&self.targets[turn], &self.key, self.clock.now());
-        match self.client.post_signed(SignedPost { target, key, now, nonce: &nonce, body }).await {
+        match self.client.post_signed(SignedPost { target, app_id: None, key, now, nonce: &nonce, body }).await {
             Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) => Err(format!("{target:?} answered {}", answer.status().as_u16())),
             Err(error) => Err(format!("{target:?}: {error}")),

@@ -1,4 +1,5 @@
-//! `GetApp`: an app and its live secrets, for the gateway that checks its signatures.
+//! `GetApp`: an app and its live secrets, for the gateway that checks its signatures and for pay, which delivers
+//! to it.
 
 use idl::account::{AppInfo, GetAppRequest, GetAppResponse};
 
@@ -24,6 +25,7 @@ fn app_info(app: &App) -> AppInfo {
         app_id: app.app_id.get(),
         name: app.name.clone().into(),
         enabled: app.enabled,
+        delivery_url: app.delivery_url.clone().map(Into::into),
         secrets: app.secrets.iter().map(|secret| secret.expose().to_owned().into()).collect(),
     }
 }

@@ -3,6 +3,7 @@
 //! [`admin`] has what operators call. [`bearer`], [`client`] and [`switches`] read what several methods are sent.
 
 pub(crate) mod admin;
+pub(crate) mod authenticate;
 pub(crate) mod bearer;
 pub(crate) mod cancel_deletion;
 pub(crate) mod change_password;

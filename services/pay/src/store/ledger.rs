@@ -110,6 +110,11 @@ impl Ledger {
         Self { database, clock, random, metrics }
     }
 
+    /// The database and the seams, for the orders that are written with the books.
+    pub(crate) fn stands_on(&self) -> (Database, SharedClock, SharedRandom) {
+        (self.database.clone(), self.clock.clone(), self.random.clone())
+    }
+
     /// What `owner` has in the books of `app_id`, in every currency it ever had something in.
     pub async fn balances(&self, app_id: i64, owner: Owner) -> Result<Vec<(Currency, i64)>, LedgerError> {
         let (kind, id) = owner_columns(owner);
@@ -125,32 +130,43 @@ impl Ledger {
     }
 
     async fn post_once(&self, posting: &Posting, key: &IdempotencyKey) -> Result<Posted, PostError> {
+        let mut tx = self.database.begin().await?;
+        match self.post_in(&mut tx, posting, key).await {
+            Ok(transaction_id) => {
+                tx.commit().await?;
+                Ok(Posted { transaction_id, repeated: false })
+            }
+            Err(PostError::Ledger(LedgerError::Sql(SqlError::UniqueViolation { .. }))) => {
+                drop(tx);
+                self.posted_before(posting, key).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes `posting` with whatever else `tx` writes. A key that was used before is a unique violation: whoever holds a
+    /// lock that a repetition would need too never meets one.
+    pub(crate) async fn post_in(
+        &self,
+        tx: &mut Tx,
+        posting: &Posting,
+        key: &IdempotencyKey,
+    ) -> Result<Uuid, PostError> {
         let transaction_id = new_uuid(self.clock.as_ref(), self.random.as_ref());
         let now = self.clock.now().as_millis();
-        let mut tx = self.database.begin().await?;
         // First, so that a repetition meets the key before it touches a balance.
-        let inserted = tx
-            .sql(INSERT_TRANSACTION)
+        tx.sql(INSERT_TRANSACTION)
             .bind(&transaction_id.as_bytes()[..])
             .bind(posting.app_id())
             .bind(key.as_str())
             .bind(now)
             .execute()
-            .await;
-        match inserted {
-            Ok(_) => {}
-            Err(SqlError::UniqueViolation { .. }) => {
-                drop(tx);
-                return self.posted_before(posting, key).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
+            .await?;
         for entry in posting.entries() {
-            move_balance(&mut tx, posting.app_id(), entry, now).await?;
-            insert_entry(&mut tx, transaction_id, posting.app_id(), entry).await?;
+            move_balance(tx, posting.app_id(), entry, now).await?;
+            insert_entry(tx, transaction_id, posting.app_id(), entry).await?;
         }
-        tx.commit().await?;
-        Ok(Posted { transaction_id, repeated: false })
+        Ok(transaction_id)
     }
 
     /// The transaction that has the key, if it is the same posting.

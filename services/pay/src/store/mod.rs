@@ -1,5 +1,13 @@
-//! The ledger in SQL.
+//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, and the outbox.
 
+pub(crate) mod archive;
+pub(crate) mod channels;
+mod error;
+pub(crate) mod jobs;
 mod ledger;
+pub(crate) mod orders;
+pub(crate) mod outbox;
+pub(crate) mod products;
 
+pub(crate) use self::error::StoreError;
 pub use self::ledger::{Ledger, LedgerError, PostError, Posted};

@@ -1,0 +1,99 @@
+include "pay_order.thrift"
+
+namespace rs pay_admin
+
+/// What operators ask of the pay service. The methods are in pay.thrift, named `Admin…`; only the admin API of a gateway
+/// calls them, after it has seen the operator's token, and writes changes into the audit. What happens to an order is in
+/// its journal besides.
+
+struct PutProductRequest {
+    1: required string actor,
+    2: required i64 app_id,
+    /// 1-64 letters, digits, ".", "_" and "-".
+    3: required string product_id,
+    4: required string name,
+    /// Currency -> minor units; at least one.
+    5: required map<string, i64> prices,
+    /// Channel -> what the channel calls the product.
+    6: required map<string, string> channel_products,
+}
+
+struct PutProductResponse {
+}
+
+/// A payment channel of an app. Its document is JSON, with `***` in the place of each secret.
+struct PayChannelDetails {
+    1: required string channel,
+    /// Counts up with every change.
+    2: required i64 version,
+    3: required string document_json,
+    4: required i64 updated_at,
+}
+
+struct PutPayChannelRequest {
+    1: required string actor,
+    2: required i64 app_id,
+    /// 1-32 of a-z, 0-9, _ and -.
+    3: required string channel,
+    /// A JSON object of at most 65536 bytes with a `kind`. A secret that is `***` stays as it is.
+    4: required string document_json,
+}
+
+struct PutPayChannelResponse {
+    1: required PayChannelDetails channel,
+}
+
+struct ListPayChannelsRequest {
+    1: required i64 app_id,
+}
+
+struct ListPayChannelsResponse {
+    /// By name.
+    1: required list<PayChannelDetails> channels,
+}
+
+struct DescribeOrderRequest {
+    1: required string order_id,
+}
+
+/// Something that happened to an order, or was said of it and refused.
+struct JournalLine {
+    1: required string from_state,
+    /// The same: nothing moved.
+    2: required string to_state,
+    3: required string event,
+    4: required string actor,
+    5: required string reason,
+    6: required i64 at,
+}
+
+/// One attempt to tell the game server.
+struct DeliveryAttempt {
+    1: required i32 attempt,
+    /// "acknowledged", "refused", "no_answer", "no_target", "forbidden" or "unknown".
+    2: required string outcome,
+    /// The HTTP status, if there was an answer.
+    3: optional i32 status,
+    4: required string detail,
+    5: required i64 at,
+    6: required i64 duration_ms,
+}
+
+struct DescribeOrderResponse {
+    1: required pay_order.Order order,
+    /// Oldest first.
+    2: required list<JournalLine> journal,
+    /// Oldest first.
+    3: required list<DeliveryAttempt> deliveries,
+}
+
+struct ChangeOrderRequest {
+    1: required string actor,
+    2: required string order_id,
+    /// At most 255 bytes, for the journal.
+    3: required string reason,
+}
+
+struct ChangeOrderResponse {
+    1: required pay_order.Order order,
+}

@@ -1,0 +1,235 @@
+//! What channels say, from the raw bytes to the answer: whose it is, whether it is believed, and what became of it.
+
+mod alarm;
+mod payment;
+
+use std::sync::Arc;
+
+use common::{clock::SharedClock, error_code::PublicError};
+
+use self::alarm::Alarm;
+use crate::{
+    apps::{App, Apps},
+    channel_book::ChannelBook,
+    channels::{
+        Acknowledgement, BuildInputs, CallbackRefusal, ChannelConfig, Outcome, PaymentChannel, PaymentFacts,
+        RawCallback, Verdict, What,
+    },
+    error::OrderError,
+    metrics::OrderMetrics,
+    store::{
+        StoreError,
+        archive::Evidence,
+        orders::{Orders, Receipt, Returned},
+    },
+};
+
+/// A callback, and by which door it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Came<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) app_id: i64,
+    pub(crate) raw: RawCallback<'a>,
+}
+
+/// Judges callbacks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Callbacks {
+    apps: Apps,
+    orders: Orders,
+    clock: SharedClock,
+    metrics: Arc<OrderMetrics>,
+    channels: ChannelBook,
+    alarm: Arc<Alarm>,
+}
+
+/// What became of a callback, as it is counted.
+type Judged = (&'static str, Outcome);
+
+impl Callbacks {
+    pub(crate) fn new(
+        apps: Apps,
+        channels: ChannelBook,
+        orders: Orders,
+        clock: SharedClock,
+        metrics: Arc<OrderMetrics>,
+    ) -> Self {
+        Self { apps, orders, clock, metrics, channels, alarm: Arc::default() }
+    }
+
+    /// Takes a callback and says what its channel is answered. An error only where there is no channel that could be
+    /// answered.
+    pub(crate) async fn handle(&self, came: Came<'_>) -> Result<Acknowledgement, OrderError> {
+        let config = self.channels.find(came.app_id, came.channel).await?.ok_or_else(|| {
+            self.metrics.callback(None, "unknown_channel");
+            OrderError::NoSuchChannel
+        })?;
+        let channel = match self.apps.find(came.app_id).await {
+            Ok(app) => build(&config, app.as_deref()),
+            Err(error) => {
+                let channel = build(&config, None);
+                return Ok(channel.acknowledge(self.could_not_tell(came, &OrderError::Account(error))));
+            }
+        };
+        let (verdict, outcome) = match self.judge(came, &*channel, &config).await {
+            Ok(judged) => judged,
+            Err(error) => return Ok(channel.acknowledge(self.could_not_tell(came, &error))),
+        };
+        self.metrics.callback(Some(came.channel), verdict);
+        Ok(channel.acknowledge(outcome))
+    }
+
+    async fn judge(
+        &self,
+        came: Came<'_>,
+        channel: &dyn PaymentChannel,
+        config: &ChannelConfig,
+    ) -> Result<Judged, OrderError> {
+        let now = self.clock.now();
+        let mut verified = channel.verify(&came.raw, now);
+        if let Err(CallbackRefusal::BadSignature) = verified {
+            // The app may have a new secret.
+            let newest = self.apps.newest(came.app_id).await.map_err(OrderError::Account)?;
+            verified = build(config, newest.as_deref()).verify(&came.raw, now);
+        }
+        let facts = match verified {
+            Ok(Verdict::Facts(facts)) => facts,
+            Ok(Verdict::Ignored(reason)) => {
+                tracing::debug!(
+                    channel = came.channel,
+                    app_id = came.app_id,
+                    reason,
+                    "a callback says nothing of money"
+                );
+                return Ok(("ignored", Outcome::Accepted));
+            }
+            Ok(Verdict::Ask(_)) => {
+                self.alarm.raise(now, || {
+                    tracing::error!(
+                        channel = came.channel,
+                        app_id = came.app_id,
+                        "this channel has to be asked, which can't be done yet"
+                    );
+                });
+                return Ok(("unanswered", Outcome::ComeBackLater));
+            }
+            Err(refusal) => return Ok(self.not_believed(came, &refusal)),
+        };
+        let headers = serde_json::to_string(came.raw.headers).map_err(|_| StoreError::Unreadable("headers"))?;
+        let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
+        match &facts.what {
+            What::Paid => self.paid(came, facts, evidence).await,
+            What::Refunded(_) => self.refunded(came, facts, evidence).await,
+        }
+    }
+
+    async fn paid(&self, came: Came<'_>, facts: PaymentFacts, evidence: Evidence<'_>) -> Result<Judged, OrderError> {
+        let (channel, app_id) = (came.channel, came.app_id);
+        let Some(payment) = payment::payment(came, facts, self.clock.now()) else {
+            tracing::warn!(channel, app_id, "a payment names no order of ours");
+            return Ok(("unknown_order", Outcome::Refused));
+        };
+        let order_id = payment.order_id;
+        Ok(match self.orders.pay(&payment, evidence).await? {
+            Receipt::Paid => ("paid", Outcome::Accepted),
+            Receipt::Repeated => ("repeated", Outcome::Accepted),
+            Receipt::NoSuchOrder => {
+                tracing::warn!(channel, app_id, %order_id, "a payment is for no order of this app");
+                ("unknown_order", Outcome::Refused)
+            }
+            Receipt::Refused { why, first } => {
+                if first {
+                    tracing::error!(
+                        channel,
+                        app_id,
+                        %order_id,
+                        channel_order_id = payment.channel_order_id,
+                        reason = %why,
+                        "an authentic payment does not fit its order and was not applied: somebody has to look into it"
+                    );
+                }
+                (why.kind(), Outcome::Refused)
+            }
+        })
+    }
+
+    async fn refunded(
+        &self,
+        came: Came<'_>,
+        facts: PaymentFacts,
+        evidence: Evidence<'_>,
+    ) -> Result<Judged, OrderError> {
+        let (channel, app_id, refund) = (came.channel, came.app_id, payment::refund(came, facts));
+        Ok(match self.orders.refund_by_channel(&refund, evidence).await? {
+            Returned::Refunded => ("refunded", Outcome::Accepted),
+            Returned::Repeated => ("repeated", Outcome::Accepted),
+            Returned::NoSuchOrder => {
+                tracing::warn!(channel, app_id, "a refund is for no payment of this app");
+                ("unknown_order", Outcome::Refused)
+            }
+            Returned::Noted { first } => {
+                if first {
+                    tracing::error!(
+                        channel,
+                        app_id,
+                        channel_order_id = refund.channel_order_id,
+                        "a refund that the books don't show: somebody has to look into it"
+                    );
+                }
+                ("refund_noted", Outcome::Accepted)
+            }
+        })
+    }
+
+    /// Changes nothing, is counted, and logged now and then: anybody can send these.
+    fn not_believed(&self, came: Came<'_>, refusal: &CallbackRefusal) -> Judged {
+        let verdict = match refusal {
+            CallbackRefusal::BadSignature => "bad_signature",
+            CallbackRefusal::Malformed { .. } => "malformed",
+            CallbackRefusal::WrongMerchant { .. } => "wrong_merchant",
+            CallbackRefusal::UnknownCertificate { .. } | CallbackRefusal::UntrustedCertificate { .. } => "certificate",
+            CallbackRefusal::StaleTimestamp => "stale",
+            CallbackRefusal::NotConfigured { .. } => "not_configured",
+            CallbackRefusal::ChannelUnavailable { .. } => "unanswered",
+        };
+        self.alarm.raise(self.clock.now(), || {
+            tracing::warn!(
+                channel = came.channel,
+                app_id = came.app_id,
+                %refusal,
+                "a callback is not believed; further ones of the next seconds are only counted"
+            );
+        });
+        match refusal {
+            CallbackRefusal::ChannelUnavailable { .. } => (verdict, Outcome::ComeBackLater),
+            CallbackRefusal::BadSignature
+            | CallbackRefusal::Malformed { .. }
+            | CallbackRefusal::WrongMerchant { .. }
+            | CallbackRefusal::UnknownCertificate { .. }
+            | CallbackRefusal::UntrustedCertificate { .. }
+            | CallbackRefusal::StaleTimestamp
+            | CallbackRefusal::NotConfigured { .. } => (verdict, Outcome::Refused),
+        }
+    }
+
+    fn could_not_tell(&self, came: Came<'_>, error: &OrderError) -> Outcome {
+        self.metrics.callback(Some(came.channel), "unanswered");
+        self.alarm.raise(self.clock.now(), || {
+            tracing::warn!(channel = came.channel, app_id = came.app_id, %error, "a callback could not be looked into; it has to come again");
+        });
+        Outcome::ComeBackLater
+    }
+}
+
+/// Without an app there is no secret, and nothing is believed.
+fn build(config: &ChannelConfig, app: Option<&App>) -> Box<dyn PaymentChannel> {
+    let app_secrets = app.map(|app| app.secrets.clone()).unwrap_or_default();
+    config.build(&BuildInputs { app_secrets, ..BuildInputs::default() })
+}
+
+/// So that a question to account that failed reads as one.
+impl From<PublicError> for OrderError {
+    fn from(error: PublicError) -> Self {
+        Self::Account(error)
+    }
+}

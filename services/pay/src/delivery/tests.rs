@@ -1,0 +1,206 @@
+//! Game servers that are well, slow, wrong and gone, on both databases.
+
+use std::time::Duration;
+
+use aws_lc_rs::{digest, hmac};
+use common::{clock::Clock, error_code::ErrorCode};
+
+use crate::{
+    Config, DeliveryConfig,
+    testing::{APP, Answering, GameServer, OTHER_APP, SECRET, Service, call_back_on, hands, payment, refusal},
+};
+
+/// Without jitter, and with a game server's patience that a test has too.
+fn config() -> Config {
+    let delivery = DeliveryConfig {
+        jitter: 0.0,
+        timeout: Duration::from_millis(200),
+        pause: Duration::from_secs(10),
+        ..DeliveryConfig::default()
+    };
+    Config { delivery, ..Config::default() }
+}
+
+fn with(status: u16, body: &str) -> Answering {
+    Answering::With(status, body.to_owned())
+}
+
+common::on_each_database! {
+    async fn a_paid_order_is_told_to_the_game_server_signed_and_whole(database: TestDatabase) {
+        let (service, game) = (Service::start(database).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        assert_eq!(service.hands().answer_the_bell().await, 1);
+        assert_eq!(service.state(&order_id).await, "delivered");
+        assert_eq!(service.events(&order_id).await, ["created", "paid", "delivery_started", "acknowledged"]);
+        assert_eq!(service.count("SELECT COUNT(*) FROM pay_outbox").await, 0);
+
+        let received = game.received().remove(0);
+        let expected = serde_json::json!({
+            "order_id": order_id, "app_id": APP, "account_id": 100_001, "product_id": "gems60", "amount": 600,
+            "currency": "CNY", "role_id": "role-1", "server_id": "server-1", "extension": r#"{"from":"shop"}"#,
+            "paid_at": 1_750_000_001_000_i64, "attempt": 1,
+        });
+        assert_eq!(received.body, expected);
+        assert!(received.head.starts_with("POST /pay/notify?zone=1 "), "{}", received.head);
+        assert_eq!(received.header("x-app-id"), APP.to_string());
+        let body = hex::encode(digest::digest(&digest::SHA256, received.raw.as_bytes()));
+        let (timestamp, nonce) = (received.header("x-timestamp"), received.header("x-nonce"));
+        assert_eq!(timestamp, service.clock.now().to_string());
+        let lines = ["POST", "/pay/notify", "zone=1", &timestamp, &nonce, &body].join("\n");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+        assert_eq!(received.header("x-signature"), hex::encode(hmac::sign(&key, lines.as_bytes())));
+    }
+
+    async fn a_game_server_that_does_not_acknowledge_is_told_by_the_schedule_and_then_no_more(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        let mut hands = service.hands();
+        assert_eq!(hands.deliver().await, 1, "at once");
+        let answers = [with(500, "SUCCESS"), with(200, "FAIL"), with(200, r#"{"code":1}"#), with(302, "SUCCESS"), Answering::Hanging];
+        let pauses = config().delivery.pauses();
+        assert_eq!(pauses.iter().sum::<Duration>(), Duration::from_secs(24 * 3600 + 4 * 60));
+        game.answer(answers[0].clone());
+        let second = service.paid_order("k-2").await;
+        assert_eq!(hands.deliver().await, 1);
+        for (number, pause) in pauses.iter().enumerate() {
+            service.clock.advance(*pause - Duration::from_millis(1));
+            assert_eq!(hands.deliver().await, 0, "not before {pause:?} are over");
+            game.answer(answers[number % answers.len()].clone());
+            service.clock.advance(Duration::from_millis(1));
+            assert_eq!(hands.deliver().await, 1, "after {pause:?}");
+        }
+        service.clock.advance(Duration::from_secs(30 * 24 * 3600));
+        assert_eq!(hands.deliver().await, 0, "it is a dead letter");
+        assert_eq!(service.state(&second).await, "delivering");
+        assert_eq!(service.events(&second).await.last().map(String::as_str), Some("delivery_given_up"));
+        let described = service.describe(&second).await;
+        let attempts: Vec<i32> = described.deliveries.iter().map(|delivery| delivery.attempt).collect();
+        assert_eq!(attempts, (1..=16).collect::<Vec<_>>());
+        assert_eq!(&*described.deliveries[5].outcome, "no_answer");
+        assert_eq!(described.deliveries[1].status, Some(500));
+        assert_eq!(service.pay.parts().orders.backlog().await.expect("read").dead, 1);
+        assert_eq!(service.state(&order_id).await, "delivered");
+
+        // Somebody sends it again, when the game server is well.
+        game.answer(with(200, r#"{"code":0}"#));
+        service.redeliver(&second).await.expect("sent again");
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(service.state(&second).await, "delivered");
+        let last = game.received().pop().expect("one");
+        assert_eq!((last.body["attempt"].as_i64(), last.body["order_id"].as_str()), (Some(17), Some(&*second)));
+    }
+
+    async fn a_dead_game_delays_nobody_else(database: TestDatabase) {
+        let (service, dead, well) =
+            (Service::start_with(database, config()).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &dead.url());
+        service.deliver_to(OTHER_APP, &well.url());
+        dead.answer(Answering::Hanging);
+        for number in 0..30 {
+            service.paid_order(&format!("k-{number}")).await;
+        }
+        let theirs = service.create_with("k-1", |request| request.app_id = OTHER_APP).await.expect("made").order_id;
+        let answer = call_back_on(&service.pay, OTHER_APP, &payment(&theirs)).await.expect("a channel");
+        assert_eq!(answer.status, 200);
+        let mut hands = service.hands();
+        // Of the dead one as many as one app may have under way; the other one's goes out beside them.
+        assert_eq!(hands.deliver().await, 8 + 1);
+        assert_eq!((dead.received().len(), well.received().len()), (8, 1));
+        // Then it is left alone for a moment, and tried with one.
+        assert_eq!(hands.deliver().await, 0);
+        service.clock.advance(Duration::from_secs(10));
+        assert_eq!(hands.deliver().await, 1);
+        dead.answer(with(200, "SUCCESS"));
+        service.clock.advance(Duration::from_secs(10));
+        assert_eq!(hands.deliver().await, 1);
+        service.clock.advance(Duration::from_secs(20));
+        while hands.deliver().await > 0 {}
+        assert_eq!(service.count("SELECT COUNT(*) FROM pay_orders WHERE state = 5").await, 31);
+    }
+
+    async fn what_a_worker_had_claimed_when_it_died_is_sent_by_another(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        game.answer(Answering::Hanging);
+        service.hands().die_with_claims().await;
+        let mut other = hands(&service.replica().await);
+        assert_eq!(other.deliver().await, 0, "it is claimed");
+        game.answer(with(200, "SUCCESS"));
+        service.clock.advance(config().delivery.lease);
+        assert_eq!(other.deliver().await, 1);
+        assert_eq!(service.state(&order_id).await, "delivered");
+        assert_eq!(service.wallet().await, 600);
+    }
+
+    async fn workers_of_several_instances_share_the_work(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        for number in 0..40 {
+            service.paid_order(&format!("k-{number}")).await;
+        }
+        let (mut one, mut other) = (service.hands(), hands(&service.replica().await));
+        while tokio::join!(one.deliver(), other.deliver()) != (0, 0) {}
+        let mut sent: Vec<String> = game.received().iter().map(|sent| sent.body["order_id"].to_string()).collect();
+        sent.sort();
+        sent.dedup();
+        assert_eq!((sent.len(), game.received().len()), (40, 40), "each once");
+    }
+
+    async fn an_app_without_a_target_is_tried_again_and_may_be_given_one(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        let order_id = service.paid_order("k-1").await;
+        let mut worker = service.hands();
+        assert_eq!(worker.deliver().await, 1);
+        assert_eq!(&*service.describe(&order_id).await.deliveries[0].outcome, "no_target");
+        service.deliver_to(APP, &game.url());
+        service.clock.advance(Duration::from_secs(15));
+        // Another instance, which has not asked for the app a moment ago.
+        assert_eq!(hands(&service.replica().await).deliver().await, 1);
+        assert_eq!(service.state(&order_id).await, "delivered");
+    }
+
+    async fn nothing_is_sent_to_where_an_operator_has_not_allowed(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        let mut hands = hands(&service.in_production());
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(&*service.describe(&order_id).await.deliveries[0].outcome, "forbidden");
+        assert!(game.received().is_empty());
+    }
+
+    async fn an_order_that_is_refunded_meanwhile_is_not_told_and_an_unpaid_one_can_not_be(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        service.refund(&order_id).await.expect("refunded");
+        assert_eq!(service.hands().deliver().await, 0);
+        assert!(game.received().is_empty());
+        let unpaid = service.order("k-2").await;
+        assert_eq!(refusal(service.redeliver(&unpaid).await), (ErrorCode::ORDER_STATE_FORBIDS, "state".to_owned()));
+    }
+
+    async fn a_delivered_order_that_is_sent_again_stays_delivered(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        let mut hands = service.hands();
+        assert_eq!(hands.deliver().await, 1);
+        let delivered_at = service.look(&order_id).await.delivered_at;
+        service.clock.advance(Duration::from_secs(1));
+        game.answer(with(500, "not again"));
+        service.redeliver(&order_id).await.expect("sent again");
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(service.state(&order_id).await, "delivered", "what was acknowledged stays acknowledged");
+        game.answer(with(200, "SUCCESS"));
+        service.clock.advance(Duration::from_secs(15));
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(service.look(&order_id).await.delivered_at, delivered_at);
+        let attempts: Vec<_> = game.received().iter().map(|sent| sent.body["attempt"].clone()).collect();
+        assert_eq!(attempts, [1, 2, 3]);
+        assert_eq!(service.count("SELECT COUNT(*) FROM pay_outbox").await, 0);
+    }
+}

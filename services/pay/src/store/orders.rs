@@ -1,0 +1,98 @@
+//! Orders: made once per key, paid once per payment, moved by the state machine and by nothing else.
+//!
+//! Whatever changes an order locks its row, asks `domain::order_state`, and writes the state, the journal, the ledger and
+//! the outbox in one transaction: whoever dies in the middle has done all of it or nothing.
+//!
+//! In reading order:
+//! - `row`: `pay_orders`. `journal`: `pay_order_journal`.
+//! - `create`: a new order, or the one that was made for the same key.
+//! - `pay`: what a channel says was paid.
+//! - `refund`: what goes back, by an operator's hand or a channel's.
+//! - `expire`, `close`: what nobody paid.
+
+mod close;
+mod create;
+mod expire;
+pub(crate) mod journal;
+mod pay;
+mod refund;
+pub(crate) mod row;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    clock::{SharedClock, SharedRandom},
+    sql::{Database, Tx},
+};
+
+pub(crate) use self::{
+    create::CreateError,
+    journal::{Hand, Line},
+    pay::Receipt,
+    refund::{ChannelRefund, Extent, RefundError, Returned},
+};
+use super::{Ledger, StoreError};
+use crate::{
+    delivery::Wake,
+    domain::{Impossible, Order, OrderEvent, OrderId, OrderState, Step, advance},
+    metrics::OrderMetrics,
+};
+
+/// Every order. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    pub(super) database: Database,
+    pub(super) ledger: Ledger,
+    pub(super) clock: SharedClock,
+    pub(super) random: SharedRandom,
+    pub(super) metrics: Arc<OrderMetrics>,
+    pub(super) wake: Wake,
+    /// How long a player may take to pay.
+    pub(super) ttl: Duration,
+}
+
+impl Orders {
+    pub(crate) fn new(ledger: Ledger, metrics: Arc<OrderMetrics>, wake: Wake, ttl: Duration) -> Self {
+        let (database, clock, random) = ledger.stands_on();
+        Self { database, ledger, clock, random, metrics, wake, ttl }
+    }
+
+    /// An order as it is now; `None` when there is none.
+    pub(crate) async fn find(&self, order_id: OrderId) -> Result<Option<Order>, StoreError> {
+        row::find(&self.database, order_id).await
+    }
+
+    /// What happened to it, oldest first.
+    pub(crate) async fn journal(&self, order_id: OrderId) -> Result<Vec<Line>, StoreError> {
+        journal::of_order(&self.database, order_id).await
+    }
+
+    /// Counts moves that are committed.
+    pub(crate) fn moved(&self, order: &Order, moves: &[OrderState]) {
+        self.metrics.moved(order.channel.as_deref(), moves);
+    }
+}
+
+/// Lets `event` happen to an order that is locked: moves it and says so in the journal, or changes nothing. What else may
+/// change of the order is set before; the row is written when it moves.
+pub(crate) async fn happen(
+    tx: &mut Tx,
+    order: &mut Order,
+    event: OrderEvent,
+    hand: Hand<'_>,
+    now: common::clock::Timestamp,
+) -> Result<Result<Step, Impossible>, StoreError> {
+    let step = match advance(order.state, event) {
+        Ok(step) => step,
+        Err(impossible) => return Ok(Err(impossible)),
+    };
+    if let Step::Moves(next) = step {
+        let moved = (order.state, next);
+        order.state = next;
+        row::update(tx, order, now).await?;
+        journal::append(tx, order.order_id, moved, event.as_str(), hand, now).await?;
+    }
+    Ok(Ok(step))
+}
