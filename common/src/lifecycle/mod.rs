@@ -12,6 +12,7 @@ mod flush;
 mod readiness;
 mod run;
 mod signals;
+mod task;
 
 pub use self::{
     background::BackgroundFailure,
@@ -21,4 +22,5 @@ pub use self::{
     readiness::{Gate, Readiness, ReadinessReport},
     run::Lifecycle,
     signals::{Signal, Signals, StopRequests, Trigger},
+    task::{BackgroundTask, StepOutcome},
 };

@@ -12,6 +12,7 @@
 //! - `migrate`: versioned schema, one history per service.
 //! - `segments`: identifiers handed out without I/O.
 //! - `group_commit`: many small inserts in one statement.
+//! - `job_leases`: which instance runs a job, and when.
 //!
 //! What stores have to know:
 //! - Text columns that are compared exactly are `utf8mb4_bin` on MySQL; they are read through [`Text`].
@@ -23,6 +24,7 @@ mod config;
 mod database;
 mod error;
 mod group_commit;
+mod job_leases;
 mod lease;
 mod metrics;
 mod migrate;
@@ -42,6 +44,7 @@ pub use self::{
     database::{Database, Dialect, OpenError},
     error::{Contention, SqlError},
     group_commit::{GroupCommit, GroupCommitConfig, InsertRow},
+    job_leases::{JobLeases, JobTable, JobTurn},
     migrate::{Applied, MigrateError, MigrationReport, MigrationSet, SchemaStatus, migrate, schema_status},
     query::{Query, Record, Value},
     segments::{ID_LIMIT, SegmentPlan, Segments, platform_migrations},

@@ -3,9 +3,9 @@
 //! Nothing here can fail for good. While the database is away the service answers from what it knows; each task says
 //! once that it is behind, and once that it has caught up.
 
-use std::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
+use std::{future::Future, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior};
+use common::lifecycle::{BackgroundTask, StepOutcome};
 
 use crate::{
     Account,
@@ -13,23 +13,9 @@ use crate::{
     jobs::{self, Job},
 };
 
-/// A task that runs as long as the service does. It never ends by itself.
-pub struct Background {
-    /// What it is called in logs.
-    pub name: &'static str,
-    /// The task.
-    pub run: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-impl fmt::Debug for Background {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Background").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
 impl Account {
     /// The tasks that the process has to run while the service answers.
-    pub fn background(&self) -> Vec<Background> {
+    pub fn background(&self) -> Vec<BackgroundTask> {
         let config = &self.parts().config;
         let mut tasks = self.writers();
         tasks.extend([
@@ -44,13 +30,13 @@ impl Account {
         ]);
         if self.parts().announcements.is_some() {
             let (publish, listen) = (publish(self.clone()), listen(self.clone()));
-            tasks.push(Background { name: "account-announcements-out", run: Box::pin(publish) });
-            tasks.push(Background { name: "account-announcements-in", run: Box::pin(listen) });
+            tasks.push(BackgroundTask::new("account-announcements-out", publish));
+            tasks.push(BackgroundTask::new("account-announcements-in", listen));
         }
         tasks
     }
 
-    fn repeat<F>(&self, name: &'static str, every: Duration, step: fn(Account) -> F) -> Background
+    fn repeat<F>(&self, name: &'static str, every: Duration, step: fn(Account) -> F) -> BackgroundTask
     where
         F: Future<Output = StepOutcome> + Send + 'static,
     {
@@ -58,7 +44,7 @@ impl Account {
     }
 
     /// The first time after a random part of the interval: replicas that start together don't ask together.
-    fn repeat_job<F>(&self, name: &'static str, job: Job, step: fn(Account) -> F) -> Background
+    fn repeat_job<F>(&self, name: &'static str, job: Job, step: fn(Account) -> F) -> BackgroundTask
     where
         F: Future<Output = StepOutcome> + Send + 'static,
     {
@@ -72,33 +58,14 @@ impl Account {
         name: &'static str,
         every: Duration,
         step: fn(Account) -> F,
-    ) -> Background
+    ) -> BackgroundTask
     where
         F: Future<Output = StepOutcome> + Send + 'static,
     {
         let account = self.clone();
-        let run = async move {
-            let mut ticks = tokio::time::interval_at(Instant::now() + first, every);
-            // After a stall the next run is a whole interval away: catching up on missed ticks would only hammer a
-            // database that has just come back.
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut behind = false;
-            loop {
-                ticks.tick().await;
-                let outcome = step(account.clone()).await;
-                match &outcome {
-                    Err(error) if !behind => tracing::warn!(task = name, %error, "is behind and goes on trying"),
-                    Ok(()) if behind => tracing::info!(task = name, "has caught up"),
-                    Ok(()) | Err(_) => {}
-                }
-                behind = outcome.is_err();
-            }
-        };
-        Background { name, run: Box::pin(run) }
+        BackgroundTask::repeated(name, first, every, move || step(account.clone()))
     }
 }
-
-type StepOutcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 async fn follow_revocations(account: Account) -> StepOutcome {
     let parts = account.parts();

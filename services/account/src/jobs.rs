@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{
     clock::Timestamp,
-    sql::{SqlError, Tx},
+    job_table,
+    sql::{JobTable, JobTurn, SqlError, Tx},
 };
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -18,8 +19,11 @@ use crate::{
     domain::{end_reason::EndReason, ids::AccountId},
     error::AccountError,
     service::Parts,
-    store::{cleanup::Expired, deletions, jobs::Turn},
+    store::{cleanup::Expired, deletions},
 };
+
+/// Where the leases lie.
+pub(crate) static TABLE: JobTable = job_table!("account_jobs");
 
 /// Seconds. A run is a few statements; the last bucket is where a lease begins to matter.
 const DURATION_BUCKETS: [f64; 7] = [0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
@@ -90,7 +94,7 @@ pub(crate) async fn run(parts: &Parts, job: Job) -> Result<(), JobError> {
 }
 
 /// Answers how many rows or accounts were deleted.
-async fn steps(parts: &Parts, job: Job, turn: Turn) -> Result<u64, JobError> {
+async fn steps(parts: &Parts, job: Job, turn: JobTurn) -> Result<u64, JobError> {
     match job {
         Job::CleanUp => clean_up(parts, turn).await,
         Job::Deletions => delete_accounts(parts, turn).await,
@@ -99,7 +103,7 @@ async fn steps(parts: &Parts, job: Job, turn: Turn) -> Result<u64, JobError> {
 
 /// Batch by batch, each a step of its own, while a batch comes back full and there is time; every kind of row gets its
 /// turn in each run.
-async fn clean_up(parts: &Parts, turn: Turn) -> Result<u64, JobError> {
+async fn clean_up(parts: &Parts, turn: JobTurn) -> Result<u64, JobError> {
     let (now, limits) = (parts.clock.now(), &parts.config.cleanup);
     let (mut deleted, mut pending) = (0, Expired::ALL.to_vec());
     loop {
@@ -136,7 +140,7 @@ fn no_matter_before(kind: Expired, now: Timestamp, limits: &CleanupConfig, keep_
 
 /// One account per step: whoever dies in the middle has deleted each account wholly or not at all. One that fails is put
 /// off, and does not keep the others waiting.
-async fn delete_accounts(parts: &Parts, turn: Turn) -> Result<u64, JobError> {
+async fn delete_accounts(parts: &Parts, turn: JobTurn) -> Result<u64, JobError> {
     let (mut deleted, mut failed, mut first) = (0, 0, None);
     for account in parts.deletions.due(parts.clock.now(), parts.config.deletion.batch).await? {
         match delete_account(parts, turn, account).await {
@@ -157,7 +161,7 @@ async fn delete_accounts(parts: &Parts, turn: Turn) -> Result<u64, JobError> {
 }
 
 /// `false`: the deletion was called off.
-async fn delete_account(parts: &Parts, turn: Turn, account: AccountId) -> Result<bool, JobError> {
+async fn delete_account(parts: &Parts, turn: JobTurn, account: AccountId) -> Result<bool, JobError> {
     let ending = parts.ending(EndReason::AccountDeletion.as_str());
     let mut tx = step(parts, turn).await?;
     let ended = deletions::execute(&mut tx, account, ending).await?;
@@ -168,13 +172,13 @@ async fn delete_account(parts: &Parts, turn: Turn, account: AccountId) -> Result
     Ok(ended.is_some())
 }
 
-async fn put_off(parts: &Parts, turn: Turn, account: AccountId) -> Result<(), JobError> {
+async fn put_off(parts: &Parts, turn: JobTurn, account: AccountId) -> Result<(), JobError> {
     let mut tx = step(parts, turn).await?;
     deletions::put_off(&mut tx, account, parts.clock.now() + parts.config.deletion.retry_after).await?;
     Ok(tx.commit().await?)
 }
 
-async fn step(parts: &Parts, turn: Turn) -> Result<Tx, JobError> {
+async fn step(parts: &Parts, turn: JobTurn) -> Result<Tx, JobError> {
     parts.jobs.step(turn, lease_end(parts)).await?.ok_or(JobError::LeaseLost)
 }
 

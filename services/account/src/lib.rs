@@ -61,7 +61,6 @@ pub use self::{
         field::FieldError,
         risk::block_list::{RISK_DOCUMENT, RiskDocument},
     },
-    follow::Background,
     hash_pool::{HashPoolConfig, HashPoolStartError},
     history::HistoryConfig,
     master_key::MasterKey,

@@ -7,9 +7,10 @@ use std::{
 
 use common::{
     clock::{SharedClock, SharedRandom, Timestamp},
+    lifecycle::BackgroundTask,
     rpc::answer,
     shared::SharedState,
-    sql::Segments,
+    sql::{JobLeases, Segments},
 };
 use idl::{
     account::{
@@ -50,7 +51,6 @@ use crate::{
         personal_data::PersonalData,
         verdict::{self, Verdict},
     },
-    follow::Background,
     hash_pool::HashPool,
     history::Recorder,
     jobs::JobMetrics,
@@ -68,7 +68,6 @@ use crate::{
         bans::Bans,
         deletions::Deletions,
         history::Histories,
-        jobs::Jobs,
         links::Links,
         passwords::Passwords,
         phone_codes::PhoneCodes,
@@ -118,12 +117,12 @@ pub(crate) struct Parts {
     pub(crate) deletions: Deletions,
     pub(crate) recorder: Recorder,
     pub(crate) histories: Histories,
-    pub(crate) jobs: Jobs,
+    pub(crate) jobs: JobLeases,
     pub(crate) job_metrics: JobMetrics,
     pub(crate) verdicts: VerdictMetrics,
     pub(crate) refreshes: RefreshMetrics,
     /// The tasks that write what requests hand over, until somebody runs them.
-    pub(crate) writers: Mutex<Vec<Background>>,
+    pub(crate) writers: Mutex<Vec<BackgroundTask>>,
 }
 
 impl Account {
@@ -136,7 +135,7 @@ impl Account {
     }
 
     /// The tasks without which no request that writes is answered. Handed out once.
-    pub(crate) fn writers(&self) -> Vec<Background> {
+    pub(crate) fn writers(&self) -> Vec<BackgroundTask> {
         std::mem::take(&mut *self.parts.writers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -8,9 +8,9 @@ use std::{
 use common::{
     clock::{SharedClock, SharedRandom},
     config::{Environment, watch::ConfigWatch},
-    lifecycle::RequestTasks,
+    lifecycle::{BackgroundTask, RequestTasks},
     shared::{Feed, SharedState},
-    sql::{Database, GroupCommit, MigrationSet, SegmentPlan, Segments, SqlError},
+    sql::{Database, GroupCommit, JobLeases, MigrationSet, SegmentPlan, Segments, SqlError},
 };
 use prometheus::Registry;
 use sqlx::migrate::Migrator;
@@ -29,10 +29,9 @@ use crate::{
         signing_key_vault::SigningKeyVault,
     },
     error::AccountError,
-    follow::Background,
     hash_pool::{HashPool, HashPoolStartError},
     history::recorder,
-    jobs::JobMetrics,
+    jobs::{self, JobMetrics},
     keys::{self, Keys},
     password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery, DeliveryStartError},
@@ -42,8 +41,8 @@ use crate::{
     service::Parts,
     signing_keys::SigningKeyRing,
     store::{
-        accounts::Accounts, audit::Audit, bans::Bans, deletions::Deletions, history::Histories, jobs::Jobs,
-        links::Links, passwords::Passwords, phone_codes::PhoneCodes, sessions::Sessions,
+        accounts::Accounts, audit::Audit, bans::Bans, deletions::Deletions, history::Histories, links::Links,
+        passwords::Passwords, phone_codes::PhoneCodes, sessions::Sessions,
     },
 };
 
@@ -132,8 +131,8 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
     let (recorder, write_history) =
         recorder(&config.history, database.clone(), clock.clone(), random.clone(), &registry)?;
     let writers = vec![
-        Background { name: "account-session-writer", run: Box::pin(write_sessions) },
-        Background { name: "account-history-writer", run: Box::pin(write_history) },
+        BackgroundTask::new("account-session-writer", write_sessions),
+        BackgroundTask::new("account-history-writer", write_history),
     ];
     Ok(Account::new(Parts {
         keys,
@@ -175,7 +174,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         recorder,
         histories: Histories::new(database.clone()),
         writers: Mutex::new(writers),
-        jobs: Jobs::new(database),
+        jobs: JobLeases::new(database, &jobs::TABLE),
         job_metrics: JobMetrics::register(&registry)?,
         risk: Risk::new(&config.risk, risk)?,
         verdicts: VerdictMetrics::register(&registry)?,

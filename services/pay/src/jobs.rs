@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use common::{
     clock::Timestamp,
-    sql::{SqlError, Tx},
+    job_table,
+    sql::{JobTable, JobTurn, SqlError, Tx},
 };
 
-use crate::{
-    service::Parts,
-    store::{StoreError, jobs::Turn},
-};
+use crate::{service::Parts, store::StoreError};
+
+/// Where the leases lie.
+pub(crate) static TABLE: JobTable = job_table!("pay_jobs");
 
 /// Its name is stored, so it never changes.
 const TIDY_UP: &str = "tidy_up";
@@ -41,7 +42,7 @@ pub(crate) async fn tidy_up(parts: &Parts) -> Result<usize, JobError> {
     outcome
 }
 
-async fn steps(parts: &Parts, turn: Turn, started: Timestamp) -> Result<usize, JobError> {
+async fn steps(parts: &Parts, turn: JobTurn, started: Timestamp) -> Result<usize, JobError> {
     let limits = &parts.config.jobs;
     let most = limits.batch.get();
     let mut expired = 0;
@@ -60,7 +61,7 @@ async fn steps(parts: &Parts, turn: Turn, started: Timestamp) -> Result<usize, J
     }
 }
 
-async fn step(parts: &Parts, turn: Turn) -> Result<Tx, JobError> {
+async fn step(parts: &Parts, turn: JobTurn) -> Result<Tx, JobError> {
     parts.jobs.step(turn, lease_end(parts)).await?.ok_or(JobError::LeaseLost)
 }
 

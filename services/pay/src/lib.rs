@@ -44,7 +44,6 @@ mod testing;
 
 pub use self::{
     apps::Apps,
-    background::Background,
     config::{Config, JobsConfig},
     delivery::DeliveryConfig,
     domain::{

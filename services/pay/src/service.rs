@@ -7,7 +7,7 @@ use common::{
     config::Environment,
     lifecycle::RequestTasks,
     rpc::answer,
-    sql::{Database, MigrationSet},
+    sql::{Database, JobLeases, MigrationSet},
     token::master_key::MasterKey,
 };
 use idl::{
@@ -31,9 +31,10 @@ use crate::{
     callbacks::Callbacks,
     channel_book::ChannelBook,
     delivery::{Ringing, Sender, SenderStartError, Worker, WorkerParts, bell},
+    jobs,
     metrics::{Metrics, OrderMetrics},
     rpc,
-    store::{Ledger, jobs::Jobs, orders::Orders, products::Products},
+    store::{Ledger, orders::Orders, products::Products},
 };
 
 static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
@@ -91,7 +92,7 @@ pub(crate) struct Parts {
     pub(crate) orders: Orders,
     pub(crate) callbacks: Callbacks,
     pub(crate) channels: ChannelBook,
-    pub(crate) jobs: Jobs,
+    pub(crate) jobs: JobLeases,
     pub(crate) metrics: Arc<OrderMetrics>,
     pub(crate) clock: SharedClock,
     pub(crate) random: SharedRandom,
@@ -134,7 +135,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             orders,
             callbacks,
             channels,
-            jobs: Jobs::new(database),
+            jobs: JobLeases::new(database, &jobs::TABLE),
             metrics,
             clock,
             random,

@@ -3,33 +3,18 @@
 //! Nothing here can fail for good. While the store is away the service answers from what it knows, and the copies say so
 //! once, and once when it is back.
 
-use std::{fmt, future::Future, pin::Pin};
-
+use common::lifecycle::BackgroundTask;
 use tokio::time::MissedTickBehavior;
 
 use crate::{Setting, hints, store::Look};
 
-/// A task that runs as long as the service does. It never ends by itself.
-pub struct Background {
-    /// What it is called in logs.
-    pub name: &'static str,
-    /// The task.
-    pub run: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-impl fmt::Debug for Background {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Background").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
 impl Setting {
     /// The tasks that the process has to run while the service answers.
-    pub fn background(&self) -> Vec<Background> {
-        let mut tasks = vec![Background { name: "setting-revisions", run: Box::pin(follow(self.clone())) }];
+    pub fn background(&self) -> Vec<BackgroundTask> {
+        let mut tasks = vec![BackgroundTask::new("setting-revisions", follow(self.clone()))];
         if self.parts().hints.is_some() {
-            tasks.push(Background { name: "setting-hints-out", run: Box::pin(hints::tell(self.clone())) });
-            tasks.push(Background { name: "setting-hints-in", run: Box::pin(hints::listen(self.clone())) });
+            tasks.push(BackgroundTask::new("setting-hints-out", hints::tell(self.clone())));
+            tasks.push(BackgroundTask::new("setting-hints-in", hints::listen(self.clone())));
         }
         tasks
     }

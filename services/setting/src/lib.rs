@@ -41,6 +41,5 @@ pub use self::domain::bench;
 pub use self::{
     config::{Config, DocumentConfig, OssConfig, S3Config, StoreKind},
     error::OpenError,
-    follow::Background,
     service::{Resources, Setting, open},
 };

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use common::{clock::Clock, error_code::ErrorCode};
+use common::{clock::Clock, error_code::ErrorCode, sql::JobTurn};
 use idl::account::{AccountService, RequestDeletionRequest, TokenSet, TokenStatus};
 
 use super::{Job, JobError, delete_accounts, lease_end, run, step};
-use crate::{
-    store::jobs::Turn,
-    testing::{PASSWORD, Service, code, config, public, status_on},
-};
+use crate::testing::{PASSWORD, Service, code, config, public, status_on};
 
 /// Registers a player whose account is to be deleted.
 async fn leaving(service: &Service, username: &str) -> TokenSet {
@@ -19,7 +16,7 @@ async fn leaving(service: &Service, username: &str) -> TokenSet {
     tokens
 }
 
-async fn take(account: &crate::Account) -> Option<Turn> {
+async fn take(account: &crate::Account) -> Option<JobTurn> {
     let parts = account.parts();
     parts.jobs.take(Job::Deletions.name(), parts.clock.now(), lease_end(parts)).await.expect("asked")
 }

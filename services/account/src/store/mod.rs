@@ -27,7 +27,6 @@ pub(crate) mod deletions;
 mod earlier_rotations;
 pub(crate) mod history;
 pub(crate) mod imports;
-pub(crate) mod jobs;
 pub(crate) mod links;
 pub(crate) mod passwords;
 pub(crate) mod phone_codes;

@@ -3,7 +3,6 @@
 pub(crate) mod archive;
 pub(crate) mod channels;
 mod error;
-pub(crate) mod jobs;
 mod ledger;
 pub(crate) mod orders;
 pub(crate) mod outbox;
