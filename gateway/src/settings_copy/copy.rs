@@ -140,7 +140,8 @@ impl SettingsCopy {
             return Ok(parts.stale(&app, copy));
         }
         let limit = if copy.is_some() { Some(limit.unwrap_or(parts.patience).min(parts.patience)) } else { limit };
-        let answer = within(limit, Parts::asked(parts, &app, caller)).await;
+        // Boxed: nearly every question is answered above, and would carry the room for what is below.
+        let answer = Box::pin(within(limit, Parts::asked(parts, &app, caller))).await;
         parts.judge(&app, copy, answer)
     }
 }
@@ -149,7 +150,7 @@ impl Parts {
     pub(super) async fn app(&self, app_id: i64) -> Arc<App> {
         match self.apps.get(&app_id).await {
             Some(app) => app,
-            None => self.apps.get_with(app_id, async { Arc::new(App::new(app_id)) }).await,
+            None => Box::pin(self.apps.get_with(app_id, async { Arc::new(App::new(app_id)) })).await,
         }
     }
 
