@@ -27,7 +27,7 @@ pub struct JobTable {
     pub make_sqlite: &'static str,
 }
 
-/// The [`JobTable`](crate::sql::JobTable) of that name, a literal: statements are never made from values.
+/// The [`JobTable`] of that name, a literal: statements are never made from values.
 #[macro_export]
 macro_rules! job_table {
     ($table:literal) => {

@@ -13,7 +13,6 @@
 //! - [`audit`]: what operators changed.
 //! - [`history`]: what happened to accounts.
 //! - [`imports`]: accounts of another platform, many at once.
-//! - [`jobs`]: who runs a job, and when it is due again.
 //! - [`deletions`]: accounts that come to their end.
 //! - [`cleanup`]: deleting what no longer matters.
 
