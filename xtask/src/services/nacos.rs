@@ -22,9 +22,10 @@ use crate::{
 /// A server that does not answer by then is started again.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A server sometimes panics while it initialises its data. A fresh one then needs a fresh directory; one that has
-/// data already finds it the next time.
-const STARTS: usize = 5;
+/// A server sometimes panics while it initialises its data: its parts race, and on a busy machine they lose several times in a
+/// row. It is seen within a moment, so trying is cheap. A fresh server then needs a fresh directory; one that has data
+/// already finds it the next time.
+const STARTS: usize = 20;
 
 /// Between two looks at whether the server answers.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
