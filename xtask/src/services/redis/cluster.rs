@@ -56,7 +56,12 @@ impl RedisCluster {
             masters[0].ask(&format!("CLUSTER MEET 127.0.0.1 {port} {}", gossip.number()))?;
         }
         for master in &masters {
-            let complete = |info: &str| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+            // Not only the state: without full coverage a master that has yet to hear of a third of the slots is "ok".
+            let complete = |info: &str| {
+                ["cluster_state:ok", "cluster_known_nodes:3", "cluster_slots_ok:16384"]
+                    .iter()
+                    .all(|line| info.contains(line))
+            };
             await_reply(&master.address(), "CLUSTER INFO", AGREEMENT_LIMIT, complete)?;
         }
         Ok(Self { masters, _gossip_ports: gossip_ports })
