@@ -10,7 +10,7 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::DeliveryConfig;
+use crate::{channel_calls::ChannelCallsConfig, delivery::DeliveryConfig};
 
 /// The pay service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub channels_per_app: NonZeroU32,
     /// How game servers are told of paid orders.
     pub delivery: DeliveryConfig,
+    /// How the interfaces of payment channels are called.
+    pub channel_calls: ChannelCallsConfig,
     /// What one instance at a time does for all.
     pub jobs: JobsConfig,
 }
@@ -65,6 +67,7 @@ impl Default for Config {
             master_key_file: None,
             channels_per_app: NonZeroU32::new(64).unwrap_or(NonZeroU32::MIN),
             delivery: DeliveryConfig::default(),
+            channel_calls: ChannelCallsConfig::default(),
             jobs: JobsConfig::default(),
         }
     }
@@ -96,6 +99,7 @@ impl Section for Config {
                 return Err(Invalid::new(key, "must be longer than zero"));
             }
         }
+        self.channel_calls.validate()?;
         self.delivery.validate()
     }
 }

@@ -18,6 +18,7 @@
 //! - `channels`: payment channels, pure: a raw callback in, verified facts out.
 //! - `store`: the ledger, orders and the outbox in SQL.
 //! - `channel_book`: which payment channels an app has.
+//! - `channel_calls`: asking payment channels.
 //! - `callbacks`: what channels say, from the raw bytes to the answer.
 //! - `delivery`: telling game servers.
 //! - `apps`: the apps as account knows them.
@@ -29,6 +30,7 @@ mod apps;
 mod background;
 mod callbacks;
 mod channel_book;
+mod channel_calls;
 pub mod channels;
 mod config;
 mod delivery;
@@ -44,6 +46,7 @@ mod testing;
 
 pub use self::{
     apps::Apps,
+    channel_calls::ChannelCallsConfig,
     config::{Config, JobsConfig},
     delivery::DeliveryConfig,
     domain::{

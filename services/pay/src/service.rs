@@ -30,6 +30,7 @@ use crate::{
     apps::Apps,
     callbacks::Callbacks,
     channel_book::ChannelBook,
+    channel_calls::{ChannelCalls, ChannelCallsStartError},
     delivery::{Ringing, Sender, SenderStartError, Worker, WorkerParts, bell},
     jobs,
     metrics::{Metrics, OrderMetrics},
@@ -69,9 +70,9 @@ pub struct Resources {
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Game servers can't be called.
+    /// Game servers or payment channels can't be called.
     #[error("{0}")]
-    Delivery(String),
+    Calls(String),
     /// A metric of the same name is registered already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -92,6 +93,7 @@ pub(crate) struct Parts {
     pub(crate) orders: Orders,
     pub(crate) callbacks: Callbacks,
     pub(crate) channels: ChannelBook,
+    pub(crate) channel_calls: ChannelCalls,
     pub(crate) jobs: JobLeases,
     pub(crate) metrics: Arc<OrderMetrics>,
     pub(crate) clock: SharedClock,
@@ -123,6 +125,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
         clock: clock.clone(),
         random: random.clone(),
     });
+    let channel_calls = ChannelCalls::new(&config.channel_calls, environment)?;
     let per_app = config.channels_per_app.get();
     let (key, book_clock, book_random) = (master_key.as_ref(), clock.clone(), random.clone());
     let channels = ChannelBook::new(database.clone(), key, per_app, environment, book_clock, book_random);
@@ -135,6 +138,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             orders,
             callbacks,
             channels,
+            channel_calls,
             jobs: JobLeases::new(database, &jobs::TABLE),
             metrics,
             clock,
@@ -210,6 +214,12 @@ impl PayService for Pay {
 
 impl From<SenderStartError> for StartError {
     fn from(error: SenderStartError) -> Self {
-        Self::Delivery(error.to_string())
+        Self::Calls(error.to_string())
+    }
+}
+
+impl From<ChannelCallsStartError> for StartError {
+    fn from(error: ChannelCallsStartError) -> Self {
+        Self::Calls(error.to_string())
     }
 }

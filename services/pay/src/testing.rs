@@ -1,6 +1,7 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
 mod game_server;
+mod http_server;
 
 use std::sync::{
     Arc, Mutex,
@@ -29,7 +30,10 @@ use idl::{
 use serde_json::{Value, json};
 use volo_thrift::{ClientError, ServerError};
 
-pub(crate) use self::game_server::{Answering, GameServer};
+pub(crate) use self::{
+    game_server::{Answering, GameServer},
+    http_server::HttpServer,
+};
 use crate::{
     Apps, Config, Pay, Resources,
     delivery::{Ringing, Worker},

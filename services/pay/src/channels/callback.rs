@@ -118,6 +118,8 @@ pub struct Question {
 pub struct Answer<'a> {
     /// The HTTP status.
     pub status: u16,
+    /// Some channels sign their answers in headers.
+    pub headers: &'a http::HeaderMap,
     /// The raw body.
     pub body: &'a [u8],
 }

@@ -1,20 +1,11 @@
 //! A game server, as a studio runs it: takes deliveries and answers as it is told.
 
-use std::sync::{Arc, Mutex};
-
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+
+use super::http_server::HttpServer;
 
 /// A running game server; it ends with this value.
-pub(crate) struct GameServer {
-    address: String,
-    state: Arc<Mutex<State>>,
-    _serving: JoinSet<()>,
-}
+pub(crate) struct GameServer(HttpServer);
 
 /// How it answers.
 #[derive(Clone, Debug)]
@@ -32,38 +23,31 @@ pub(crate) struct Received {
     pub(crate) body: Value,
 }
 
-struct State {
-    answering: Answering,
-    received: Vec<Received>,
-}
-
 impl GameServer {
     /// One that acknowledges.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound").to_string();
-        let answering = Answering::With(200, "SUCCESS".to_owned());
-        let state = Arc::new(Mutex::new(State { answering, received: Vec::new() }));
-        let (served, mut serving) = (Arc::clone(&state), JoinSet::new());
-        serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, Arc::clone(&served)));
-            }
-        });
-        Self { address, state, _serving: serving }
+        Self(HttpServer::start(|_| (200, "SUCCESS".to_owned())).await)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/pay/notify?zone=1", self.address)
+        self.0.url("/pay/notify?zone=1")
     }
 
     pub(crate) fn answer(&self, answering: Answering) {
-        self.state.lock().expect("not poisoned").answering = answering;
+        let answer = match answering {
+            Answering::With(status, body) => (status, body),
+            Answering::Hanging => (0, String::new()),
+        };
+        self.0.answer(move |_| answer.clone());
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
-        self.state.lock().expect("not poisoned").received.clone()
+        let received = self.0.received().into_iter();
+        let received = received.map(|asked| {
+            let body = serde_json::from_str(&asked.body).expect("JSON");
+            Received { head: asked.head, raw: asked.body, body }
+        });
+        received.collect()
     }
 }
 
@@ -72,33 +56,5 @@ impl Received {
         let prefix = format!("{name}: ");
         let line = self.head.lines().find_map(|line| line.strip_prefix(&prefix));
         line.unwrap_or_default().to_owned()
-    }
-}
-
-async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
-    let mut seen = Vec::new();
-    let (head, raw) = loop {
-        if socket.read_buf(&mut seen).await.unwrap_or(0) == 0 {
-            return;
-        }
-        let text = String::from_utf8_lossy(&seen).into_owned();
-        let Some((head, raw)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-        if raw.len() >= length.unwrap_or(0) {
-            break (head.to_owned(), raw.to_owned());
-        }
-    };
-    let answering = {
-        let mut state = state.lock().expect("not poisoned");
-        let body = serde_json::from_str(&raw).expect("JSON");
-        state.received.push(Received { head, raw, body });
-        state.answering.clone()
-    };
-    match answering {
-        Answering::With(status, body) => {
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
-        }
-        Answering::Hanging => std::future::pending().await,
     }
 }

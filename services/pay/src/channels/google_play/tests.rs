@@ -52,7 +52,7 @@ fn question() -> Question {
 }
 
 fn answered(config: &Value, status: u16, body: &str) -> Result<Verdict, CallbackRefusal> {
-    build(config, None).read_answer(&question(), &Answer { status, body: body.as_bytes() })
+    build(config, None).read_answer(&question(), &Answer { status, headers: &http::HeaderMap::new(), body: body.as_bytes() })
 }
 
 fn answered_with(field: &str, value: Value) -> Result<Verdict, CallbackRefusal> {
@@ -279,7 +279,8 @@ proptest! {
         let channel = build(&config(), Some(vector("key_set")));
         let _ = post_at(&*channel, SIGNED_AT_MS, &[("authorization", vector("authorization"))], &body);
         prop_assert!(post_at(&*channel, SIGNED_AT_MS, &[("authorization", &token)], vector("purchased")).is_err());
-        let answer = Answer { status, body: body.as_bytes() };
+        let headers = http::HeaderMap::new();
+        let answer = Answer { status, headers: &headers, body: body.as_bytes() };
         prop_assert!(channel.read_answer(&question(), &answer).is_err());
     }
 }
