@@ -356,6 +356,8 @@ struct AppInfo {
     4: required list<string> secrets,
     /// Where paid orders are delivered to; absent: nowhere.
     5: optional string delivery_url,
+    /// Where refunds are told; absent: nowhere.
+    6: optional string refund_url,
 }
 
 struct GetAppResponse {

@@ -48,7 +48,7 @@ struct PolicyChange {
     7: optional map<string, DeviceLimitChange> devices,
 }
 
-/// Where paid orders are delivered to. Without a URL: nowhere from now on.
+/// Where paid orders, or refunds, are told. Without a URL: nowhere from now on.
 struct DeliveryUrlChange {
     1: optional string url,
 }
@@ -61,6 +61,7 @@ struct AppDetails {
     4: optional string delivery_url,
     5: required Policy policy,
     6: required i64 created_at,
+    7: optional string refund_url,
 }
 
 struct CreateAppRequest {
@@ -71,6 +72,8 @@ struct CreateAppRequest {
     4: optional string delivery_url,
     /// Against the policy of a new app: passwords and devices, registration open.
     5: optional PolicyChange policy,
+    /// Not the delivery_url: whoever takes refunds has to tell them from payments.
+    6: optional string refund_url,
 }
 
 struct CreateAppResponse {
@@ -86,6 +89,7 @@ struct UpdateAppRequest {
     4: optional bool enabled,
     5: optional DeliveryUrlChange delivery_url,
     6: optional PolicyChange policy,
+    7: optional DeliveryUrlChange refund_url,
 }
 
 struct UpdateAppResponse {

@@ -17,6 +17,28 @@ struct GetWalletResponse {
     1: required map<string, i64> balances,
 }
 
+struct SpendWalletRequest {
+    1: required i64 app_id,
+    /// Whose wallet.
+    2: required i64 account_id,
+    /// ISO 4217.
+    3: required string currency,
+    /// Minor units, at least one.
+    4: required i64 amount,
+    /// Kept with the spend: at most 255 bytes.
+    5: optional string reason,
+    /// 1-64 visible ASCII characters; tells a repeated request of the app from a new one.
+    6: required string idempotency_key,
+}
+
+struct SpendWalletResponse {
+    /// Its transaction in the ledger.
+    1: required string transaction_id,
+    2: required string currency,
+    /// What the wallet held in that currency right after it, whatever has become of it since.
+    3: required i64 balance,
+}
+
 struct CreateOrderRequest {
     1: required i64 app_id,
     /// Who buys. The caller has seen a good token of theirs.
@@ -92,6 +114,11 @@ struct HandleCallbackResponse {
 service PayService {
     /// The balances of one account's wallet in one app, from the ledger. Read only.
     GetWalletResponse GetWallet(1: GetWalletRequest req),
+
+    /// Spends from a player's wallet, once for each key of the app: a repetition is answered what the first request was, the
+    /// same key with another request is IDEMPOTENCY_KEY_REUSED. INSUFFICIENT_BALANCE when the wallet holds less; the key
+    /// may then be used again.
+    SpendWalletResponse SpendWallet(1: SpendWalletRequest req),
 
     /// Makes an order, once for each key of the player: a repetition is answered what the first request was, the same key
     /// with another request is IDEMPOTENCY_KEY_REUSED.

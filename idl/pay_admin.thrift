@@ -79,12 +79,32 @@ struct DeliveryAttempt {
     6: required i64 duration_ms,
 }
 
+/// A refund of an order, or of a part of it.
+struct OrderRefund {
+    /// As the game server is told it.
+    1: required string refund_id,
+    /// The channel that said it; absent: an operator did it.
+    2: optional string channel,
+    3: optional string channel_refund_id,
+    /// Minor units of the order's currency, of this refund alone; absent: a part, and nobody knows which.
+    4: optional i64 amount,
+    5: required i64 refunded_at,
+    /// false: not out of the wallet; somebody has to look into it.
+    6: required bool in_books,
+    /// "not_owed", "waiting", "given_up", "acknowledged" or "no_refund_url".
+    7: required string notice,
+    /// Attempts to tell the game server, oldest first; outcomes "not_wanted" besides.
+    8: required list<DeliveryAttempt> deliveries,
+}
+
 struct DescribeOrderResponse {
     1: required pay_order.Order order,
     /// Oldest first.
     2: required list<JournalLine> journal,
     /// Oldest first.
     3: required list<DeliveryAttempt> deliveries,
+    /// Oldest first.
+    4: optional list<OrderRefund> refunds,
 }
 
 struct ChangeOrderRequest {

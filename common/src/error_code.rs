@@ -75,6 +75,7 @@ pub fn meaning(code: ErrorCode) -> Meaning {
         C::BODY_TOO_LARGE => ("the body is too large", Caller),
         C::UNSUPPORTED_MEDIA_TYPE => ("the content type is not supported here", Caller),
         C::ORDER_STATE_FORBIDS => ("the order's state does not allow this", Caller),
+        C::INSUFFICIENT_BALANCE => ("the wallet does not hold that much", Caller),
         C::TOO_MANY_FAILED_LOGINS => ("too many failed logins", Moment),
         C::RATE_LIMITED_ADDRESS => ("too many requests from this address", Moment),
         C::RATE_LIMITED_SUBJECT => ("too many requests for this account or device", Moment),

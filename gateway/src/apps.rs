@@ -330,6 +330,7 @@ mod tests {
                 enabled: true,
                 secrets,
                 delivery_url: None,
+                refund_url: None,
             }))
         }
     }

@@ -66,6 +66,7 @@ thrift_contract! {
     /// Orders, the wallet ledger and delivery.
     "pay" = pay::PayService as PayContract;
     read GetWallet;
+    write SpendWallet;
     write CreateOrder;
     read GetOrder;
     write RedeliverOrder;

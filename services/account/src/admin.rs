@@ -110,6 +110,7 @@ impl Admin {
             name: AppName::parse(name)?,
             app_id: app_id.map(AppId::parse).transpose()?,
             delivery_url: None,
+            refund_url: None,
             policy: AppPolicy::default(),
         };
         let created = self.apps().create(&self.actor, &draft).await;

@@ -46,6 +46,7 @@ pub(crate) struct AppDraft {
     /// Absent: the next free one.
     pub(crate) app_id: Option<AppId>,
     pub(crate) delivery_url: Option<DeliveryUrl>,
+    pub(crate) refund_url: Option<DeliveryUrl>,
     pub(crate) policy: AppPolicy,
 }
 
@@ -116,6 +117,7 @@ impl AppEditor {
             name: draft.name.as_str().to_owned(),
             enabled: true,
             delivery_url: draft.delivery_url.as_ref().map(|url| url.as_str().to_owned()),
+            refund_url: draft.refund_url.as_ref().map(|url| url.as_str().to_owned()),
             policy: draft.policy.clone(),
             created_at: now,
         };

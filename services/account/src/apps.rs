@@ -100,14 +100,15 @@ impl Apps {
     }
 
     fn unseal(&self, stored: StoredApp) -> Result<App, AccountError> {
-        let StoredApp { details: AppDetails { app_id, name, enabled, policy, delivery_url, .. }, secrets } = stored;
+        let StoredApp { details: AppDetails { app_id, name, enabled, policy, delivery_url, refund_url, .. }, secrets } =
+            stored;
         let unseal_secret = |secret: &store::apps::SealedSecret| {
             let text = self.vault.open(Secret::AppSecret { app_id, version: secret.version }, &secret.sealed);
             let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
             text.map(AppSecret::new).ok_or(AccountError::Damaged("an app secret"))
         };
         let secrets = secrets.iter().map(unseal_secret).collect::<Result<_, _>>()?;
-        Ok(App { app_id, name, enabled, policy, delivery_url, secrets })
+        Ok(App { app_id, name, enabled, policy, delivery_url, refund_url, secrets })
     }
 }
 

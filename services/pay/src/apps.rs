@@ -29,7 +29,10 @@ type Ask = Arc<dyn Fn(GetAppRequest) -> BoxFuture<'static, Result<Option<AppInfo
 pub(crate) struct App {
     /// One or two, newest first.
     pub(crate) secrets: Vec<SecretString>,
+    /// Where paid orders are told.
     pub(crate) delivery_url: Option<String>,
+    /// Where refunds are told.
+    pub(crate) refund_url: Option<String>,
 }
 
 #[derive(Clone)]
@@ -90,7 +93,8 @@ impl Apps {
         let answer = (self.ask)(GetAppRequest { app_id, read_again: read_again.then_some(true) }).await?;
         let app = answer.map(|app| {
             let secrets = app.secrets.iter().map(|secret| SecretString::from(secret.to_string())).collect();
-            Arc::new(App { secrets, delivery_url: app.delivery_url.map(|url| url.to_string()) })
+            let url = |url: Option<pilota::FastStr>| url.map(|url| url.to_string());
+            Arc::new(App { secrets, delivery_url: url(app.delivery_url), refund_url: url(app.refund_url) })
         });
         self.known.insert(app_id, Entry { app: app.clone(), asked_at, read_again });
         Ok(app)

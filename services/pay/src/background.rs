@@ -8,7 +8,7 @@ use std::{future::Future, sync::PoisonError, time::Duration};
 use common::lifecycle::{BackgroundTask, StepOutcome};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Pay, jobs};
+use crate::{Pay, jobs, store::ledger::check::CheckState};
 
 impl Pay {
     /// The tasks that the process has to run while the service answers.
@@ -16,8 +16,9 @@ impl Pay {
         let every = self.parts().config.jobs.every;
         // The first time after a random part of the interval: replicas that start together don't ask together.
         let first = every.mul_f64(self.parts().random.fraction());
-        let (tidied, read) = (self.clone(), self.clone());
+        let (tidied, read, checked) = (self.clone(), self.clone(), self.clone());
         vec![
+            BackgroundTask::repeated("pay-ledger-check", first, every, move || check_ledger(checked.clone())),
             BackgroundTask::repeated("pay-tidy-up", first, every, move || tidy_up(tidied.clone())),
             BackgroundTask::repeated("pay-outbox-gauges", Duration::ZERO, jobs::GAUGES_EVERY, move || {
                 read_gauges(read.clone())
@@ -37,8 +38,14 @@ async fn tidy_up(pay: Pay) -> StepOutcome {
     Ok(jobs::tidy_up(pay.parts()).await.map(drop)?)
 }
 
+async fn check_ledger(pay: Pay) -> StepOutcome {
+    Ok(jobs::ledger_check::check_ledger(pay.parts()).await.map(drop)?)
+}
+
 async fn read_gauges(pay: Pay) -> StepOutcome {
     let parts = pay.parts();
     parts.metrics.backlog(parts.orders.backlog().await?);
+    parts.metrics.refund_backlog(parts.orders.refund_backlog().await?);
+    parts.metrics.ledger_checked(&CheckState::read(parts.ledger.database()).await?.found());
     Ok(())
 }

@@ -162,6 +162,7 @@ impl Callbacks {
         let (channel, app_id, refund) = (came.channel, came.app_id, payment::refund(came, facts));
         Ok(match self.orders.refund_by_channel(&refund, evidence).await? {
             Returned::Refunded => ("refunded", Outcome::Accepted),
+            Returned::Part => ("partly_refunded", Outcome::Accepted),
             Returned::Repeated => ("repeated", Outcome::Accepted),
             Returned::NoSuchOrder => {
                 tracing::warn!(channel, app_id, "a refund is for no payment of this app");

@@ -38,6 +38,19 @@ pub struct Config {
     pub channel_calls: ChannelCallsConfig,
     /// What one instance at a time does for all.
     pub jobs: JobsConfig,
+    /// How the books are checked.
+    pub ledger_check: LedgerCheckConfig,
+}
+
+/// Balances against their entries, and transactions against zero. One instance at a time checks, at the pace of `pay.jobs`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerCheckConfig {
+    /// From the beginning of one full pass to that of the next.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    /// Rows that are read at once. Protects the database: the more, the longer a statement takes.
+    pub step: NonZeroU32,
 }
 
 /// Orders that nobody paid, and keys that nobody needs any more.
@@ -69,7 +82,14 @@ impl Default for Config {
             delivery: DeliveryConfig::default(),
             channel_calls: ChannelCallsConfig::default(),
             jobs: JobsConfig::default(),
+            ledger_check: LedgerCheckConfig::default(),
         }
+    }
+}
+
+impl Default for LedgerCheckConfig {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(24 * 3600), step: NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN) }
     }
 }
 
@@ -94,6 +114,7 @@ impl Section for Config {
             ("jobs.every", self.jobs.every),
             ("jobs.lease", self.jobs.lease),
             ("jobs.longest_run", self.jobs.longest_run),
+            ("ledger_check.every", self.ledger_check.every),
         ] {
             if duration.is_zero() {
                 return Err(Invalid::new(key, "must be longer than zero"));

@@ -1,4 +1,4 @@
-//! Telling game servers of paid orders, until they acknowledge.
+//! Telling game servers of paid orders and of refunds, until they acknowledge.
 //!
 //! Every instance has one worker. It is woken by payments of its own instance, looks for what is due besides, and sends as
 //! many at once as it may, of each app only a few: a game server that is slow or gone delays nobody else's players.

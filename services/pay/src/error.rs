@@ -8,7 +8,7 @@ use common::{
 use crate::{
     channel_book::ChannelError,
     channels::{ChannelConfigError, ConfigProblem},
-    domain::{FieldError, OrderState},
+    domain::{FieldError, OrderState, Overdrawn, Owner},
     store::{
         LedgerError, PostError, StoreError,
         orders::{CreateError, RefundError},
@@ -23,6 +23,15 @@ pub(crate) enum GetWalletError {
     Id { field: &'static str },
     #[error("the wallet can't be read")]
     Ledger(#[from] LedgerError),
+}
+
+/// Why nothing was spent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpendError {
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    #[error("nothing was posted: {0}")]
+    Post(#[from] PostError),
 }
 
 /// Why something about an order was not done, or not answered.
@@ -55,6 +64,21 @@ impl Refusal for GetWalletError {
         match self {
             Self::Id { field } => PublicError::invalid(*field, "must be a positive integer below 2^53"),
             Self::Ledger(error) => of_ledger(error),
+        }
+    }
+}
+
+impl Refusal for SpendError {
+    fn public(&self) -> PublicError {
+        match self {
+            Self::Field(FieldError { field, reason }) => PublicError::invalid(*field, reason.to_string()),
+            Self::Post(PostError::Overdrawn { owner: Owner::Player(_), reason: Overdrawn::Insufficient, .. }) => {
+                PublicError::new(ErrorCode::INSUFFICIENT_BALANCE).detail("amount", "is more than the wallet holds")
+            }
+            Self::Post(PostError::Overdrawn { .. }) => PublicError::internal(),
+            Self::Post(PostError::KeyReused) => PublicError::new(ErrorCode::IDEMPOTENCY_KEY_REUSED),
+            Self::Post(PostError::Raced) => PublicError::new(ErrorCode::OVERLOADED),
+            Self::Post(PostError::Ledger(error)) => of_ledger(error),
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What one instance at a time does for all: letting orders expire, and forgetting keys.
+//! What one instance at a time does for all: letting orders expire, and forgetting keys; `ledger_check`: checking the books.
 //!
 //! Every instance asks for the job; the one that gets it works in steps, each a transaction that commits only while the
 //! job is its own.
+
+pub(crate) mod ledger_check;
 
 use std::time::Duration;
 

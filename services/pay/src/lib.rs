@@ -47,12 +47,12 @@ mod testing;
 pub use self::{
     apps::Apps,
     channel_calls::ChannelCallsConfig,
-    config::{Config, JobsConfig},
+    config::{Config, JobsConfig, LedgerCheckConfig},
     delivery::DeliveryConfig,
     domain::{
         Currency, CurrencyError, ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting,
         PostingError,
     },
     service::{Pay, Resources, StartError, migrations, open},
-    store::{Ledger, LedgerError, PostError, Posted},
+    store::{DRIFTS_MAX, Drift, Ledger, LedgerError, LedgerReport, PostError, Posted, check_ledger},
 };

@@ -6,7 +6,7 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterV
 
 use crate::{
     domain::OrderState,
-    store::{PostError, Posted, outbox::Backlog},
+    store::{PostError, Posted, Spent, ledger::check::Found, outbox::Backlog, refund_notices::RefundBacklog},
 };
 
 /// Seconds. An attempt ends at `pay.delivery.timeout`.
@@ -38,6 +38,14 @@ pub(crate) struct OrderMetrics {
     waiting: IntGauge,
     oldest: IntGauge,
     dead: IntGauge,
+    refunds: IntCounterVec,
+    refund_dead_letters: IntCounter,
+    refunds_waiting: IntGauge,
+    refunds_dead: IntGauge,
+    refunds_not_in_books: IntGauge,
+    ledger_drift: IntGauge,
+    ledger_drifted: IntGauge,
+    ledger_checked_at: IntGauge,
     open_breakers: IntGauge,
 }
 
@@ -62,6 +70,16 @@ impl Metrics {
         match outcome {
             Ok(Posted { repeated: false, .. }) => self.posted.inc(),
             Ok(Posted { repeated: true, .. }) => self.repeated.inc(),
+            Err(PostError::Overdrawn { .. } | PostError::KeyReused) => self.refused.inc(),
+            Err(PostError::Raced | PostError::Ledger(_)) => self.failed.inc(),
+        }
+    }
+
+    /// Counts one spend, which is a posting.
+    pub(crate) fn spent(&self, outcome: &Result<Spent, PostError>) {
+        match outcome {
+            Ok(Spent { repeated: false, .. }) => self.posted.inc(),
+            Ok(Spent { repeated: true, .. }) => self.repeated.inc(),
             Err(PostError::Overdrawn { .. } | PostError::KeyReused) => self.refused.inc(),
             Err(PostError::Raced | PostError::Ledger(_)) => self.failed.inc(),
         }
@@ -94,6 +112,11 @@ impl OrderMetrics {
         let dead_letters =
             IntCounter::new("playgate_pay_dead_letters_total", "Deliveries that this instance has given up.")?;
         registry.register(Box::new(dead_letters.clone()))?;
+        let refund_dead_letters = IntCounter::new(
+            "playgate_pay_refund_dead_letters_total",
+            "Refunds that this instance has given up telling.",
+        )?;
+        registry.register(Box::new(refund_dead_letters.clone()))?;
         Ok(Self {
             orders: counters("playgate_pay_orders_total", "Orders, by the state they came to.", &["state", "channel"])?,
             callbacks: counters(
@@ -110,6 +133,36 @@ impl OrderMetrics {
                 "Since when the oldest of them waits; 0: none does.",
             )?,
             dead: gauge("playgate_pay_outbox_dead", "Orders whose delivery was given up, and not asked for again.")?,
+            refunds: counters(
+                "playgate_pay_refunds_total",
+                "Refunds, by whether the wallet still held what went back.",
+                &["channel", "outcome"],
+            )?,
+            refund_dead_letters,
+            refunds_waiting: gauge(
+                "playgate_pay_refund_notices_waiting",
+                "Refunds that game servers still have to be told of.",
+            )?,
+            refunds_dead: gauge(
+                "playgate_pay_refund_notices_dead",
+                "Refunds that a game server could not be told of, and that nobody has asked for again.",
+            )?,
+            refunds_not_in_books: gauge(
+                "playgate_pay_refunds_not_in_books",
+                "Refunds of channels that are not out of the wallets: spent, or of unknown size.",
+            )?,
+            ledger_drift: gauge(
+                "playgate_pay_ledger_drift",
+                "Minor units by which balances differ from their entries, and transactions from zero; has to be 0.",
+            )?,
+            ledger_drifted: gauge(
+                "playgate_pay_ledger_drifted_accounts",
+                "Balances and transactions that differ; has to be 0.",
+            )?,
+            ledger_checked_at: gauge(
+                "playgate_pay_ledger_checked_timestamp_seconds",
+                "When the books were last checked from end to end; 0: never.",
+            )?,
             open_breakers: gauge(
                 "playgate_pay_delivery_paused_apps",
                 "Apps that this instance leaves alone for a moment, because their game servers keep failing.",
@@ -139,6 +192,28 @@ impl OrderMetrics {
 
     pub(crate) fn given_up(&self) {
         self.dead_letters.inc();
+    }
+
+    /// Counts a refund. `channel`: only of those there are; `None`: by hand.
+    pub(crate) fn refunded(&self, channel: Option<&str>, outcome: &str) {
+        self.refunds.with_label_values(&[channel.unwrap_or(NO_CHANNEL), outcome]).inc();
+    }
+
+    pub(crate) fn refund_given_up(&self) {
+        self.refund_dead_letters.inc();
+    }
+
+    pub(crate) fn refund_backlog(&self, backlog: RefundBacklog) {
+        self.refunds_waiting.set(backlog.waiting);
+        self.refunds_dead.set(backlog.dead);
+        self.refunds_not_in_books.set(backlog.not_in_books);
+    }
+
+    /// What the check of the books has found: its last full pass, or the one under way if that is worse already.
+    pub(crate) fn ledger_checked(&self, found: &Found) {
+        self.ledger_drift.set(found.drift);
+        self.ledger_drifted.set(found.drifted);
+        self.ledger_checked_at.set(found.last_ended_at.map_or(0, |at| at.as_millis() / 1000));
     }
 
     pub(crate) fn backlog(&self, backlog: Backlog) {

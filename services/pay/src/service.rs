@@ -14,7 +14,7 @@ use idl::{
     pay::{
         CreateOrderRequest, CreateOrderResponse, GetOrderRequest, GetOrderResponse, GetWalletRequest,
         GetWalletResponse, HandleCallbackRequest, HandleCallbackResponse, PayService, RedeliverOrderRequest,
-        RedeliverOrderResponse,
+        RedeliverOrderResponse, SpendWalletRequest, SpendWalletResponse,
     },
     pay_admin::{
         ChangeOrderRequest, ChangeOrderResponse, DescribeOrderRequest, DescribeOrderResponse, ListPayChannelsRequest,
@@ -162,6 +162,10 @@ impl Pay {
 impl PayService for Pay {
     async fn get_wallet(&self, request: GetWalletRequest) -> Result<GetWalletResponse, ServerError> {
         answer(rpc::get_wallet::get_wallet(&self.parts.ledger, request).await)
+    }
+
+    async fn spend_wallet(&self, request: SpendWalletRequest) -> Result<SpendWalletResponse, ServerError> {
+        answer(Box::pin(rpc::spend_wallet::spend_wallet(&self.parts.ledger, request)).await)
     }
 
     async fn create_order(&self, request: CreateOrderRequest) -> Result<CreateOrderResponse, ServerError> {

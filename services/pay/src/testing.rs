@@ -10,7 +10,7 @@ use std::sync::{
 
 use aws_lc_rs::hmac;
 use common::{
-    clock::{SharedRandom, SystemRandom, testing::ManualClock},
+    clock::{Clock, SharedRandom, SystemRandom, testing::ManualClock},
     config::Environment,
     error_code::{ErrorCode, PublicError},
     lifecycle::RequestTasks,
@@ -57,6 +57,7 @@ pub(crate) struct Service {
 #[derive(Debug, Default)]
 struct FakeAccount {
     delivery_urls: Mutex<std::collections::HashMap<i64, String>>,
+    refund_urls: Mutex<std::collections::HashMap<i64, String>>,
     secrets: Mutex<Vec<String>>,
     away: AtomicBool,
 }
@@ -98,6 +99,11 @@ impl Service {
 
     pub(crate) fn deliver_to(&self, app_id: i64, url: &str) {
         self.account.delivery_urls.lock().expect("not poisoned").insert(app_id, url.to_owned());
+    }
+
+    /// Refunds of the app are told there.
+    pub(crate) fn tell_refunds_to(&self, app_id: i64, url: &str) {
+        self.account.refund_urls.lock().expect("not poisoned").insert(app_id, url.to_owned());
     }
 
     /// From now on account can't be asked, or can.
@@ -196,6 +202,15 @@ impl Service {
         public(wallet.await).expect("a wallet").balances.get("CNY").copied().unwrap_or_default()
     }
 
+    /// Every balance is the sum of its entries, every transaction zero, and no wallet below zero.
+    pub(crate) async fn books_balance(&self) {
+        let step = std::num::NonZeroU32::new(50).expect("not zero");
+        let report = crate::check_ledger(&self.database, self.clock.now(), step).await.expect("checked");
+        assert_eq!(report.drifts, []);
+        let overdrawn = "SELECT COUNT(*) FROM pay_ledger_accounts WHERE owner_kind = 1 AND balance < 0";
+        assert_eq!(self.count(overdrawn).await, 0);
+    }
+
     /// The number a query answers with.
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
         let (count,): (i64,) = self.database.read(query).one().await.expect("counted");
@@ -221,8 +236,8 @@ impl Hands {
 
     /// Takes what has just been paid, as a running worker does.
     pub(crate) async fn answer_the_bell(&mut self) -> usize {
-        let (app_id, order_id) = self.ringing.next().await;
-        self.worker.take(app_id, order_id).await;
+        let rung = self.ringing.next().await;
+        self.worker.take(rung).await;
         self.worker.settle().await
     }
 }
@@ -315,7 +330,8 @@ impl FakeAccount {
         }
         let delivery_url = self.delivery_urls.lock().expect("not poisoned").get(&app_id).cloned().map(Into::into);
         let secrets = self.secrets.lock().expect("not poisoned").iter().map(|secret| secret.clone().into()).collect();
-        let app = AppInfo { app_id, name: "Game".into(), enabled: true, secrets, delivery_url };
+        let refund_url = self.refund_urls.lock().expect("not poisoned").get(&app_id).cloned().map(Into::into);
+        let app = AppInfo { app_id, name: "Game".into(), enabled: true, secrets, delivery_url, refund_url };
         Ok([APP, OTHER_APP].contains(&app_id).then_some(app))
     }
 }

@@ -25,6 +25,9 @@ pub(crate) struct App {
     /// Where paid orders are delivered to.
     #[schema(value_type = Option<String>)]
     delivery_url: Option<FastStr>,
+    /// Where refunds are told; `null`: nowhere.
+    #[schema(value_type = Option<String>)]
+    refund_url: Option<FastStr>,
     policy: Policy,
     /// Unix milliseconds.
     created_at: i64,
@@ -114,6 +117,7 @@ impl From<wire::AppDetails> for App {
             name: app.name,
             enabled: app.enabled,
             delivery_url: app.delivery_url,
+            refund_url: app.refund_url,
             policy: app.policy.into(),
             created_at: app.created_at,
         }

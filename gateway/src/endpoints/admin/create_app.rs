@@ -26,6 +26,9 @@ pub(crate) struct Request {
     /// Where paid orders are delivered to: an http or https URL.
     #[schema(value_type = Option<String>)]
     delivery_url: Option<FastStr>,
+    /// Where refunds are told: an http or https URL other than `delivery_url`. Absent: nowhere.
+    #[schema(value_type = Option<String>)]
+    refund_url: Option<FastStr>,
     /// What differs from a new app's policy: every login kind, registration open, no limits.
     policy: Option<PolicyChange>,
 }
@@ -47,10 +50,10 @@ pub(crate) struct Answer {
 #[utoipa::path(post, path = "/admin/v1/apps", tag = "Apps", security(("operator" = [])), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn create_app(
     Operator { actor, account }: Operator,
-    Json(Request { name, app_id, delivery_url, policy }): Json<Request>,
+    Json(Request { name, app_id, delivery_url, refund_url, policy }): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let policy = policy.map(Into::into);
-    let request = CreateAppRequest { actor, name, app_id, delivery_url, policy };
+    let request = CreateAppRequest { actor, name, app_id, delivery_url, policy, refund_url };
     let created = account.admin_create_app(request).await.map_err(CallError::from)?;
     Ok(Envelope(Answer { app: created.app.into(), app_secret: created.app_secret }))
 }

@@ -22,6 +22,37 @@ pub(crate) struct Answer {
     journal: Vec<JournalLine>,
     /// Attempts to tell the game server, oldest first.
     deliveries: Vec<Delivery>,
+    /// What went back of it, oldest first.
+    refunds: Vec<Refund>,
+}
+
+/// A refund of the order, or of a part of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderRefund)]
+pub(crate) struct Refund {
+    /// As the game server is told it.
+    #[schema(value_type = String, example = "01JXT21Q00C5Z0E8T3Y6A9B2DK-1")]
+    refund_id: FastStr,
+    /// The channel that said it; absent: an operator did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    channel: Option<FastStr>,
+    /// What the channel calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    channel_refund_id: Option<FastStr>,
+    /// Minor units of the order's currency, of this refund alone; absent: a part, and nobody knows which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<i64>,
+    refunded_at: i64,
+    /// `false`: the wallet no longer held it, or it can't be counted; somebody has to look into it.
+    in_books: bool,
+    /// Whether the game server was told: `not_owed` (it never heard of the order), `waiting`, `given_up`, `acknowledged` or
+    /// `no_refund_url` (the app has none, so nothing was sent).
+    #[schema(value_type = String, example = "acknowledged")]
+    notice: FastStr,
+    /// Attempts to tell it, oldest first.
+    deliveries: Vec<Delivery>,
 }
 
 /// Something that happened to the order, or was said of it and refused.
@@ -46,7 +77,7 @@ pub(crate) struct JournalLine {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Delivery {
     attempt: i32,
-    /// `acknowledged`, `refused`, `no_answer`, `no_target`, `forbidden` or `unknown`.
+    /// `acknowledged`, `refused`, `no_answer`, `no_target`, `forbidden` or `unknown`; of a refund `not_wanted` besides.
     #[schema(value_type = String)]
     outcome: FastStr,
     /// The HTTP status, if there was an answer.
@@ -72,6 +103,7 @@ pub(crate) async fn get_order(
         order: found.order.into(),
         journal: found.journal.into_iter().map(JournalLine::from).collect(),
         deliveries: found.deliveries.into_iter().map(Delivery::from).collect(),
+        refunds: found.refunds.unwrap_or_default().into_iter().map(Refund::from).collect(),
     }))
 }
 
@@ -79,6 +111,21 @@ impl From<wire::JournalLine> for JournalLine {
     fn from(line: wire::JournalLine) -> Self {
         let wire::JournalLine { from_state, to_state, event, actor, reason, at } = line;
         Self { from: from_state, to: to_state, event, actor, reason, at }
+    }
+}
+
+impl From<wire::OrderRefund> for Refund {
+    fn from(refund: wire::OrderRefund) -> Self {
+        Self {
+            refund_id: refund.refund_id,
+            channel: refund.channel,
+            channel_refund_id: refund.channel_refund_id,
+            amount: refund.amount,
+            refunded_at: refund.refunded_at,
+            in_books: refund.in_books,
+            notice: refund.notice,
+            deliveries: refund.deliveries.into_iter().map(Delivery::from).collect(),
+        }
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) struct Request {
     #[serde(default, deserialize_with = "stated")]
     #[schema(value_type = Option<String>)]
     delivery_url: Option<Option<FastStr>>,
+    /// Where refunds are told, which must not be `delivery_url`; `null`: nowhere.
+    #[serde(default, deserialize_with = "stated")]
+    #[schema(value_type = Option<String>)]
+    refund_url: Option<Option<FastStr>>,
     /// Merged into the policy there is.
     policy: Option<PolicyChange>,
 }
@@ -39,11 +43,12 @@ pub(crate) struct Request {
 pub(crate) async fn update_app(
     Operator { actor, account }: Operator,
     Path(AppPath { app_id }): Path<AppPath>,
-    Json(Request { name, enabled, delivery_url, policy }): Json<Request>,
+    Json(Request { name, enabled, delivery_url, refund_url, policy }): Json<Request>,
 ) -> Result<Envelope<App>, ApiError> {
     let delivery_url = delivery_url.map(|url| DeliveryUrlChange { url });
+    let refund_url = refund_url.map(|url| DeliveryUrlChange { url });
     let policy = policy.map(Into::into);
-    let request = UpdateAppRequest { actor, app_id, name, enabled, delivery_url, policy };
+    let request = UpdateAppRequest { actor, app_id, name, enabled, delivery_url, policy, refund_url };
     let updated = account.admin_update_app(request).await.map_err(CallError::from)?;
     Ok(Envelope(updated.app.into()))
 }

@@ -12,6 +12,8 @@ pub(crate) struct App {
     pub(crate) policy: AppPolicy,
     /// Where paid orders are delivered to.
     pub(crate) delivery_url: Option<String>,
+    /// Where refunds are told.
+    pub(crate) refund_url: Option<String>,
     /// One or two live secrets, newest first.
     pub(crate) secrets: Vec<AppSecret>,
 }
@@ -24,7 +26,7 @@ pub(crate) struct AppSecret(secrecy::SecretString);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AppName(String);
 
-/// Where a game server takes its deliveries: an absolute `http` or `https` URL of at most 1024 bytes of visible ASCII,
+/// Where a game server takes its deliveries, or hears of refunds: an absolute `http` or `https` URL of at most 1024 bytes of visible ASCII,
 /// with a host and without user name or fragment. Whether the host is one that may be called is decided by who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeliveryUrl(String);
@@ -58,7 +60,17 @@ impl AppName {
 impl DeliveryUrl {
     const LONGEST_BYTES: usize = 1024;
 
+    /// Reads `delivery_url`.
     pub(crate) fn parse(raw: &str) -> Result<Self, FieldError> {
+        Self::of_field("delivery_url", raw)
+    }
+
+    /// Reads `refund_url`.
+    pub(crate) fn parse_refund_url(raw: &str) -> Result<Self, FieldError> {
+        Self::of_field("refund_url", raw)
+    }
+
+    fn of_field(field: &'static str, raw: &str) -> Result<Self, FieldError> {
         let after_scheme = raw.strip_prefix("https://").or_else(|| raw.strip_prefix("http://"));
         let authority = after_scheme.and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
@@ -69,7 +81,7 @@ impl DeliveryUrl {
             && !raw.contains(['#', '\\']);
         match well_formed {
             true => Ok(Self(raw.to_owned())),
-            false => Err(FieldError::new("delivery_url", "must be an http or https URL of at most 1024 bytes")),
+            false => Err(FieldError::new(field, "must be an http or https URL of at most 1024 bytes")),
         }
     }
 

@@ -20,6 +20,7 @@ pub(crate) struct AppDetails {
     pub(crate) name: String,
     pub(crate) enabled: bool,
     pub(crate) delivery_url: Option<String>,
+    pub(crate) refund_url: Option<String>,
     pub(crate) policy: AppPolicy,
     pub(crate) created_at: Timestamp,
 }
@@ -31,18 +32,35 @@ pub(crate) struct AppChange {
     pub(crate) enabled: Option<bool>,
     /// The inner `None` is: nowhere from now on.
     pub(crate) delivery_url: Option<Option<DeliveryUrl>>,
+    /// As `delivery_url`.
+    pub(crate) refund_url: Option<Option<DeliveryUrl>>,
     pub(crate) policy: PolicyChange,
+}
+
+/// A game server that takes refunds where it takes payments might give goods for them.
+pub(crate) fn check_urls(delivery_url: Option<&str>, refund_url: Option<&str>) -> Result<(), FieldError> {
+    match refund_url.is_some() && refund_url == delivery_url {
+        true => Err(FieldError::new("refund_url", "must not be the delivery_url")),
+        false => Ok(()),
+    }
 }
 
 impl AppDetails {
     /// This app with a change made, if what comes out is allowed.
     pub(crate) fn changed(&self, change: AppChange, caps: LifetimeCaps) -> Result<Self, FieldError> {
-        let delivery_url = change.delivery_url.map(|url| url.map(|url| url.as_str().to_owned()));
+        let changed = |change: Option<Option<DeliveryUrl>>, before: &Option<String>| match change {
+            Some(url) => url.map(|url| url.as_str().to_owned()),
+            None => before.clone(),
+        };
+        let (delivery_url, refund_url) =
+            (changed(change.delivery_url, &self.delivery_url), changed(change.refund_url, &self.refund_url));
+        check_urls(delivery_url.as_deref(), refund_url.as_deref())?;
         Ok(Self {
             app_id: self.app_id,
             name: change.name.map_or_else(|| self.name.clone(), |name| name.as_str().to_owned()),
             enabled: change.enabled.unwrap_or(self.enabled),
-            delivery_url: delivery_url.unwrap_or_else(|| self.delivery_url.clone()),
+            delivery_url,
+            refund_url,
             policy: self.policy.changed(change.policy, caps)?,
             created_at: self.created_at,
         })
@@ -71,11 +89,13 @@ impl AppDetails {
             (class.as_str().to_owned(), json!({ "max": limit.max, "on_excess": limit.on_excess.as_str() }))
         });
         // A query may hold a key of the game server's.
-        let url = self.delivery_url.as_deref().and_then(|url| url.split('?').next());
+        let without_query =
+            |url: &Option<String>| url.as_deref().and_then(|url| url.split('?').next().map(str::to_owned));
         vec![
             ("name", json!(self.name)),
             ("enabled", json!(self.enabled)),
-            ("delivery_url", json!(url)),
+            ("delivery_url", json!(without_query(&self.delivery_url))),
+            ("refund_url", json!(without_query(&self.refund_url))),
             ("policy.login_kinds", json!(kinds)),
             ("policy.registration_open", json!(policy.registration_open)),
             ("policy.id_token", json!(policy.id_token)),
@@ -99,6 +119,7 @@ mod tests {
             name: "Game".to_owned(),
             enabled: true,
             delivery_url: Some("https://game.example/pay?key=s3cret".to_owned()),
+            refund_url: Some("https://game.example/refunds?key=s3cret".to_owned()),
             policy: AppPolicy::default(),
             created_at: Timestamp::default(),
         }
@@ -116,6 +137,19 @@ mod tests {
             r#"{"enabled":{"after":false,"before":true},"policy.access_ttl_s":{"after":86400,"before":null}}"#;
         assert_eq!(app().difference(&after).to_json(), expected);
         assert_eq!(app().difference(&app()).to_json(), "{}");
+    }
+
+    #[test]
+    fn refunds_are_told_elsewhere_than_payments() {
+        let url = |url| Some(DeliveryUrl::parse(url).expect("a URL"));
+        let caps = LifetimeCaps { access_ttl: DAY, session_ttl: DAY };
+        let same = AppChange { refund_url: Some(url("https://game.example/pay?key=s3cret")), ..AppChange::default() };
+        assert_eq!(app().changed(same, caps).map_err(|error| error.field), Err("refund_url"));
+        let moved =
+            AppChange { delivery_url: Some(url("https://game.example/refunds?key=s3cret")), ..AppChange::default() };
+        assert_eq!(app().changed(moved, caps).map_err(|error| error.field), Err("refund_url"));
+        let nowhere = AppChange { refund_url: Some(None), ..AppChange::default() };
+        assert_eq!(app().changed(nowhere, caps).map(|app| app.refund_url), Ok(None));
     }
 
     #[test]

@@ -26,6 +26,7 @@ fn app_info(app: &App) -> AppInfo {
         name: app.name.clone().into(),
         enabled: app.enabled,
         delivery_url: app.delivery_url.clone().map(Into::into),
+        refund_url: app.refund_url.clone().map(Into::into),
         secrets: app.secrets.iter().map(|secret| secret.expose().to_owned().into()).collect(),
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct SealedSecret {
 /// The columns of [`AppRow`], of a table that is called `a`.
 macro_rules! app_columns {
     () => {
-        "a.app_id, a.name, a.enabled, a.delivery_url, a.password_login, a.device_login, a.phone_login, \
+        "a.app_id, a.name, a.enabled, a.delivery_url, a.refund_url, a.password_login, a.device_login, a.phone_login, \
          a.channel_login, a.registration_open, a.id_token, a.access_ttl_ms, a.refresh_ttl_ms, \
          a.refresh_absolute_ttl_ms, a.device_limits, a.created_at"
     };
@@ -135,13 +135,14 @@ pub(crate) async fn insert(tx: &mut Tx, app: &AppDetails, secret: &SealedSecret)
     }
     let inserted = tx
         .sql(
-            "INSERT INTO account_apps (name, enabled, delivery_url, password_login, device_login, phone_login, \
+            "INSERT INTO account_apps (name, enabled, delivery_url, refund_url, password_login, device_login, phone_login, \
              channel_login, registration_open, id_token, access_ttl_ms, refresh_ttl_ms, refresh_absolute_ttl_ms, \
-             device_limits, app_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             device_limits, app_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(app.name.as_str())
         .bind(app.enabled)
         .bind(app.delivery_url.as_deref())
+        .bind(app.refund_url.as_deref())
         .bind(app.policy.login_kinds.contains(&LoginKind::Password))
         .bind(app.policy.login_kinds.contains(&LoginKind::Device))
         .bind(app.policy.login_kinds.contains(&LoginKind::Phone))
@@ -176,13 +177,14 @@ pub(crate) async fn find_to_change(tx: &mut Tx, app_id: AppId) -> Result<Option<
 /// Writes everything about an app that can change.
 pub(crate) async fn update(tx: &mut Tx, app: &AppDetails) -> Result<(), SqlError> {
     tx.sql(
-        "UPDATE account_apps SET name = ?, enabled = ?, delivery_url = ?, password_login = ?, device_login = ?, \
+        "UPDATE account_apps SET name = ?, enabled = ?, delivery_url = ?, refund_url = ?, password_login = ?, device_login = ?, \
          phone_login = ?, channel_login = ?, registration_open = ?, id_token = ?, access_ttl_ms = ?, \
          refresh_ttl_ms = ?, refresh_absolute_ttl_ms = ?, device_limits = ? WHERE app_id = ?",
     )
     .bind(app.name.as_str())
     .bind(app.enabled)
     .bind(app.delivery_url.as_deref())
+        .bind(app.refund_url.as_deref())
     .bind(app.policy.login_kinds.contains(&LoginKind::Password))
     .bind(app.policy.login_kinds.contains(&LoginKind::Device))
     .bind(app.policy.login_kinds.contains(&LoginKind::Phone))
@@ -238,6 +240,7 @@ struct AppRow {
     name: Text,
     enabled: bool,
     delivery_url: Option<Text>,
+    refund_url: Option<Text>,
     password_login: bool,
     device_login: bool,
     phone_login: bool,
@@ -290,6 +293,7 @@ impl TryFrom<AppRow> for AppDetails {
             name: row.name.into(),
             enabled: row.enabled,
             delivery_url: row.delivery_url.map(String::from),
+            refund_url: row.refund_url.map(String::from),
             policy,
             created_at: at(row.created_at),
         })

@@ -5,8 +5,8 @@ use common::clock::Timestamp;
 use super::Came;
 use crate::{
     channels::{self, Charged, PaymentFacts, RefundExtent, What},
-    domain::{Charge, Money, OrderId, Payment},
-    store::orders::{ChannelRefund, Extent},
+    domain::{Charge, Extent, Money, OrderId, Payment},
+    store::orders::ChannelRefund,
 };
 
 /// The payment; `None` when it names no order that could be one of ours, or an amount that nobody pays.
@@ -27,24 +27,29 @@ pub(super) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Op
     })
 }
 
-/// The refund. A part is one however many parts there were before: that they add up is for an operator to see.
+/// The refund, counted as the channel counts.
 pub(super) fn refund(came: Came<'_>, facts: PaymentFacts) -> ChannelRefund {
-    let extent = match facts.what {
-        What::Refunded(refund) => match refund.extent {
-            RefundExtent::Everything => Extent::Everything,
-            RefundExtent::SoFar(amount) | RefundExtent::ThisTime(amount) => {
-                money(amount).map_or(Extent::UnknownPart, Extent::Amount)
-            }
-            RefundExtent::UnknownPart => Extent::UnknownPart,
-        },
-        What::Paid => Extent::UnknownPart,
+    let counted = |amount, extent: fn(Money) -> Extent| money(amount).map_or(Extent::UnknownPart, extent);
+    let (refund_id, extent, refunded_at) = match facts.what {
+        What::Refunded(refund) => {
+            let extent = match refund.extent {
+                RefundExtent::Everything => Extent::Everything,
+                RefundExtent::SoFar(amount) => counted(amount, Extent::SoFar),
+                RefundExtent::ThisTime(amount) => counted(amount, Extent::ThisTime),
+                RefundExtent::UnknownPart => Extent::UnknownPart,
+            };
+            (refund.refund_id, extent, refund.refunded_at)
+        }
+        What::Paid => (None, Extent::UnknownPart, None),
     };
     ChannelRefund {
         channel: came.channel.to_owned(),
         app_id: came.app_id,
         order_id: facts.order_id.and_then(|order_id| OrderId::parse(&order_id).ok()),
         channel_order_id: facts.channel_order_id,
+        refund_id,
         extent,
+        refunded_at,
     }
 }
 

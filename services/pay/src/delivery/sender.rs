@@ -17,8 +17,11 @@ use tokio::time::Instant;
 use super::DeliveryConfig;
 use crate::{
     apps::{App, Apps},
-    domain::{Order, is_acknowledgement},
-    store::outbox::{Attempt, Claimed},
+    domain::{Order, is_acknowledgement, refund_id},
+    store::{
+        outbox::{Attempt, Claimed, Kind, Matter},
+        refund_notices::RefundNotice,
+    },
 };
 
 /// What an attempt came to. Closed: it is stored, counted and shown.
@@ -36,6 +39,8 @@ pub(crate) enum Outcome {
     Forbidden,
     /// Account could not say where to.
     Unknown,
+    /// The app has no `refund_url`, so it is told of no refund.
+    NotWanted,
 }
 
 /// Sends. Cheap to clone.
@@ -68,6 +73,34 @@ struct Document<'a> {
     attempt: i32,
 }
 
+/// What is posted of a refund. It has an `event`, which no payment has, and goes to a target of its own.
+#[derive(Serialize)]
+struct RefundDocument<'a> {
+    event: &'static str,
+    /// Tells repetitions: one refund has one.
+    refund_id: String,
+    order_id: &'a str,
+    app_id: i64,
+    account_id: i64,
+    product_id: &'a str,
+    /// With this refund; absent: a part, and nobody knows which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded_amount: Option<i64>,
+    /// With all refunds up to this one, as far as they are known.
+    refunded_total: i64,
+    /// What was paid.
+    amount: i64,
+    currency: &'a str,
+    role_id: &'a str,
+    server_id: &'a str,
+    extension: &'a str,
+    /// Of a refund by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    refunded_at: i64,
+    attempt: i32,
+}
+
 /// What came back, before it is written down.
 struct Answered {
     outcome: Outcome,
@@ -84,6 +117,7 @@ impl Outcome {
             Self::NoTarget => "no_target",
             Self::Forbidden => "forbidden",
             Self::Unknown => "unknown",
+            Self::NotWanted => "not_wanted",
         }
     }
 }
@@ -114,12 +148,19 @@ impl Sender {
 
     async fn try_send(&self, claimed: &Claimed) -> Result<Answered, Answered> {
         let order = &claimed.order;
-        let app = self.target_app(order.app_id).await?;
-        let url = app.delivery_url.as_deref().ok_or_else(|| no_target("the app has no delivery_url"))?;
-        let target = Target::parse(url).map_err(|error| no_target(&format!("delivery_url {error}")))?;
+        let app = self.target_app(order.app_id, claimed.kind()).await?;
+        let (name, url) = match claimed.kind() {
+            Kind::Payment => ("delivery_url", app.delivery_url.as_deref()),
+            Kind::Refund => ("refund_url", app.refund_url.as_deref()),
+        };
+        let url = url.ok_or_else(|| no_url(claimed.kind()))?;
+        let target = Target::parse(url).map_err(|error| no_target(&format!("{name} {error}")))?;
         let secret = app.secrets.first().ok_or_else(|| no_target("the app has no secret"))?;
         let key = SigningKey::new(secret.expose_secret().as_bytes());
-        let body = document(order, claimed.attempt)?;
+        let body = match &claimed.matter {
+            Matter::Payment => document(order, claimed.attempt)?,
+            Matter::Refund(notice) => refund_document(order, notice, claimed.attempt)?,
+        };
         let nonce = hex::encode(random_bytes::<16>(self.random.as_ref()));
         let (app_id, now) = (Some(order.app_id), self.clock.now());
         let post = SignedPost { target: &target, app_id, key: &key, now, nonce: &nonce, body: body.into() };
@@ -139,7 +180,7 @@ impl Sender {
     }
 
     /// An app without a target may have been given one a moment ago.
-    async fn target_app(&self, app_id: i64) -> Result<Arc<App>, Answered> {
+    async fn target_app(&self, app_id: i64, kind: Kind) -> Result<Arc<App>, Answered> {
         let unknown = |error: common::error_code::PublicError| Answered {
             outcome: Outcome::Unknown,
             status: None,
@@ -147,7 +188,8 @@ impl Sender {
         };
         let known = self.apps.find(app_id).await.map_err(unknown)?;
         let app = match known {
-            Some(app) if app.delivery_url.is_some() => Some(app),
+            Some(app) if kind == Kind::Payment && app.delivery_url.is_some() => Some(app),
+            Some(app) if kind == Kind::Refund && app.refund_url.is_some() => Some(app),
             _ => self.apps.newest(app_id).await.map_err(unknown)?,
         };
         app.ok_or_else(|| no_target("there is no such app"))
@@ -170,6 +212,43 @@ fn document(order: &Order, attempt: i32) -> Result<Vec<u8>, Answered> {
         attempt,
     };
     serde_json::to_vec(&document).map_err(|error| no_target(&error.to_string()))
+}
+
+fn refund_document(
+    order: &Order,
+    RefundNotice { refund, back }: &RefundNotice,
+    attempt: i32,
+) -> Result<Vec<u8>, Answered> {
+    let currency = order.price.currency();
+    let by_hand = refund.channel.is_none() && !refund.reason.is_empty();
+    let document = RefundDocument {
+        event: "refund",
+        refund_id: refund_id(order.order_id, refund.seq),
+        order_id: order.order_id.as_str(),
+        app_id: order.app_id,
+        account_id: order.account_id,
+        product_id: order.product_id.as_str(),
+        refunded_amount: refund.amount,
+        refunded_total: *back,
+        amount: order.price.amount(),
+        currency: currency.as_str(),
+        role_id: &order.role_id,
+        server_id: &order.server_id,
+        extension: &order.extension,
+        reason: by_hand.then_some(&*refund.reason),
+        refunded_at: refund.refunded_at.as_millis(),
+        attempt,
+    };
+    serde_json::to_vec(&document).map_err(|error| no_target(&error.to_string()))
+}
+
+fn no_url(kind: Kind) -> Answered {
+    match kind {
+        Kind::Payment => no_target("the app has no delivery_url"),
+        Kind::Refund => {
+            Answered { outcome: Outcome::NotWanted, status: None, detail: "the app has no refund_url".to_owned() }
+        }
+    }
 }
 
 fn no_target(detail: &str) -> Answered {

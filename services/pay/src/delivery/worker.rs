@@ -3,7 +3,11 @@
 //! Nothing of it is lost with the worker: what it had claimed is given back when it ends in order, and runs out when it
 //! does not.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use common::{
     clock::{SharedClock, SharedRandom, new_uuid},
@@ -17,15 +21,15 @@ use uuid::Uuid;
 use super::{
     DeliveryConfig,
     sender::{Outcome, Sender},
-    wake::Ringing,
+    wake::{Ringing, Rung},
 };
 use crate::{
-    domain::{Breaker, BreakerRules, OrderId, Schedule},
+    domain::{Breaker, BreakerRules, Schedule},
     metrics::OrderMetrics,
     store::{
         StoreError,
         orders::Orders,
-        outbox::{Claim, Claimed, Next},
+        outbox::{Claim, Claimed, Kind, Next},
     },
 };
 
@@ -48,13 +52,16 @@ pub(crate) struct Worker {
     name: Uuid,
     schedule: Schedule,
     rules: BreakerRules,
-    apps: HashMap<i64, Lane>,
+    apps: HashMap<Target, Lane>,
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
     /// What is due can't be read; said once.
     behind: bool,
 }
 
-/// What is under way to one app.
+/// An app, and what it is told: a game server that fails to take refunds takes payments all the same.
+type Target = (i64, Kind);
+
+/// What is under way to one target.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lane {
     flying: usize,
@@ -66,7 +73,7 @@ struct Lane {
 /// An attempt that is over.
 #[derive(Clone, Copy, Debug)]
 struct Landed {
-    app_id: i64,
+    target: Target,
     /// `None`: it panicked, which is a bug. Its claim runs out.
     outcome: Option<Outcome>,
 }
@@ -96,7 +103,7 @@ impl Worker {
                 biased;
                 () = stopping.cancelled() => break,
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.land_and_follow(landed).await,
-                (app_id, order_id) = ringing.next() => self.take(app_id, order_id).await,
+                rung = ringing.next() => self.take(rung).await,
                 _ = ticks.tick() => self.look().await,
             }
         }
@@ -113,12 +120,12 @@ impl Worker {
     }
 
     /// Takes one order that has just become due.
-    pub(crate) async fn take(&mut self, app_id: i64, order_id: OrderId) {
-        if self.room(app_id) == 0 {
-            self.apps.entry(app_id).or_default().more = true;
+    pub(crate) async fn take(&mut self, Rung { app_id, order_id, kind }: Rung) {
+        if self.room((app_id, kind)) == 0 {
+            self.apps.entry((app_id, kind)).or_default().more = true;
             return;
         }
-        let claimed = self.parts.orders.claim_one(order_id, self.claim()).await;
+        let claimed = self.parts.orders.claim_one(order_id, kind, self.claim()).await;
         self.launch(claimed);
     }
 
@@ -128,8 +135,8 @@ impl Worker {
             Ok(apps) => apps,
             Err(error) => return self.is_behind(&error),
         };
-        for app_id in apps {
-            self.take_of(app_id).await;
+        for target in apps {
+            self.take_of(target).await;
         }
         self.forget_calm_apps();
     }
@@ -145,14 +152,14 @@ impl Worker {
         landed
     }
 
-    async fn take_of(&mut self, app_id: i64) {
-        let room = self.room(app_id);
+    async fn take_of(&mut self, target: Target) {
+        let room = self.room(target);
         if room == 0 {
             return;
         }
-        let claimed = self.parts.orders.claim_due(app_id, room, self.claim()).await;
+        let claimed = self.parts.orders.claim_due(target, room, self.claim()).await;
         let more = claimed.as_ref().is_ok_and(|claimed| claimed.len() == room);
-        self.apps.entry(app_id).or_default().more = more;
+        self.apps.entry(target).or_default().more = more;
         self.launch(claimed);
     }
 
@@ -163,25 +170,25 @@ impl Worker {
         };
         self.behind = false;
         for claimed in claimed {
-            let app_id = claimed.order.app_id;
-            self.apps.entry(app_id).or_default().flying += 1;
+            let target = (claimed.order.app_id, claimed.kind());
+            self.apps.entry(target).or_default().flying += 1;
             let (parts, name, schedule) = (self.parts.clone(), self.name, self.schedule.clone());
             // A task of its own: an attempt goes on while the worker waits for the database.
             let flight = self.parts.tasks.spawn_in_context(deliver(parts, name, schedule, claimed));
-            self.flights.push(Box::pin(async move { Landed { app_id, outcome: flight.await.ok() } }));
+            self.flights.push(Box::pin(async move { Landed { target, outcome: flight.await.ok() } }));
         }
     }
 
     async fn land_and_follow(&mut self, landed: Landed) {
         self.land(landed);
-        if self.apps.get(&landed.app_id).is_some_and(|lane| lane.more) {
-            self.take_of(landed.app_id).await;
+        if self.apps.get(&landed.target).is_some_and(|lane| lane.more) {
+            self.take_of(landed.target).await;
         }
     }
 
-    fn land(&mut self, Landed { app_id, outcome }: Landed) {
+    fn land(&mut self, Landed { target, outcome }: Landed) {
         let (now, rules) = (self.parts.clock.now(), self.rules);
-        let lane = self.apps.entry(app_id).or_default();
+        let lane = self.apps.entry(target).or_default();
         lane.flying = lane.flying.saturating_sub(1);
         match outcome {
             Some(Outcome::Acknowledged) => lane.breaker.succeeded(),
@@ -189,16 +196,16 @@ impl Worker {
                 lane.breaker.failed(now, rules);
             }
             // Not the game server's doing.
-            Some(Outcome::Unknown) => {}
-            None => tracing::error!(app_id, "a delivery broke off"),
+            Some(Outcome::Unknown | Outcome::NotWanted) => {}
+            None => tracing::error!(app_id = target.0, "a delivery broke off"),
         }
     }
 
-    /// How many more may fly to the app.
-    fn room(&self, app_id: i64) -> usize {
+    /// How many more may fly there.
+    fn room(&self, target: Target) -> usize {
         let config = &self.parts.config;
         let free = (config.concurrency.get() as usize).saturating_sub(self.flights.len());
-        let lane = self.apps.get(&app_id).copied().unwrap_or_default();
+        let lane = self.apps.get(&target).copied().unwrap_or_default();
         let cap = lane.breaker.room(config.per_app.get() as usize, self.parts.clock.now());
         free.min(cap.saturating_sub(lane.flying))
     }
@@ -217,8 +224,9 @@ impl Worker {
     fn forget_calm_apps(&mut self) {
         self.apps.retain(|_, lane| lane.flying > 0 || lane.more || !lane.breaker.is_calm());
         let now = self.parts.clock.now();
-        let paused = self.apps.values().filter(|lane| lane.breaker.room(1, now) == 0).count();
-        self.parts.metrics.open_breakers(paused);
+        let paused = self.apps.iter().filter(|(_, lane)| lane.breaker.room(1, now) == 0);
+        let paused: HashSet<i64> = paused.map(|((app_id, _), _)| *app_id).collect();
+        self.parts.metrics.open_breakers(paused.len());
     }
 }
 
@@ -229,6 +237,7 @@ async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: 
     let now = parts.clock.now();
     let next = match outcome {
         Outcome::Acknowledged => Next::Done,
+        Outcome::NotWanted => Next::NotWanted,
         Outcome::Refused | Outcome::NoAnswer | Outcome::NoTarget | Outcome::Forbidden | Outcome::Unknown => {
             let pause: Option<Duration> = schedule.pause(claimed.failures.saturating_add(1), parts.random.fraction());
             pause.map_or(Next::Dead, |pause| Next::At(now + pause))
@@ -241,9 +250,20 @@ async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: 
         return outcome;
     }
     match next {
-        Next::Done => parts.metrics.acknowledged(now.since(claimed.since)),
+        Next::Done if claimed.kind() == Kind::Payment => parts.metrics.acknowledged(now.since(claimed.since)),
+        Next::Done | Next::NotWanted => {}
         Next::At(_) => {
             tracing::debug!(%order_id, attempt = attempt.attempt, outcome = %attempt.outcome, "a delivery failed");
+        }
+        Next::Dead if claimed.kind() == Kind::Refund => {
+            parts.metrics.refund_given_up();
+            tracing::error!(
+                %order_id,
+                app_id = claimed.order.app_id,
+                attempts = attempt.attempt,
+                outcome = %attempt.outcome,
+                "a game server could not be told of a refund and is told no more: send it again when it is well"
+            );
         }
         Next::Dead => {
             parts.metrics.given_up();

@@ -11,6 +11,8 @@ mod order;
 mod order_id;
 mod order_state;
 mod product;
+mod refund;
+mod spend;
 
 pub use self::{
     currency::{Currency, CurrencyError},
@@ -25,4 +27,6 @@ pub(crate) use self::{
     order_id::OrderId,
     order_state::{Impossible, OrderEvent, OrderState, Step, advance},
     product::{CHANNEL_BYTES_MAX, Product, ProductId},
+    refund::{Addition, Extent, NoticeState, Refund, adds, counted, is_told, refund_id},
+    spend::Spend,
 };

@@ -6,4 +6,5 @@ pub(crate) mod get_order;
 pub(crate) mod get_wallet;
 pub(crate) mod handle_callback;
 pub(crate) mod redeliver_order;
+pub(crate) mod spend_wallet;
 mod wire;

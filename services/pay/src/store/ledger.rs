@@ -2,8 +2,17 @@
 //!
 //! A balance is kept beside its entries, so that reading it is one row and not a sum over a player's life; both change
 //! in the same transaction and nowhere else.
+//!
+//! Every purchase of an app moves the app's own side. It lies on several rows, of which each transaction takes one, so that
+//! purchases don't wait for each other; what the app has is their sum.
+//!
+//! - `spend`: what game servers spend.
+//! - `check`: compares balances with their entries.
 
-use std::sync::Arc;
+pub(crate) mod check;
+pub(crate) mod spend;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use common::{
     clock::{SharedClock, SharedRandom, new_uuid},
@@ -17,7 +26,7 @@ use crate::{
 };
 
 const SELECT_BALANCES: &str = "SELECT currency, balance FROM pay_ledger_accounts \
-     WHERE app_id = ? AND owner_kind = ? AND owner_id = ?";
+     WHERE app_id = ? AND owner_kind = ? AND owner_id BETWEEN ? AND ?";
 
 const INSERT_TRANSACTION: &str = "INSERT INTO pay_ledger_transactions \
      (transaction_id, app_id, idempotency_key, posted_at) VALUES (?, ?, ?, ?)";
@@ -50,6 +59,10 @@ const LOCK_BALANCE: Sql = Sql::Each {
 
 const UPDATE_BALANCE: &str = "UPDATE pay_ledger_accounts SET balance = ?, updated_at = ? \
      WHERE app_id = ? AND owner_kind = ? AND owner_id = ? AND currency = ?";
+
+/// The rows that an app's own side lies on, in each currency; `owner_id` counts them from 0. Rows are read whatever their
+/// number: it may grow, and never shrinks.
+const APP_ROWS: u8 = 16;
 
 /// The books of every app. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -115,11 +128,24 @@ impl Ledger {
         (self.database.clone(), self.clock.clone(), self.random.clone())
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// What `owner` has in the books of `app_id`, in every currency it ever had something in.
     pub async fn balances(&self, app_id: i64, owner: Owner) -> Result<Vec<(Currency, i64)>, LedgerError> {
-        let (kind, id) = owner_columns(owner);
-        let rows: Vec<(Text, i64)> = self.database.read(SELECT_BALANCES).bind(app_id).bind(kind).bind(id).all().await?;
-        rows.into_iter().map(|(code, balance)| Ok((currency(&code)?, balance))).collect()
+        let (kind, first, last) = match owner {
+            Owner::Player(account_id) => (PLAYER, account_id, account_id),
+            Owner::App => (APP, 0, i64::MAX),
+        };
+        let rows = self.database.read(SELECT_BALANCES).bind(app_id).bind(kind).bind(first).bind(last);
+        let rows: Vec<(Text, i64)> = rows.all().await?;
+        let mut sums: BTreeMap<Currency, i64> = BTreeMap::new();
+        for (code, balance) in rows {
+            let sum = sums.entry(currency(&code)?).or_default();
+            *sum = sum.checked_add(balance).ok_or(LedgerError::Unreadable("balance"))?;
+        }
+        Ok(sums.into_iter().collect())
     }
 
     /// Writes `posting`, once for each `key` of the app however often it is repeated.
@@ -163,10 +189,24 @@ impl Ledger {
             .execute()
             .await?;
         for entry in posting.entries() {
-            move_balance(tx, posting.app_id(), entry, now).await?;
-            insert_entry(tx, transaction_id, posting.app_id(), entry).await?;
+            let row = row_of(entry.owner, transaction_id);
+            move_balance(tx, posting.app_id(), entry, row, now).await?;
+            insert_entry(tx, transaction_id, posting.app_id(), entry, row).await?;
         }
         Ok(transaction_id)
+    }
+
+    /// What a player's wallet holds in a currency, for whoever has just moved it within `tx`.
+    pub(crate) async fn balance_in(
+        &self,
+        tx: &mut Tx,
+        app_id: i64,
+        account_id: i64,
+        currency: Currency,
+    ) -> Result<i64, SqlError> {
+        let locked = tx.sql(LOCK_BALANCE).bind(app_id).bind(PLAYER).bind(account_id).bind(currency.as_str());
+        let (balance,): (i64,) = locked.one().await?;
+        Ok(balance)
     }
 
     /// The transaction that has the key, if it is the same posting.
@@ -206,9 +246,14 @@ impl Contention for PostError {
 }
 
 /// Changes one balance. The row stays locked until the transaction ends.
-async fn move_balance(tx: &mut Tx, app_id: i64, entry: &Entry, now: i64) -> Result<(), PostError> {
+async fn move_balance(
+    tx: &mut Tx,
+    app_id: i64,
+    entry: &Entry,
+    (kind, id): (i16, i64),
+    now: i64,
+) -> Result<(), PostError> {
     let Entry { owner, currency, amount } = *entry;
-    let (kind, id) = owner_columns(owner);
     tx.sql(OPEN_ACCOUNT).bind(app_id).bind(kind).bind(id).bind(currency.as_str()).bind(now).bind(now).execute().await?;
     let (balance,): (i64,) =
         tx.sql(LOCK_BALANCE).bind(app_id).bind(kind).bind(id).bind(currency.as_str()).one().await?;
@@ -226,8 +271,13 @@ async fn move_balance(tx: &mut Tx, app_id: i64, entry: &Entry, now: i64) -> Resu
     Ok(())
 }
 
-async fn insert_entry(tx: &mut Tx, transaction_id: Uuid, app_id: i64, entry: &Entry) -> Result<(), SqlError> {
-    let (kind, id) = owner_columns(entry.owner);
+async fn insert_entry(
+    tx: &mut Tx,
+    transaction_id: Uuid,
+    app_id: i64,
+    entry: &Entry,
+    (kind, id): (i16, i64),
+) -> Result<(), SqlError> {
     tx.sql(INSERT_ENTRY)
         .bind(&transaction_id.as_bytes()[..])
         .bind(app_id)
@@ -240,18 +290,27 @@ async fn insert_entry(tx: &mut Tx, transaction_id: Uuid, app_id: i64, entry: &En
     Ok(())
 }
 
-/// `owner_kind` and `owner_id`: see the migration that makes the accounts.
-fn owner_columns(owner: Owner) -> (i16, i64) {
+/// `owner_kind` of players.
+const PLAYER: i16 = 1;
+
+/// `owner_kind` of the app's own side.
+const APP: i16 = 2;
+
+/// `owner_kind` and `owner_id` of the row that a transaction moves: see the migration that makes the accounts. Players come
+/// before the app's side, as in [`Posting::entries`], and of the app's rows a transaction takes one: locks are taken in one
+/// order everywhere.
+fn row_of(owner: Owner, transaction_id: Uuid) -> (i16, i64) {
     match owner {
-        Owner::Player(account_id) => (1, account_id),
-        Owner::App => (2, 0),
+        Owner::Player(account_id) => (PLAYER, account_id),
+        // The last byte of a UUIDv7 is random.
+        Owner::App => (APP, i64::from(transaction_id.as_bytes()[15] % APP_ROWS)),
     }
 }
 
 fn owner(kind: i16, id: i64) -> Result<Owner, LedgerError> {
     match (kind, id) {
-        (1, account_id) => Ok(Owner::Player(account_id)),
-        (2, 0) => Ok(Owner::App),
+        (PLAYER, account_id) => Ok(Owner::Player(account_id)),
+        (APP, 0..) => Ok(Owner::App),
         _ => Err(LedgerError::Unreadable("owner_kind")),
     }
 }

@@ -1,12 +1,18 @@
-//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, and the outbox.
+//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, refunds, and the
+//! outboxes.
 
 pub(crate) mod archive;
 pub(crate) mod channels;
 mod error;
-mod ledger;
+pub(crate) mod ledger;
 pub(crate) mod orders;
 pub(crate) mod outbox;
 pub(crate) mod products;
+pub(crate) mod refund_notices;
+pub(crate) mod refunds;
 
-pub(crate) use self::error::StoreError;
-pub use self::ledger::{Ledger, LedgerError, PostError, Posted};
+pub use self::ledger::{
+    Ledger, LedgerError, PostError, Posted,
+    check::{DRIFTS_MAX, Drift, LedgerReport, check_ledger},
+};
+pub(crate) use self::{error::StoreError, ledger::spend::Spent};

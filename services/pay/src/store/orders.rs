@@ -31,7 +31,7 @@ pub(crate) use self::{
     create::CreateError,
     journal::{Hand, Line},
     pay::Receipt,
-    refund::{ChannelRefund, Extent, RefundError, Returned},
+    refund::{ChannelRefund, RefundError, Returned},
 };
 use super::{Ledger, StoreError};
 use crate::{

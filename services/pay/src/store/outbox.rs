@@ -1,5 +1,7 @@
 //! What game servers still have to be told (`pay_outbox`), and what became of every attempt (`pay_deliveries`).
 //!
+//! Refunds are told by the same worker: see `refund_notices`.
+//!
 //! A worker claims a row for a while, tells the game server, and writes down what came of it. A claim that is not given
 //! back runs out: whoever held it is dead, and another worker tells the game server again.
 
@@ -14,6 +16,7 @@ use uuid::Uuid;
 use super::{
     StoreError,
     orders::{Hand, Orders, happen, journal, row},
+    refund_notices::{self, RefundNotice},
 };
 use crate::domain::{Order, OrderEvent, OrderId, OrderState, Step};
 
@@ -42,6 +45,9 @@ const CLAIM: &str = "UPDATE pay_outbox SET claim = ?, claimed_until = ?, attempt
 
 const DONE: &str = "DELETE FROM pay_outbox WHERE order_id = ? AND claim = ?";
 
+/// 0: nobody is telling it.
+const CLAIMED_UNTIL: &str = "SELECT claimed_until FROM pay_outbox WHERE order_id = ?";
+
 const TAKE_OUT: &str = "DELETE FROM pay_outbox WHERE order_id = ?";
 
 const PUT_OFF: &str = "UPDATE pay_outbox SET failures = ?, due_at = ?, dead = ?, claim = NULL, claimed_until = 0 \
@@ -65,18 +71,36 @@ const BACKLOG: &str = "SELECT dead, COUNT(*), MIN(created_at) FROM pay_outbox GR
 /// So many apps are looked after at once; the others follow when some of these have nothing due.
 const APPS_AT_ONCE: i64 = 1000;
 
-const DETAIL_BYTES_MAX: usize = 256;
+pub(super) const DETAIL_BYTES_MAX: usize = 256;
 
 /// What a worker has claimed: it alone tells the game server, until the claim runs out.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimed {
     pub(crate) order: Order,
+    /// What it is about.
+    pub(crate) matter: Matter,
     /// Counts up from 1 for as long as the order lives.
     pub(crate) attempt: i32,
     /// How often it failed since it was put in or sent again by hand.
     pub(crate) failures: u32,
     /// When it was put in.
     pub(crate) since: Timestamp,
+}
+
+/// What game servers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// That an order is paid, at `delivery_url`.
+    Payment,
+    /// That something went back, at `refund_url`.
+    Refund,
+}
+
+/// What one game server is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Matter {
+    Payment,
+    Refund(RefundNotice),
 }
 
 /// Under which name a worker claims, and until when.
@@ -107,6 +131,8 @@ pub(crate) enum Next {
     At(Timestamp),
     /// It was tried often enough.
     Dead,
+    /// The app has no target for what it would be told. Only of refunds.
+    NotWanted,
 }
 
 /// How much waits.
@@ -133,6 +159,16 @@ pub(crate) enum RedeliverError {
 
 type DueRow = (Text, i32, i32, i64);
 
+impl Claimed {
+    /// What it is about.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.matter {
+            Matter::Payment => Kind::Payment,
+            Matter::Refund(_) => Kind::Refund,
+        }
+    }
+}
+
 /// Puts a paid order in: due at once.
 pub(super) async fn put(tx: &mut Tx, order: &Order, now: Timestamp) -> Result<(), SqlError> {
     insert(tx, order, 0, now).await
@@ -141,6 +177,12 @@ pub(super) async fn put(tx: &mut Tx, order: &Order, now: Timestamp) -> Result<()
 /// Nobody is told of the order any more.
 pub(super) async fn take_out(tx: &mut Tx, order_id: OrderId) -> Result<(), SqlError> {
     tx.sql(TAKE_OUT).bind(order_id.as_str()).execute().await.map(drop)
+}
+
+/// Until when a worker may be telling an order; long ago: none is.
+pub(super) async fn claimed_until(tx: &mut Tx, order_id: OrderId) -> Result<Timestamp, SqlError> {
+    let row: Option<(i64,)> = tx.sql(CLAIMED_UNTIL).bind(order_id.as_str()).optional().await?;
+    Ok(Timestamp::from_millis(row.map_or(0, |(until,)| until)))
 }
 
 async fn insert(tx: &mut Tx, order: &Order, attempts: i32, now: Timestamp) -> Result<(), SqlError> {
@@ -156,15 +198,25 @@ async fn insert(tx: &mut Tx, order: &Order, attempts: i32, now: Timestamp) -> Re
 }
 
 impl Orders {
-    /// Apps that have something due.
-    pub(crate) async fn due_apps(&self) -> Result<Vec<i64>, StoreError> {
+    /// Apps that have something due, and what.
+    pub(crate) async fn due_apps(&self) -> Result<Vec<(i64, Kind)>, StoreError> {
         let now = self.clock.now().as_millis();
-        let rows: Vec<(i64,)> = self.database.read(DUE_APPS).bind(now).bind(APPS_AT_ONCE).all().await?;
-        Ok(rows.into_iter().map(|(app_id,)| app_id).collect())
+        let payments: Vec<(i64,)> = self.database.read(DUE_APPS).bind(now).bind(APPS_AT_ONCE).all().await?;
+        let refunds = self.apps_with_due_refunds().await?;
+        let payments = payments.into_iter().map(|(app_id,)| (app_id, Kind::Payment));
+        Ok(payments.chain(refunds.into_iter().map(|app_id| (app_id, Kind::Refund))).collect())
     }
 
     /// Claims up to `most` of what is due in an app, oldest first.
-    pub(crate) async fn claim_due(&self, app_id: i64, most: usize, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+    pub(crate) async fn claim_due(
+        &self,
+        (app_id, kind): (i64, Kind),
+        most: usize,
+        claim: Claim,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        if kind == Kind::Refund {
+            return self.claim_due_refunds(app_id, most, claim).await;
+        }
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.database
             .retrying(|| async {
@@ -176,8 +228,16 @@ impl Orders {
             .await
     }
 
-    /// Claims one order, if it is due and nobody has it.
-    pub(crate) async fn claim_one(&self, order_id: OrderId, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+    /// Claims what one order has due, if nobody has it.
+    pub(crate) async fn claim_one(
+        &self,
+        order_id: OrderId,
+        kind: Kind,
+        claim: Claim,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        if kind == Kind::Refund {
+            return self.claim_refund_of(order_id, claim).await;
+        }
         self.database
             .retrying(|| async {
                 let (mut tx, now) = (self.database.begin().await?, self.clock.now());
@@ -221,7 +281,7 @@ impl Orders {
                 .execute()
                 .await?;
             let (failures, since) = (u32::try_from(failures).unwrap_or(0), Timestamp::from_millis(since));
-            claimed.push(Claimed { order, attempt, failures, since });
+            claimed.push(Claimed { order, matter: Matter::Payment, attempt, failures, since });
         }
         tx.commit().await?;
         for order in moved {
@@ -239,6 +299,10 @@ impl Orders {
         attempt: &Attempt,
         next: Next,
     ) -> Result<(), StoreError> {
+        if let Matter::Refund(RefundNotice { refund, .. }) = &claimed.matter {
+            let settled = self.database.retrying(|| self.settle_refund(claimed, refund.seq, worker, attempt, next));
+            return settled.await;
+        }
         let moved = self.database.retrying(|| self.settle_once(claimed, worker, attempt, next)).await?;
         if let Some(order) = moved {
             self.moved(&order, &[OrderState::Delivered]);
@@ -266,7 +330,7 @@ impl Orders {
                 tx.sql(DONE).bind(order_id.as_str()).bind(&worker.as_bytes()[..]).execute().await?;
             }
             Next::At(due_at) => put_off(&mut tx, order_id, worker, failures, due_at, false).await.map(drop)?,
-            Next::Dead => {
+            Next::Dead | Next::NotWanted => {
                 if put_off(&mut tx, order_id, worker, failures, now, true).await? == 1 {
                     let hand = Hand { actor: "worker", reason: &attempt.detail };
                     let unmoved = (order.state, order.state);
@@ -280,10 +344,12 @@ impl Orders {
 
     /// Gives back whatever a worker holds: others may go on with it at once.
     pub(crate) async fn give_back(&self, worker: Uuid) -> Result<u64, SqlError> {
-        self.database.write(GIVE_BACK).bind(&worker.as_bytes()[..]).execute().await
+        let payments = self.database.write(GIVE_BACK).bind(&worker.as_bytes()[..]).execute().await?;
+        Ok(payments + self.give_back_refunds(worker).await?)
     }
 
-    /// Has an order sent again, from the beginning of the schedule.
+    /// Has an order sent again, from the beginning of the schedule, and what of its refunds was not acknowledged. Of an order
+    /// that is not delivered any more only the latter.
     pub(crate) async fn redeliver(&self, order_id: OrderId, hand: Hand<'_>) -> Result<Order, RedeliverError> {
         let order = self
             .database
@@ -292,13 +358,15 @@ impl Orders {
                 let Some(order) = row::lock(&mut tx, order_id).await? else {
                     return Ok::<_, StoreError>(Err(RedeliverError::NoSuchOrder));
                 };
-                if !order.state.is_deliverable() {
+                let refunds = refund_notices::again(&mut tx, order_id, now).await?;
+                if order.state.is_deliverable() {
+                    let waiting = tx.sql(AGAIN).bind(now.as_millis()).bind(order_id.as_str()).execute().await?;
+                    if waiting == 0 {
+                        let (attempts,): (i32,) = tx.sql(LAST_ATTEMPT).bind(order_id.as_str()).one().await?;
+                        insert(&mut tx, &order, attempts, now).await?;
+                    }
+                } else if refunds == 0 {
                     return Ok(Err(RedeliverError::NotDeliverable(order.state)));
-                }
-                let waiting = tx.sql(AGAIN).bind(now.as_millis()).bind(order_id.as_str()).execute().await?;
-                if waiting == 0 {
-                    let (attempts,): (i32,) = tx.sql(LAST_ATTEMPT).bind(order_id.as_str()).one().await?;
-                    insert(&mut tx, &order, attempts, now).await?;
                 }
                 let unmoved = (order.state, order.state);
                 journal::append(&mut tx, order_id, unmoved, "redelivery_requested", hand, now).await?;
@@ -306,7 +374,10 @@ impl Orders {
                 Ok(Ok(order))
             })
             .await??;
-        self.wake.ring(order.app_id, order_id);
+        match order.state.is_deliverable() {
+            true => self.wake.ring(order.app_id, order_id),
+            false => self.wake.ring_refund(order.app_id, order_id),
+        }
         Ok(order)
     }
 

@@ -7,6 +7,7 @@ use crate::{
     app_editor::AppDraft,
     domain::{
         app::{AppName, DeliveryUrl},
+        app_details::check_urls,
         audit::Actor,
         ids::AppId,
         policy::AppPolicy,
@@ -22,8 +23,10 @@ pub(crate) async fn create_app(parts: &Parts, request: CreateAppRequest) -> Resu
         name: AppName::parse(&request.name)?,
         app_id: request.app_id.map(AppId::parse).transpose()?,
         delivery_url: request.delivery_url.as_deref().map(DeliveryUrl::parse).transpose()?,
+        refund_url: request.refund_url.as_deref().map(DeliveryUrl::parse_refund_url).transpose()?,
         policy: AppPolicy::default().changed(change, parts.config.tokens.caps())?,
     };
+    check_urls(request.delivery_url.as_deref(), request.refund_url.as_deref())?;
     let (app, app_secret) = parts.app_editor.create(&actor, &draft).await?;
     follow_own_change(parts).await;
     Ok(CreateAppResponse { app: app_details(app), app_secret: app_secret.expose().to_owned().into() })
@@ -65,6 +68,7 @@ mod tests {
             for (refused, name) in [
                 (CreateAppRequest { policy: Some(too_long), ..request("Game") }, "policy.access_ttl_s"),
                 (CreateAppRequest { delivery_url: Some("ftp://x".into()), ..request("Game") }, "delivery_url"),
+                (CreateAppRequest { refund_url: Some("ftp://x".into()), ..request("Game") }, "refund_url"),
                 (CreateAppRequest { app_id: Some(0), ..request("Game") }, "app_id"),
                 (request(" "), "name"),
                 (CreateAppRequest { actor: "".into(), ..request("Game") }, "actor"),

@@ -18,10 +18,13 @@ pub(crate) async fn update_app(parts: &Parts, request: UpdateAppRequest) -> Resu
     let actor = Actor::parse(&request.actor)?;
     let app_id = AppId::parse(request.app_id).map_err(|_| AccountError::NoSuchApp)?;
     let delivery_url = request.delivery_url.map(|change| change.url.as_deref().map(DeliveryUrl::parse).transpose());
+    let refund_url =
+        request.refund_url.map(|change| change.url.as_deref().map(DeliveryUrl::parse_refund_url).transpose());
     let change = AppChange {
         name: request.name.as_deref().map(AppName::parse).transpose()?,
         enabled: request.enabled,
         delivery_url: delivery_url.transpose()?,
+        refund_url: refund_url.transpose()?,
         policy: policy_change(parts, request.policy)?,
     };
     let app = parts.app_editor.update(&actor, app_id, &change, parts.config.tokens.caps()).await?;

@@ -36,6 +36,7 @@ pub(super) fn app_details(app: AppDetails) -> wire::AppDetails {
         name: app.name.into(),
         enabled: app.enabled,
         delivery_url: app.delivery_url.map(Into::into),
+        refund_url: app.refund_url.map(Into::into),
         policy: policy(&app.policy),
         created_at: app.created_at.as_millis(),
     }

@@ -11,9 +11,17 @@ use crate::service::migrations;
 
 const APP: i64 = 100_001;
 
-async fn ledger_in(database: &TestDatabase) -> Ledger {
+pub(super) async fn ledger_in(database: &TestDatabase) -> Ledger {
     migrate(database, &migrations()).await.expect("migrates");
     ledger_on(Database::clone(database), 1)
+}
+
+/// One whose time a test moves.
+pub(super) async fn ledger_at(database: &TestDatabase, clock: &Arc<ManualClock>) -> Ledger {
+    migrate(database, &migrations()).await.expect("migrates");
+    let metrics = Arc::new(Metrics::register(&Registry::new()).expect("names are free"));
+    let random = Arc::new(common::clock::SystemRandom);
+    Ledger::new(Database::clone(database), Arc::clone(clock) as SharedClock, random, metrics)
 }
 
 /// A replica with its own randomness, so that ids of two never collide.
@@ -22,16 +30,16 @@ fn ledger_on(database: Database, seed: u64) -> Ledger {
     Ledger::new(database, Arc::new(ManualClock::default()), Arc::new(SeededRandom::new(seed)), metrics)
 }
 
-fn code(code: &str) -> Currency {
+pub(super) fn code(code: &str) -> Currency {
     Currency::parse(code).expect("a currency")
 }
 
-fn key(raw: &str) -> IdempotencyKey {
+pub(super) fn key(raw: &str) -> IdempotencyKey {
     IdempotencyKey::parse(raw).expect("a key")
 }
 
 /// `amount` from the app to the player.
-fn sold(player: i64, currency: &str, amount: i64) -> Posting {
+pub(super) fn sold(player: i64, currency: &str, amount: i64) -> Posting {
     let (to, from) = (Owner::Player(player), Owner::App);
     let entry = |owner, amount| Entry { owner, currency: code(currency), amount };
     Posting::new(APP, vec![entry(to, amount), entry(from, -amount)]).expect("balances")
@@ -79,6 +87,26 @@ common::on_each_database! {
         assert_eq!(wallet(&ledger, Owner::App).await, [(code("CNY"), -501), (code("USD"), -99)]);
         assert_eq!(ledger.balances(APP + 1, Owner::Player(7)).await.expect("reads"), []);
         assert_books_balance(&ledger).await;
+    }
+
+    async fn an_app_s_side_lies_on_many_rows_and_is_their_sum(database: TestDatabase) {
+        let ledger = ledger_in(&database).await;
+        // A row from before there were several.
+        let before = "INSERT INTO pay_ledger_accounts VALUES (100001, 2, 0, 'CNY', -100, 0, 0), (100001, 1, 9, 'CNY', 100, 0, 0)";
+        database.write(before).execute().await.expect("written");
+        for number in 0..64 {
+            ledger.post(&sold(7, "CNY", 5), &key(&format!("a-{number}"))).await.expect("posts");
+        }
+        assert_eq!(wallet(&ledger, Owner::App).await, [(code("CNY"), -420)]);
+        let (rows,): (i64,) = ledger
+            .database
+            .read("SELECT COUNT(*) FROM pay_ledger_accounts WHERE owner_kind = 2 AND owner_id BETWEEN 0 AND 15")
+            .one()
+            .await
+            .expect("reads");
+        assert!(rows > 8, "{rows}");
+        let again = ledger.post(&sold(7, "CNY", 5), &key("a-3")).await.expect("is known");
+        assert!(again.repeated, "whichever row it was on");
     }
 
     async fn a_repeated_posting_is_written_once(database: TestDatabase) {

@@ -1,16 +1,29 @@
-//! What goes back: by an operator's hand, or because the channel says that it has gone back.
+//! What goes back: by an operator's hand, or because the channel says that it has gone back, wholly or in part.
+//!
+//! Each refund is a row of `pay_refunds`, taken out of the wallet by a posting of its own. What the wallet no longer holds
+//! is kept as not in the books: the money is gone all the same, and somebody has to look into it. An order is `refunded`
+//! once all of it is back and in the books.
 
-use common::sql::{Contention, SqlError, Tx};
+use common::{
+    clock::Timestamp,
+    sql::{Contention, SqlError, Tx},
+};
 
 use super::{Hand, Orders, happen, journal, pay, row};
 use crate::{
-    domain::{Impossible, Money, Order, OrderEvent, OrderId, OrderState, Step},
+    domain::{
+        Addition, Extent, Impossible, NoticeState, Order, OrderEvent, OrderId, OrderState, Refund, Step, adds, counted,
+        is_told,
+    },
     store::{
         PostError, StoreError,
         archive::{self, Evidence},
-        outbox,
+        outbox, refund_notices, refunds,
     },
 };
+
+/// Refunds of one order that are kept one by one. What comes beyond them is only noted.
+const REFUNDS_MAX: usize = 400;
 
 /// Why nothing went back.
 #[derive(Debug, thiserror::Error)]
@@ -35,16 +48,11 @@ pub(crate) struct ChannelRefund {
     pub(crate) order_id: Option<OrderId>,
     /// The channel's number of the payment.
     pub(crate) channel_order_id: String,
+    /// What the channel calls the refund, if it does.
+    pub(crate) refund_id: Option<String>,
     pub(crate) extent: Extent,
-}
-
-/// How much of a payment went back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    Everything,
-    /// So much with this refund, or with all so far: everything if it is the whole price.
-    Amount(Money),
-    UnknownPart,
+    /// When, if the channel says.
+    pub(crate) refunded_at: Option<Timestamp>,
 }
 
 /// What became of a channel's refund.
@@ -52,28 +60,43 @@ pub(crate) enum Extent {
 pub(crate) enum Returned {
     /// The order is refunded now.
     Refunded,
-    /// It was before.
+    /// A part of it is back, and out of the wallet.
+    Part,
+    /// It was known before.
     Repeated,
-    /// A part of it, or it can't be taken out of the books: noted for an operator. `first`: it was not seen before.
+    /// It can't be counted, or the wallet no longer holds it: noted for an operator. `first`: it was not seen before.
     Noted { first: bool },
     /// There is no such payment.
     NoSuchOrder,
 }
 
+/// What a refund came to, before it is counted and told.
+struct Outcome {
+    order: Order,
+    returned: Returned,
+    /// The order was moved to its end.
+    ended: bool,
+    /// The game server is to be told.
+    told: bool,
+}
+
 impl Orders {
-    /// Gives an order back in the books; one that is refunded already stays as it is.
+    /// Gives an order back in the books, or what is left of it; one that is refunded already stays as it is.
     pub(crate) async fn refund(&self, order_id: OrderId, hand: Hand<'_>) -> Result<Order, RefundError> {
-        let (order, step) = self
+        let (order, step, told) = self
             .database
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
                 let mut order = row::lock(&mut tx, order_id).await?.ok_or(RefundError::NoSuchOrder)?;
-                let step = self.take_back(&mut tx, &mut order, hand).await?;
+                let (step, told) = self.take_back(&mut tx, &mut order, hand).await?;
                 tx.commit().await?;
-                Ok::<_, RefundError>((order, step))
+                Ok::<_, RefundError>((order, step, told))
             })
             .await?;
-        self.returned(&order, step);
+        if let Step::Moves(_) = step {
+            self.metrics.refunded(None, "booked");
+        }
+        self.returned(&order, matches!(step, Step::Moves(_)), told);
         Ok(order)
     }
 
@@ -88,80 +111,224 @@ impl Orders {
             None => row::find_of_payment(&self.database, &refund.channel, &refund.channel_order_id).await?,
         };
         let Some(order_id) = named else { return Ok(Returned::NoSuchOrder) };
-        match self.database.retrying(|| self.refund_by_channel_once(order_id, refund, evidence, true)).await {
-            Ok(returned) => Ok(returned),
+        let outcome = match self.database.retrying(|| self.return_once(order_id, refund, evidence, true)).await {
             // The money is gone all the same: for a person to see to.
-            Err(RefundError::Spent | RefundError::Impossible(_)) => {
-                let noted = self.database.retrying(|| self.refund_by_channel_once(order_id, refund, evidence, false));
-                noted.await.map_err(RefundError::into_store)
+            Err(RefundError::Spent) => {
+                self.database.retrying(|| self.return_once(order_id, refund, evidence, false)).await
             }
-            Err(error) => Err(error.into_store()),
+            outcome => outcome,
+        };
+        let Some(Outcome { order, returned, ended, told }) = outcome.map_err(RefundError::into_store)? else {
+            return Ok(Returned::NoSuchOrder);
+        };
+        match returned {
+            Returned::Refunded | Returned::Part => self.metrics.refunded(Some(&refund.channel), "booked"),
+            Returned::Noted { first: true } => self.metrics.refunded(Some(&refund.channel), "not_in_books"),
+            Returned::Noted { first: false } | Returned::Repeated | Returned::NoSuchOrder => {}
         }
+        self.returned(&order, ended, told);
+        Ok(returned)
     }
 
-    async fn refund_by_channel_once(
+    /// `None`: there is no such payment.
+    async fn return_once(
         &self,
         order_id: OrderId,
         refund: &ChannelRefund,
         evidence: Evidence<'_>,
         in_the_books: bool,
-    ) -> Result<Returned, RefundError> {
+    ) -> Result<Option<Outcome>, RefundError> {
         let now = self.clock.now();
         let mut tx = self.database.begin().await?;
-        let Some(mut order) = row::lock(&mut tx, order_id).await? else { return Ok(Returned::NoSuchOrder) };
+        let Some(order) = row::lock(&mut tx, order_id).await? else { return Ok(None) };
         let is_its_payment = order.app_id == refund.app_id
             && order.channel.as_ref() == Some(&refund.channel)
             && order.channel_order_id.as_ref() == Some(&refund.channel_order_id);
         if !is_its_payment {
-            return Ok(Returned::NoSuchOrder);
+            return Ok(None);
         }
-        let is_whole = match refund.extent {
-            Extent::Everything => true,
-            Extent::Amount(amount) => amount == order.price,
-            Extent::UnknownPart => false,
+        let known = refunds::of_order_in(&mut tx, order_id).await?;
+        // A channel without names for its refunds repeats itself to the letter.
+        let verdict = if in_the_books && refund.extent != Extent::UnknownPart { "refunded" } else { "refund_noted" };
+        let first = archive::keep(&mut tx, order_id, evidence, verdict, now).await?;
+        let addition = match refund.refund_id {
+            None if !first => Addition::Nothing,
+            ref id => adds(order.price, &known, id.as_deref(), refund.extent),
         };
-        let hand = Hand { actor: &refund.channel, reason: &refund.channel_order_id };
-        if is_whole && in_the_books {
-            let step = self.take_back(&mut tx, &mut order, hand).await?;
-            archive::keep(&mut tx, order_id, evidence, "refunded", now).await.map_err(StoreError::from)?;
-            tx.commit().await?;
-            self.returned(&order, step);
-            return Ok(match step {
-                Step::Moves(_) => Returned::Refunded,
-                Step::Absorbed => Returned::Repeated,
-            });
-        }
-        let first = archive::keep(&mut tx, order_id, evidence, "refund_noted", now).await?;
-        if first {
-            let moved = (order.state, order.state);
-            let event = if is_whole { "refund_not_in_books" } else { "partial_refund" };
-            journal::append(&mut tx, order_id, moved, event, hand, now).await?;
-            tx.commit().await?;
-        }
-        Ok(Returned::Noted { first })
-    }
-
-    /// Out of the wallet, out of the outbox, into the journal.
-    async fn take_back(&self, tx: &mut Tx, order: &mut Order, hand: Hand<'_>) -> Result<Step, RefundError> {
-        let now = self.clock.now();
-        let step = happen(tx, order, OrderEvent::RefundRequested, hand, now).await??;
-        if let Step::Moves(_) = step {
-            let back = pay::posting(order, -order.price.amount())?;
-            match self.ledger.post_in(tx, &back, &pay::key("refund", order.order_id)?).await {
-                Ok(_) => {}
-                Err(PostError::Overdrawn { .. }) => return Err(RefundError::Spent),
-                Err(error) => return Err(StoreError::from(error).into()),
+        let mut outcome = match addition {
+            Addition::Nothing => {
+                let returned = if first { Returned::Repeated } else { repetition(&known, refund) };
+                Outcome { order, returned, ended: false, told: false }
             }
-            outbox::take_out(tx, order.order_id).await?;
-            happen(tx, order, OrderEvent::Refunded, hand, now).await??;
-        }
-        Ok(step)
+            _ if known.len() >= REFUNDS_MAX => {
+                let (moved, reason) = ((order.state, order.state), &*refund.channel_order_id);
+                let hand = Hand { actor: &refund.channel, reason };
+                journal::append(&mut tx, order_id, moved, "refund_not_in_books", hand, now).await?;
+                Outcome { order, returned: Returned::Noted { first: true }, ended: false, told: false }
+            }
+            Addition::Amount { .. } | Addition::Uncounted => {
+                let in_the_books = in_the_books && order.state.was_paid();
+                self.add(&mut tx, order, &known, refund, (addition, in_the_books)).await?
+            }
+        };
+        self.finish(&mut tx, &mut outcome, refund, now).await?;
+        tx.commit().await?;
+        Ok(Some(outcome))
     }
 
-    fn returned(&self, order: &Order, step: Step) {
-        if let Step::Moves(_) = step {
+    /// A refund that was not known: its row, its posting and its line in the journal.
+    async fn add(
+        &self,
+        tx: &mut Tx,
+        mut order: Order,
+        known: &[Refund],
+        refund: &ChannelRefund,
+        (addition, in_the_books): (Addition, bool),
+    ) -> Result<Outcome, RefundError> {
+        let now = self.clock.now();
+        let (amount, completes) = match addition {
+            Addition::Amount { amount, completes } => (Some(amount), completes),
+            Addition::Nothing | Addition::Uncounted => (None, false),
+        };
+        let in_books = in_the_books && amount.is_some();
+        let ends = completes && in_books && known.iter().all(|refund| refund.amount.is_none() || refund.in_books);
+        let id = refund.refund_id.as_deref().unwrap_or(&refund.channel_order_id);
+        let size = amount.map_or_else(|| "uncounted".to_owned(), |amount| amount.to_string());
+        let reason = format!("{size} {} ({id})", order.price.currency());
+        let hand = Hand { actor: &refund.channel, reason: &reason };
+        if let Some(amount) = amount
+            && in_books
+        {
+            self.post_back(tx, &order, known, amount).await?;
+        }
+        let told = is_told(order.state, ends);
+        let due_at = if ends { self.stop_delivery(tx, &order, order.state).await? } else { now };
+        let added = Refund {
+            seq: next_seq(known),
+            channel: Some(refund.channel.clone()),
+            channel_refund_id: refund.refund_id.clone(),
+            amount,
+            reason: refund.channel_order_id.clone(),
+            in_books,
+            refunded_at: refund.refunded_at.unwrap_or(now),
+            notice: if told { NoticeState::Waiting } else { NoticeState::NotOwed },
+        };
+        refunds::insert(tx, &order, &added, due_at, now).await?;
+        if ends {
+            // What could not be counted is a part of what is all back now.
+            refunds::book(tx, order.order_id).await?;
+            happen(tx, &mut order, OrderEvent::RefundRequested, hand, now).await??;
+            happen(tx, &mut order, OrderEvent::Refunded, hand, now).await??;
+            return Ok(Outcome { order, returned: Returned::Refunded, ended: true, told });
+        }
+        let moved = (order.state, order.state);
+        let event = if in_books || amount.is_none() { "partial_refund" } else { "refund_not_in_books" };
+        journal::append(tx, order.order_id, moved, event, hand, now).await?;
+        let returned = if in_books { Returned::Part } else { Returned::Noted { first: true } };
+        Ok(Outcome { order, returned, ended: false, told })
+    }
+
+    /// An order whose money was on its way back, and is back by what the channel says.
+    async fn finish(
+        &self,
+        tx: &mut Tx,
+        outcome: &mut Outcome,
+        refund: &ChannelRefund,
+        now: Timestamp,
+    ) -> Result<(), RefundError> {
+        if outcome.order.state != OrderState::Refunding {
+            return Ok(());
+        }
+        let known = refunds::of_order_in(tx, outcome.order.order_id).await?;
+        if counted(&known) >= outcome.order.price.amount() {
+            let hand = Hand { actor: &refund.channel, reason: &refund.channel_order_id };
+            happen(tx, &mut outcome.order, OrderEvent::Refunded, hand, now).await??;
+            outcome.returned = Returned::Refunded;
+        }
+        Ok(())
+    }
+
+    /// Out of the wallet, out of the outbox, into the journal: what is left of the order. Answers whether the game server
+    /// is told besides.
+    async fn take_back(&self, tx: &mut Tx, order: &mut Order, hand: Hand<'_>) -> Result<(Step, bool), RefundError> {
+        let (now, before) = (self.clock.now(), order.state);
+        let step = happen(tx, order, OrderEvent::RefundRequested, hand, now).await??;
+        if let Step::Absorbed = step {
+            return Ok((step, false));
+        }
+        let known = refunds::of_order_in(tx, order.order_id).await?;
+        let booked: i64 = known.iter().filter(|refund| refund.in_books).filter_map(|refund| refund.amount).sum();
+        let (to_book, rest) = (order.price.amount() - booked, order.price.amount() - counted(&known));
+        if to_book > 0 {
+            self.post_back(tx, order, &known, to_book).await?;
+        }
+        refunds::book(tx, order.order_id).await?;
+        let due_at = self.stop_delivery(tx, order, before).await?;
+        let told = rest > 0 && is_told(before, true);
+        if rest > 0 {
+            let by_hand = Refund {
+                seq: next_seq(&known),
+                channel: None,
+                channel_refund_id: None,
+                amount: Some(rest),
+                reason: hand.reason.to_owned(),
+                in_books: true,
+                refunded_at: now,
+                notice: if told { NoticeState::Waiting } else { NoticeState::NotOwed },
+            };
+            refunds::insert(tx, order, &by_hand, due_at, now).await?;
+        }
+        happen(tx, order, OrderEvent::Refunded, hand, now).await??;
+        Ok((step, told))
+    }
+
+    /// `amount` moves from the wallet back to the app.
+    async fn post_back(&self, tx: &mut Tx, order: &Order, known: &[Refund], amount: i64) -> Result<(), RefundError> {
+        // The first one has the key that a refund of all of it has: whoever knows of no parts takes nothing back twice.
+        let is_first = !known.iter().any(|refund| refund.in_books);
+        let key = match is_first {
+            true => pay::key("refund", order.order_id)?,
+            false => pay::key(&format!("refund-{}", next_seq(known)), order.order_id)?,
+        };
+        match self.ledger.post_in(tx, &pay::posting(order, -amount)?, &key).await {
+            Ok(_) => Ok(()),
+            Err(PostError::Overdrawn { .. }) => Err(RefundError::Spent),
+            Err(error) => Err(StoreError::from(error).into()),
+        }
+    }
+
+    /// The order, which was in the state `before`, is not delivered any more; and of its parts nobody is told whose game
+    /// server never heard of it. Answers from when on no worker is telling it any more.
+    async fn stop_delivery(&self, tx: &mut Tx, order: &Order, before: OrderState) -> Result<Timestamp, RefundError> {
+        let busy_until = outbox::claimed_until(tx, order.order_id).await?;
+        outbox::take_out(tx, order.order_id).await?;
+        if before == OrderState::Paid {
+            refund_notices::call_off(tx, order.order_id).await?;
+        }
+        Ok(busy_until.max(self.clock.now()))
+    }
+
+    fn returned(&self, order: &Order, ended: bool, told: bool) {
+        if ended {
             self.moved(order, &[OrderState::Refunding, OrderState::Refunded]);
         }
+        if told {
+            self.wake.ring_refund(order.app_id, order.order_id);
+        }
+    }
+}
+
+/// The number of the next refund.
+fn next_seq(known: &[Refund]) -> i32 {
+    i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_add(1)
+}
+
+/// What a notice that says what is known is answered.
+fn repetition(known: &[Refund], refund: &ChannelRefund) -> Returned {
+    let same = |of: &&Refund| refund.refund_id.is_none() || of.channel_refund_id == refund.refund_id;
+    match known.iter().rev().find(same) {
+        Some(Refund { in_books: false, .. }) => Returned::Noted { first: false },
+        Some(_) | None => Returned::Repeated,
     }
 }
 

@@ -7,9 +7,9 @@ use idl::pay::{GetOrderRequest, PayService};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{ChannelRefund, Extent, Returned};
+use super::{ChannelRefund, Returned};
 use crate::{
-    domain::{Currency, Entry, IdempotencyKey, Owner, Posting},
+    domain::{Currency, Entry, Extent, IdempotencyKey, Owner, Posting},
     jobs,
     store::archive::Evidence,
     testing::{
@@ -270,7 +270,9 @@ common::on_each_database! {
             app_id,
             order_id: None,
             channel_order_id: format!("sandbox-{order_id}"),
+            refund_id: None,
             extent,
+            refunded_at: None,
         };
         let take = async |refund: ChannelRefund, body: &'static [u8]| {
             let evidence = Evidence { channel: "sandbox", app_id: refund.app_id, headers: "[]", body };
@@ -304,7 +306,9 @@ common::on_each_database! {
             app_id: APP,
             order_id: None,
             channel_order_id: format!("sandbox-{order_id}"),
+            refund_id: None,
             extent: Extent::Everything,
+            refunded_at: None,
         };
         let evidence = Evidence { channel: "sandbox", app_id: APP, headers: "[]", body: b"1" };
         let returned = service.pay.parts().orders.refund_by_channel(&refund, evidence).await.expect("looked into");

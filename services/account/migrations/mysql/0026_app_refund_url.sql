@@ -1,0 +1,3 @@
+-- Where an app's game server is told of refunds; NULL: nowhere.
+ALTER TABLE account_apps
+    ADD COLUMN refund_url VARCHAR(1024) NULL

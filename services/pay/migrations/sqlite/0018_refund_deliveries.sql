@@ -1,0 +1,14 @@
+-- What became of every attempt to tell a game server of a refund. Never changed.
+CREATE TABLE IF NOT EXISTS pay_refund_deliveries (
+    order_id    TEXT   NOT NULL,
+    -- As in pay_refunds.
+    seq         INT    NOT NULL,
+    -- The next six as in pay_deliveries; the outcome is not_wanted besides.
+    attempt     INT    NOT NULL,
+    outcome     TEXT   NOT NULL,
+    status      INT    NULL,
+    detail      TEXT   NOT NULL,
+    at          BIGINT NOT NULL,
+    duration_ms BIGINT NOT NULL,
+    PRIMARY KEY (order_id, seq, attempt)
+) WITHOUT ROWID;
