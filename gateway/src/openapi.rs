@@ -39,11 +39,14 @@ use crate::endpoints::{documentation, oauth2, pay, sdk, server, well_known};
         sdk::settings::settings,
         sdk::create_order::create_order,
         sdk::get_order::get_order,
+        sdk::wallet::wallet,
         server::verify_token::verify_token,
         server::verify_tokens::verify_tokens,
         server::revoke_sessions::revoke_sessions,
         server::get_order::get_order,
         server::redeliver_order::redeliver_order,
+        server::wallet::wallet,
+        server::wallet_spend::wallet_spend,
         pay::callback::callback,
         pay::callback_by_get::callback_by_get,
         oauth2::introspect::introspect,
@@ -129,6 +132,10 @@ fn errors_of(path: &str, needs_credentials: bool) -> Vec<(&'static str, &'static
     if is_one_of(&["register", "link"]) {
         errors.push(("409", "The username is taken, or the credential belongs to another account."));
     }
+    if path == "/v1/server/wallet/spend" {
+        errors.push(("409", "The idempotency key was used with another body."));
+        errors.push(("422", "The wallet does not hold that much."));
+    }
     if is_one_of(&["orders"]) {
         errors.push(("409", "The idempotency key was used with another body."));
     }
@@ -196,6 +203,7 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::BODY_TOO_LARGE,
         C::UNSUPPORTED_MEDIA_TYPE,
         C::ORDER_STATE_FORBIDS,
+        C::INSUFFICIENT_BALANCE,
         C::TOO_MANY_FAILED_LOGINS,
         C::RATE_LIMITED_ADDRESS,
         C::RATE_LIMITED_SUBJECT,
@@ -277,6 +285,7 @@ pub(crate) mod tests {
             refusals("post", "/v1/server/orders/{order_id}/redeliver"),
             ["400", "401", "403", "404", "422", "429"]
         );
+        assert_eq!(refusals("post", "/v1/server/wallet/spend"), ["400", "401", "403", "409", "422", "429"]);
         assert_eq!(refusals("post", "/v1/server/tokens/verify"), ["400", "401", "403", "429"]);
     }
 

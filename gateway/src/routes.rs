@@ -125,13 +125,16 @@ fn routes(groups: &[RouteGroup]) -> Routes {
                 .delete("/v1/sdk/sessions/{session_id}", sdk::end_session::end_session)
                 .get("/v1/sdk/settings", sdk::settings::settings)
                 .post("/v1/sdk/orders", sdk::create_order::create_order)
-                .get("/v1/sdk/orders/{order_id}", sdk::get_order::get_order),
+                .get("/v1/sdk/orders/{order_id}", sdk::get_order::get_order)
+                .get("/v1/sdk/wallet", sdk::wallet::wallet),
             RouteGroup::Server => routes
                 .post("/v1/server/tokens/verify", server::verify_token::verify_token)
                 .post("/v1/server/tokens/verify-batch", server::verify_tokens::verify_tokens)
                 .post("/v1/server/sessions/revoke", server::revoke_sessions::revoke_sessions)
                 .get("/v1/server/orders/{order_id}", server::get_order::get_order)
-                .post("/v1/server/orders/{order_id}/redeliver", server::redeliver_order::redeliver_order),
+                .post("/v1/server/orders/{order_id}/redeliver", server::redeliver_order::redeliver_order)
+                .get("/v1/server/wallet", server::wallet::wallet)
+                .post("/v1/server/wallet/spend", server::wallet_spend::wallet_spend),
             RouteGroup::Pay => routes
                 .post("/v1/pay/callbacks/{channel}/{app_id}", pay::callback::callback)
                 .get("/v1/pay/callbacks/{channel}/{app_id}", pay::callback_by_get::callback_by_get),

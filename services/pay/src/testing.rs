@@ -37,6 +37,12 @@ pub(crate) use self::{
 use crate::{
     Apps, Config, Pay, Resources,
     delivery::{Ringing, Worker},
+    domain::{Currency, Extent, Money},
+    store::{
+        StoreError,
+        archive::Evidence,
+        orders::{ChannelRefund, Returned},
+    },
 };
 
 pub(crate) const APP: i64 = 1001;
@@ -180,6 +186,34 @@ impl Service {
 
     pub(crate) async fn refund(&self, order_id: &str) -> Result<pay_order::Order, PublicError> {
         public(self.pay.admin_refund_order(change(order_id)).await).map(|response| response.order)
+    }
+
+    /// The channel says that so much of the order's payment went back, with this refund alone.
+    pub(crate) async fn give_back(&self, order_id: &str, refund_id: Option<&str>, amount: i64) -> Returned {
+        let money = Money::new(amount, Currency::parse("CNY").expect("a currency")).expect("an amount");
+        self.give_back_as(&self.pay, order_id, refund_id, Extent::ThisTime(money)).await.expect("looked into")
+    }
+
+    /// The same in the channel's own way to count, said to an instance.
+    pub(crate) async fn give_back_as(
+        &self,
+        pay: &Pay,
+        order_id: &str,
+        refund_id: Option<&str>,
+        extent: Extent,
+    ) -> Result<Returned, StoreError> {
+        let refund = ChannelRefund {
+            channel: "sandbox".to_owned(),
+            app_id: APP,
+            order_id: None,
+            channel_order_id: format!("sandbox-{order_id}"),
+            refund_id: refund_id.map(str::to_owned),
+            extent,
+            refunded_at: None,
+        };
+        let body = format!("{refund_id:?} {extent:?}");
+        let evidence = Evidence { channel: "sandbox", app_id: APP, headers: "[]", body: body.as_bytes() };
+        pay.parts().orders.refund_by_channel(&refund, evidence).await
     }
 
     pub(crate) async fn close(&self, order_id: &str) -> Result<pay_order::Order, PublicError> {

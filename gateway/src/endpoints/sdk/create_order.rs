@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use common::{
-    error_code::PublicError,
-    http::{ApiError, Bearer, Envelope, Json},
-};
-use http::{HeaderMap, HeaderName, request::Parts};
+use common::http::{ApiError, Bearer, Envelope, Json};
 use idl::{
     account::AuthenticateRequest,
     pay::{CreateOrderRequest, CreateOrderResponse},
@@ -15,12 +11,10 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volo::FastStr;
-use volo_http::{context::ServerContext, server::extract::FromContext, utils::Extension};
+use volo_http::utils::Extension;
 
 use super::fields::checked_channel;
-use crate::{state::Gateway, upstream::could_not_tell};
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::{endpoints::idempotency_key::IdempotencyKey, state::Gateway, upstream::could_not_tell};
 
 /// What is bought, and for whom. What it costs is in the catalogue; the client says what it has shown the player.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,28 +56,6 @@ pub(crate) struct Answer {
     pay_params: BTreeMap<FastStr, FastStr>,
 }
 
-/// `Idempotency-Key`, once; which characters it may have is for pay to say.
-pub(crate) struct IdempotencyKey(FastStr);
-
-impl FromContext for IdempotencyKey {
-    type Rejection = ApiError;
-
-    async fn from_context(_: &mut ServerContext, parts: &mut Parts) -> Result<Self, ApiError> {
-        Ok(Self(key_of(&parts.headers)?))
-    }
-}
-
-fn key_of(headers: &HeaderMap) -> Result<FastStr, PublicError> {
-    let refused = |reason: &'static str| PublicError::invalid("Idempotency-Key", reason);
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let value = values.next().ok_or_else(|| refused("is required: a header of 1-64 visible ASCII characters"))?;
-    if values.next().is_some() {
-        return Err(refused("must not come twice"));
-    }
-    let text = value.to_str().map_err(|_| refused("must be 1-64 visible ASCII characters"))?;
-    Ok(text.to_owned().into())
-}
-
 /// Makes an order, once for each `Idempotency-Key` of the player.
 ///
 /// Repeat a request whose answer was lost with the same key and the same body. The same key with another body is 4090301.
@@ -117,22 +89,5 @@ impl From<CreateOrderResponse> for Answer {
     fn from(order: CreateOrderResponse) -> Self {
         let CreateOrderResponse { order_id, state, expires_at, pay_params } = order;
         Self { order_id, state, expires_at, pay_params: pay_params.into_iter().collect() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn a_key_has_to_be_there_once() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(key_of(&headers).expect_err("missing").details[0].0, "Idempotency-Key");
-        headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("k-1"));
-        assert_eq!(key_of(&headers), Ok("k-1".into()));
-        headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("k-1"));
-        assert_eq!(key_of(&headers).expect_err("twice").details[0].0, "Idempotency-Key");
     }
 }

@@ -21,3 +21,4 @@ pub(crate) mod register;
 pub(crate) mod request_deletion;
 mod session;
 pub(crate) mod settings;
+pub(crate) mod wallet;

@@ -6,3 +6,5 @@ pub(crate) mod revoke_sessions;
 mod verdict;
 pub(crate) mod verify_token;
 pub(crate) mod verify_tokens;
+pub(crate) mod wallet;
+pub(crate) mod wallet_spend;

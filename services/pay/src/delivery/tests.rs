@@ -7,6 +7,7 @@ use common::{clock::Clock, error_code::ErrorCode};
 
 use crate::{
     Config, DeliveryConfig,
+    store::orders::Returned,
     testing::{APP, Answering, GameServer, OTHER_APP, SECRET, Service, call_back_on, hands, payment, refusal},
 };
 
@@ -181,6 +182,170 @@ common::on_each_database! {
         assert!(game.received().is_empty());
         let unpaid = service.order("k-2").await;
         assert_eq!(refusal(service.redeliver(&unpaid).await), (ErrorCode::ORDER_STATE_FORBIDS, "state".to_owned()));
+    }
+
+    async fn a_refund_of_a_delivered_order_is_told_where_refunds_are_taken_until_it_is_acknowledged(
+        database: TestDatabase
+    ) {
+        let (service, game, refunds) = (Service::start_with(database, config()).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        service.tell_refunds_to(APP, &refunds.url());
+        let order_id = service.paid_order("k-1").await;
+        let mut hands = service.hands();
+        assert_eq!(hands.answer_the_bell().await, 1);
+        service.clock.advance(Duration::from_secs(60));
+        service.refund(&order_id).await.expect("refunded");
+        refunds.answer(with(200, "not SUCCESS"));
+        assert_eq!(hands.answer_the_bell().await, 1, "at once");
+        assert_eq!(hands.deliver().await, 0, "not before the first pause is over");
+        refunds.answer(with(200, "SUCCESS"));
+        service.clock.advance(Duration::from_secs(15));
+        assert_eq!(hands.deliver().await, 1);
+        service.clock.advance(Duration::from_secs(30 * 24 * 3600));
+        assert_eq!(hands.deliver().await, 0, "acknowledged once is told no more");
+        assert_eq!((game.received().len(), refunds.received().len()), (1, 2));
+        let told = refunds.received().pop().expect("one");
+        let expected = serde_json::json!({
+            "event": "refund", "refund_id": format!("{order_id}-1"), "order_id": order_id, "app_id": APP,
+            "account_id": 100_001, "product_id": "gems60", "refunded_amount": 600, "refunded_total": 600, "amount": 600,
+            "currency": "CNY", "role_id": "role-1", "server_id": "server-1", "extension": r#"{"from":"shop"}"#,
+            "reason": "asked to", "refunded_at": told.body["refunded_at"], "attempt": 2,
+        });
+        assert_eq!(told.body, expected);
+        assert!(!told.header("x-signature").is_empty());
+        let events = service.events(&order_id).await;
+        assert_eq!(events[4..], ["refund_requested", "refunded", "refund_acknowledged"]);
+        let refund = service.describe(&order_id).await.refunds.expect("listed").remove(0);
+        assert_eq!((&*refund.notice, refund.amount, refund.in_books), ("acknowledged", Some(600), true));
+        let outcomes: Vec<_> = refund.deliveries.iter().map(|told| told.outcome.to_string()).collect();
+        assert_eq!(outcomes, ["refused", "acknowledged"]);
+        assert_eq!(refusal(service.redeliver(&order_id).await).0, ErrorCode::ORDER_STATE_FORBIDS);
+    }
+
+    async fn a_refund_that_nobody_takes_is_a_dead_letter_until_it_is_sent_again(database: TestDatabase) {
+        let (service, game, refunds) = (Service::start_with(database, config()).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        service.tell_refunds_to(APP, &refunds.url());
+        let order_id = service.paid_order("k-1").await;
+        let mut hands = service.hands();
+        assert_eq!(hands.deliver().await, 1);
+        refunds.answer(with(500, ""));
+        service.refund(&order_id).await.expect("refunded");
+        assert_eq!(hands.deliver().await, 1);
+        for pause in config().delivery.pauses() {
+            service.clock.advance(pause);
+            assert_eq!(hands.deliver().await, 1);
+        }
+        service.clock.advance(Duration::from_secs(30 * 24 * 3600));
+        assert_eq!(hands.deliver().await, 0);
+        let orders = &service.pay.parts().orders;
+        assert_eq!(orders.refund_backlog().await.expect("read").dead, 1);
+        assert_eq!(service.events(&order_id).await.last().map(String::as_str), Some("refund_notice_given_up"));
+        refunds.answer(with(200, "SUCCESS"));
+        service.redeliver(&order_id).await.expect("sent again");
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!((game.received().len(), orders.refund_backlog().await.expect("read").dead), (1, 0));
+        assert_eq!(service.state(&order_id).await, "refunded");
+    }
+
+    async fn a_game_server_that_fails_to_take_refunds_takes_payments_all_the_same(database: TestDatabase) {
+        let (service, game, refunds) = (Service::start_with(database, config()).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        service.tell_refunds_to(APP, &refunds.url());
+        let mut hands = service.hands();
+        let mut paid = Vec::new();
+        for number in 0..6 {
+            paid.push(service.paid_order(&format!("k-{number}")).await);
+        }
+        assert_eq!(hands.deliver().await, 6);
+        for order_id in &paid {
+            service.refund(order_id).await.expect("refunded");
+        }
+        refunds.answer(Answering::Hanging);
+        assert_eq!(hands.deliver().await, 6);
+        service.paid_order("k-6").await;
+        assert_eq!(hands.deliver().await, 1, "of the payment");
+        assert_eq!((game.received().len(), refunds.received().len()), (7, 6));
+    }
+
+    async fn without_a_target_for_refunds_none_is_told_and_the_order_says_so(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        let order_id = service.paid_order("k-1").await;
+        let mut worker = service.hands();
+        assert_eq!(worker.deliver().await, 1);
+        service.refund(&order_id).await.expect("refunded");
+        assert_eq!(worker.deliver().await, 1);
+        assert_eq!(worker.deliver().await, 0);
+        assert_eq!(game.received().len(), 1, "a refund never goes where payments go");
+        let refund = service.describe(&order_id).await.refunds.expect("listed").remove(0);
+        assert_eq!((&*refund.notice, &*refund.deliveries[0].outcome), ("no_refund_url", "not_wanted"));
+        // Once there is one it can be sent.
+        service.tell_refunds_to(APP, &game.url());
+        service.redeliver(&order_id).await.expect("sent again");
+        assert_eq!(hands(&service.replica().await).deliver().await, 1);
+        assert_eq!(game.received()[1].body["event"], "refund");
+    }
+
+    async fn a_refund_before_the_delivery_stops_it_and_a_part_is_told_after_it(database: TestDatabase) {
+        let (service, game, refunds) = (Service::start_with(database, config()).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        service.tell_refunds_to(APP, &refunds.url());
+        let (whole, part) = (service.paid_order("k-1").await, service.paid_order("k-2").await);
+        assert_eq!(service.give_back(&whole, Some("r-1"), 200).await, Returned::Part);
+        assert_eq!(service.give_back(&part, Some("r-1"), 200).await, Returned::Part);
+        // The rest of it, before anybody was told anything.
+        assert_eq!(service.give_back(&whole, Some("r-2"), 400).await, Returned::Refunded);
+        game.answer(with(500, ""));
+        let mut hands = service.hands();
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(hands.deliver().await, 0, "the refund waits for the payment");
+        game.answer(with(200, "SUCCESS"));
+        service.clock.advance(Duration::from_secs(15));
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(hands.deliver().await, 1);
+        assert_eq!(hands.deliver().await, 0);
+        let told = refunds.received().remove(0).body;
+        assert_eq!((&told["order_id"], &told["refunded_amount"]), (&serde_json::json!(part), &serde_json::json!(200)));
+        assert_eq!((refunds.received().len(), game.received().len()), (1, 2));
+        let described = service.describe(&whole).await.refunds.expect("listed");
+        assert!(described.iter().all(|refund| &*refund.notice == "not_owed"), "{described:?}");
+    }
+
+    async fn a_refund_is_told_after_the_attempt_that_was_under_way(database: TestDatabase) {
+        let (service, game, refunds) = (Service::start_with(database, config()).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        service.tell_refunds_to(APP, &refunds.url());
+        let order_id = service.paid_order("k-1").await;
+        game.answer(Answering::Hanging);
+        service.hands().die_with_claims().await;
+        service.refund(&order_id).await.expect("refunded");
+        let mut other = hands(&service.replica().await);
+        assert_eq!(other.deliver().await, 0, "the attempt may still arrive");
+        service.clock.advance(config().delivery.lease);
+        assert_eq!(other.deliver().await, 1);
+        assert_eq!(refunds.received().len(), 1);
+    }
+
+    async fn workers_of_several_instances_tell_each_refund_once(database: TestDatabase) {
+        let (service, game, refunds) = (Service::start_with(database, config()).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &game.url());
+        service.tell_refunds_to(APP, &refunds.url());
+        let (mut one, mut other) = (service.hands(), hands(&service.replica().await));
+        let mut paid = Vec::new();
+        for number in 0..20 {
+            paid.push(service.paid_order(&format!("k-{number}")).await);
+        }
+        while one.deliver().await > 0 {}
+        for order_id in &paid {
+            assert_eq!(service.give_back(order_id, Some("r-1"), 100).await, Returned::Part);
+            assert_eq!(service.give_back(order_id, Some("r-2"), 100).await, Returned::Part);
+        }
+        while tokio::join!(one.deliver(), other.deliver()) != (0, 0) {}
+        let mut told: Vec<String> = refunds.received().iter().map(|told| told.body["refund_id"].to_string()).collect();
+        told.sort();
+        told.dedup();
+        assert_eq!((told.len(), refunds.received().len()), (40, 40), "each once");
     }
 
     async fn a_delivered_order_that_is_sent_again_stays_delivered(database: TestDatabase) {

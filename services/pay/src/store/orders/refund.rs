@@ -356,3 +356,6 @@ impl Contention for RefundError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
