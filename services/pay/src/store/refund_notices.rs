@@ -53,6 +53,8 @@ const GIVE_BACK: &str = "UPDATE pay_refunds SET claim = NULL, claimed_until = 0 
 
 const CALL_OFF: &str = "UPDATE pay_refunds SET notice = 0 WHERE order_id = ? AND notice = 1";
 
+const PUT_OFF: &str = "UPDATE pay_refunds SET due_at = ? WHERE order_id = ? AND notice = 1 AND due_at < ?";
+
 const AGAIN: &str = "UPDATE pay_refunds SET notice = 1, failures = 0, due_at = ?, since = ? \
      WHERE order_id = ? AND notice IN (1, 2, 4)";
 
@@ -91,6 +93,12 @@ type DueRow = (Text, i32, i32, i32, i64);
 /// Nobody is told of what waits: the game server never heard of the order.
 pub(super) async fn call_off(tx: &mut Tx, order_id: OrderId) -> Result<(), SqlError> {
     tx.sql(CALL_OFF).bind(order_id.as_str()).execute().await.map(drop)
+}
+
+/// What waits is told from `due_at` on at the earliest.
+pub(super) async fn put_off(tx: &mut Tx, order_id: OrderId, due_at: Timestamp) -> Result<(), SqlError> {
+    let due_at = due_at.as_millis();
+    tx.sql(PUT_OFF).bind(due_at).bind(order_id.as_str()).bind(due_at).execute().await.map(drop)
 }
 
 /// Has every refund of the order that nobody has acknowledged told again, from the beginning of the schedule; answers how

@@ -152,6 +152,7 @@ impl Orders {
         let verdict = if in_the_books && refund.extent != Extent::UnknownPart { "refunded" } else { "refund_noted" };
         let first = archive::keep(&mut tx, order_id, evidence, verdict, now).await?;
         let addition = match refund.refund_id {
+            _ if order.state == OrderState::Refunded => Addition::Nothing,
             None if !first => Addition::Nothing,
             ref id => adds(order.price, &known, id.as_deref(), refund.extent),
         };
@@ -302,10 +303,12 @@ impl Orders {
     async fn stop_delivery(&self, tx: &mut Tx, order: &Order, before: OrderState) -> Result<Timestamp, RefundError> {
         let busy_until = outbox::claimed_until(tx, order.order_id).await?;
         outbox::take_out(tx, order.order_id).await?;
-        if before == OrderState::Paid {
-            refund_notices::call_off(tx, order.order_id).await?;
+        let told_from = busy_until.max(self.clock.now());
+        match before {
+            OrderState::Paid => refund_notices::call_off(tx, order.order_id).await?,
+            _ => refund_notices::put_off(tx, order.order_id, told_from).await?,
         }
-        Ok(busy_until.max(self.clock.now()))
+        Ok(told_from)
     }
 
     fn returned(&self, order: &Order, ended: bool, told: bool) {

@@ -101,6 +101,19 @@ common::on_each_database! {
         service.books_balance().await;
     }
 
+    async fn an_order_that_was_refunded_before_refunds_were_kept_one_by_one_stays_as_it_is(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let order_id = service.paid_order("k-1").await;
+        service.refund(&order_id).await.expect("refunded");
+        service.database.write("DELETE FROM pay_refunds").execute().await.expect("deleted");
+        for extent in [Extent::Everything, Extent::ThisTime(cny(600)), Extent::UnknownPart] {
+            let returned = service.give_back_as(&service.pay, &order_id, Some("r-1"), extent).await;
+            assert_eq!(returned.expect("looked into"), Returned::Repeated);
+        }
+        assert_eq!(service.describe(&order_id).await.refunds.expect("listed").len(), 0);
+        service.books_balance().await;
+    }
+
     async fn an_operator_gives_back_what_channels_have_not(database: TestDatabase) {
         let service = Service::start(database).await;
         let order_id = service.paid_order("k-1").await;
