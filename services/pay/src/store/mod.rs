@@ -1,6 +1,8 @@
-//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, and the outbox.
+//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, the outbox, and what
+//! channels have to be told.
 
 pub(crate) mod archive;
+pub(crate) mod channel_tasks;
 pub(crate) mod channels;
 mod error;
 mod ledger;
