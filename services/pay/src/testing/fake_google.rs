@@ -49,6 +49,8 @@ struct State {
     instead: HashMap<Door, (u16, String)>,
     asked: HashMap<Door, usize>,
     tokens: usize,
+    /// So many of them, from the first on, are good no longer.
+    forgotten: usize,
     /// By purchase token.
     purchases: HashMap<String, Value>,
 }
@@ -101,7 +103,8 @@ impl FakeGoogle {
 
     /// Access tokens that it has given out are good no longer.
     pub(crate) fn forget_tokens(&self) {
-        lock(&self.state).tokens += 1;
+        let mut state = lock(&self.state);
+        state.forgotten = state.tokens;
     }
 
     /// Somebody buys `gems60` for an order of ours.
@@ -198,18 +201,16 @@ impl State {
             Door::Token => {
                 assert!(asked.body.starts_with("grant_type=urn%3Aietf%3A"), "{}", asked.body);
                 self.tokens += 1;
-                let token = json!({ "access_token": self.token(), "expires_in": 3599, "token_type": "Bearer" });
+                let token = json!({ "access_token": token(self.tokens), "expires_in": 3599, "token_type": "Bearer" });
                 (200, token.to_string())
             }
-            Door::Purchase | Door::Acknowledge
-                if asked.header("authorization") != format!("Bearer {}", self.token()) =>
-            {
+            Door::Purchase | Door::Acknowledge if !self.lets_in(&asked.header("authorization")) => {
                 (401, r#"{"error":{"code":401}}"#.to_owned())
             }
             Door::Purchase | Door::Acknowledge => {
                 let path = asked.head.split(' ').nth(1).unwrap_or_default();
-                let token = path.rsplit('/').next().unwrap_or_default().trim_end_matches(":acknowledge");
-                match self.purchases.get_mut(&token.replace("%2D", "-")) {
+                let purchase = path.rsplit('/').next().unwrap_or_default().trim_end_matches(":acknowledge");
+                match self.purchases.get_mut(&purchase.replace("%2D", "-")) {
                     Some(purchase) if door == Door::Purchase => (200, purchase.to_string()),
                     Some(purchase) => {
                         purchase["acknowledgementState"] = json!(1);
@@ -221,9 +222,13 @@ impl State {
         }
     }
 
-    fn token(&self) -> String {
-        format!("ya29.s3cret-{}", self.tokens)
+    fn lets_in(&self, authorization: &str) -> bool {
+        (self.forgotten + 1..=self.tokens).any(|number| authorization == format!("Bearer {}", token(number)))
     }
+}
+
+fn token(number: usize) -> String {
+    format!("ya29.s3cret-{number}")
 }
 
 fn kid(signer: usize) -> &'static str {

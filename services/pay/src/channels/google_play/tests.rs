@@ -318,7 +318,8 @@ fn google_may_be_elsewhere() {
     let config = ChannelConfig::parse(&proxied.to_string(), None, false).expect("good");
     assert_eq!(config.issuer_keys_url(), Some("https://proxy.example/keys"));
     assert_eq!(config.service_account().map(|account| account.token_url()), Some("https://proxy.example/token"));
-    let url = "https://proxy.example/google/androidpublisher/v3/applications/com.example.game/purchases/products/a               /tokens/b";
+    let url = "https://proxy.example/google/androidpublisher/v3/applications/com.example.game/purchases/products/a\
+               /tokens/b";
     assert_eq!(config.question("a", "b").expect("a question").url, url);
 }
 
