@@ -8,7 +8,7 @@ use std::{future::Future, sync::PoisonError, time::Duration};
 use common::lifecycle::{BackgroundTask, StepOutcome};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Pay, jobs, store::ledger::check::CheckState};
+use crate::{Pay, google, jobs, store::ledger::check::CheckState};
 
 impl Pay {
     /// The tasks that the process has to run while the service answers.
@@ -16,12 +16,17 @@ impl Pay {
         let every = self.parts().config.jobs.every;
         // The first time after a random part of the interval: replicas that start together don't ask together.
         let first = every.mul_f64(self.parts().random.fraction());
-        let (tidied, read, checked) = (self.clone(), self.clone(), self.clone());
+        let (tidied, read, checked, acknowledged) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let acknowledge_every = self.parts().config.google.acknowledge.every;
+        let acknowledge_first = acknowledge_every.mul_f64(self.parts().random.fraction());
         vec![
             BackgroundTask::repeated("pay-ledger-check", first, every, move || check_ledger(checked.clone())),
             BackgroundTask::repeated("pay-tidy-up", first, every, move || tidy_up(tidied.clone())),
             BackgroundTask::repeated("pay-outbox-gauges", Duration::ZERO, jobs::GAUGES_EVERY, move || {
                 read_gauges(read.clone())
+            }),
+            BackgroundTask::repeated("pay-acknowledge", acknowledge_first, acknowledge_every, move || {
+                acknowledge(acknowledged.clone())
             }),
         ]
     }
@@ -47,5 +52,10 @@ async fn read_gauges(pay: Pay) -> StepOutcome {
     parts.metrics.backlog(parts.orders.backlog().await?);
     parts.metrics.refund_backlog(parts.orders.refund_backlog().await?);
     parts.metrics.ledger_checked(&CheckState::read(parts.ledger.database()).await?.found());
+    parts.google_metrics.backlog(parts.channel_tasks.backlog().await?);
     Ok(())
+}
+
+async fn acknowledge(pay: Pay) -> StepOutcome {
+    Ok(google::acknowledge_due(pay.parts()).await.map(drop)?)
 }

@@ -1,6 +1,7 @@
 //! What channels say, from the raw bytes to the answer: whose it is, whether it is believed, and what became of it.
 
 mod alarm;
+mod judging;
 mod payment;
 
 use std::sync::Arc;
@@ -13,14 +14,16 @@ use crate::{
     channel_book::ChannelBook,
     channels::{
         Acknowledgement, BuildInputs, CallbackRefusal, ChannelConfig, Outcome, PaymentChannel, PaymentFacts,
-        RawCallback, Verdict, What,
+        RawCallback, Verdict,
     },
     error::OrderError,
+    google::Google,
     metrics::OrderMetrics,
     store::{
         StoreError,
         archive::Evidence,
-        orders::{Orders, Receipt, Returned},
+        channel_tasks::Owed,
+        orders::{Orders, Receipt, Refused, Returned},
     },
 };
 
@@ -40,6 +43,7 @@ pub(crate) struct Callbacks {
     clock: SharedClock,
     metrics: Arc<OrderMetrics>,
     channels: ChannelBook,
+    google: Google,
     alarm: Arc<Alarm>,
 }
 
@@ -51,10 +55,11 @@ impl Callbacks {
         apps: Apps,
         channels: ChannelBook,
         orders: Orders,
+        google: Google,
         clock: SharedClock,
         metrics: Arc<OrderMetrics>,
     ) -> Self {
-        Self { apps, orders, clock, metrics, channels, alarm: Arc::default() }
+        Self { apps, orders, clock, metrics, channels, google, alarm: Arc::default() }
     }
 
     /// Takes a callback and says what its channel is answered. An error only where there is no channel that could be
@@ -85,57 +90,53 @@ impl Callbacks {
         channel: &dyn PaymentChannel,
         config: &ChannelConfig,
     ) -> Result<Judged, OrderError> {
-        let now = self.clock.now();
-        let mut verified = channel.verify(&came.raw, now);
-        if let Err(CallbackRefusal::BadSignature) = verified {
-            // The app may have a new secret.
-            let newest = self.apps.newest(came.app_id).await.map_err(OrderError::Account)?;
-            verified = build(config, newest.as_deref()).verify(&came.raw, now);
-        }
-        let facts = match verified {
-            Ok(Verdict::Facts(facts)) => facts,
-            Ok(Verdict::Ignored(reason)) => {
-                tracing::debug!(
-                    channel = came.channel,
-                    app_id = came.app_id,
-                    reason,
-                    "a callback says nothing of money"
-                );
-                return Ok(("ignored", Outcome::Accepted));
-            }
-            Ok(Verdict::Ask(_)) => {
-                self.alarm.raise(now, || {
-                    tracing::error!(
-                        channel = came.channel,
-                        app_id = came.app_id,
-                        "this channel has to be asked, which can't be done yet"
-                    );
-                });
-                return Ok(("unanswered", Outcome::ComeBackLater));
-            }
-            Err(refusal) => return Ok(self.not_believed(came, &refusal)),
+        let verified = match config.issuer_keys_url() {
+            Some(url) => match self.verify_by_published_keys(came, config, url).await {
+                Ok(verified) => verified,
+                Err(why) => return Ok(self.not_asked(came, "unanswered", &why.to_string())),
+            },
+            None => self.verify(came, channel, config).await?,
         };
-        let headers = serde_json::to_string(came.raw.headers).map_err(|_| StoreError::Unreadable("headers"))?;
-        let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
-        match &facts.what {
-            What::Paid => self.paid(came, facts, evidence).await,
-            What::Refunded(_) => self.refunded(came, facts, evidence).await,
+        match verified {
+            Ok(Verdict::Facts(facts)) => {
+                let headers = headers_json(came.raw.headers)?;
+                let evidence =
+                    Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
+                self.believed(came, facts, evidence, None).await
+            }
+            Ok(Verdict::Ignored(reason)) => Ok(ignored(came, reason)),
+            Ok(Verdict::Ask(question)) => self.ask(came, channel, config, &question).await,
+            Err(refusal) => Ok(self.not_believed(came, &refusal)),
         }
     }
 
-    async fn paid(&self, came: Came<'_>, facts: PaymentFacts, evidence: Evidence<'_>) -> Result<Judged, OrderError> {
+    async fn paid(
+        &self,
+        came: Came<'_>,
+        facts: PaymentFacts,
+        evidence: Evidence<'_>,
+        owed: Option<Owed<'_>>,
+    ) -> Result<Judged, OrderError> {
         let (channel, app_id) = (came.channel, came.app_id);
         let Some(payment) = payment::payment(came, facts, self.clock.now()) else {
             tracing::warn!(channel, app_id, "a payment names no order of ours");
             return Ok(("unknown_order", Outcome::Refused));
         };
         let order_id = payment.order_id;
-        Ok(match self.orders.pay(&payment, evidence).await? {
+        let receipt = match owed {
+            Some(owed) => self.orders.pay_owing(&payment, evidence, owed).await?,
+            None => self.orders.pay(&payment, evidence).await?,
+        };
+        Ok(match receipt {
             Receipt::Paid => ("paid", Outcome::Accepted),
             Receipt::Repeated => ("repeated", Outcome::Accepted),
             Receipt::NoSuchOrder => {
                 tracing::warn!(channel, app_id, %order_id, "a payment is for no order of this app");
                 ("unknown_order", Outcome::Refused)
+            }
+            Receipt::Refused { why: why @ Refused::TakenBack, .. } => {
+                tracing::warn!(channel, app_id, %order_id, "a payment was taken back before its order was paid with it");
+                (why.kind(), Outcome::Accepted)
             }
             Receipt::Refused { why, first } => {
                 if first {
@@ -164,6 +165,12 @@ impl Callbacks {
             Returned::Refunded => ("refunded", Outcome::Accepted),
             Returned::Part => ("partly_refunded", Outcome::Accepted),
             Returned::Repeated => ("repeated", Outcome::Accepted),
+            Returned::NoSuchOrder if refund.extent == Extent::Everything => {
+                // Its payment may be on its way, or be handed in later.
+                let is_settled = self.orders.note_early_refund(app_id, channel, &refund.channel_order_id).await?;
+                tracing::warn!(channel, app_id, "a refund is for no payment of this app, and none will count");
+                ("unknown_order", if is_settled { Outcome::Accepted } else { Outcome::ComeBackLater })
+            }
             Returned::NoSuchOrder => {
                 tracing::warn!(channel, app_id, "a refund is for no payment of this app");
                 ("unknown_order", Outcome::Refused)
@@ -222,6 +229,15 @@ impl Callbacks {
     }
 }
 
+fn ignored(came: Came<'_>, reason: &str) -> Judged {
+    tracing::debug!(channel = came.channel, app_id = came.app_id, reason, "a callback says nothing of money");
+    ("ignored", Outcome::Accepted)
+}
+
+fn headers_json(headers: &[(String, String)]) -> Result<String, StoreError> {
+    serde_json::to_string(headers).map_err(|_| StoreError::Unreadable("headers"))
+}
+
 /// Without an app there is no secret, and nothing is believed.
 fn build(config: &ChannelConfig, app: Option<&App>) -> Box<dyn PaymentChannel> {
     let app_secrets = app.map(|app| app.secrets.clone()).unwrap_or_default();
@@ -234,3 +250,6 @@ impl From<PublicError> for OrderError {
         Self::Account(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

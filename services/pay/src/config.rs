@@ -10,7 +10,7 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::{channel_calls::ChannelCallsConfig, delivery::DeliveryConfig};
+use crate::{channel_calls::ChannelCallsConfig, delivery::DeliveryConfig, google::GoogleConfig};
 
 /// The pay service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// How the interfaces of payment channels are called.
     pub channel_calls: ChannelCallsConfig,
+    /// How Google's interfaces are used.
+    pub google: GoogleConfig,
     /// What one instance at a time does for all.
     pub jobs: JobsConfig,
     /// How the books are checked.
@@ -81,6 +83,7 @@ impl Default for Config {
             channels_per_app: NonZeroU32::new(64).unwrap_or(NonZeroU32::MIN),
             delivery: DeliveryConfig::default(),
             channel_calls: ChannelCallsConfig::default(),
+            google: GoogleConfig::default(),
             jobs: JobsConfig::default(),
             ledger_check: LedgerCheckConfig::default(),
         }
@@ -121,6 +124,7 @@ impl Section for Config {
             }
         }
         self.channel_calls.validate()?;
+        self.google.validate(self.channel_calls.timeout)?;
         self.delivery.validate()
     }
 }

@@ -19,6 +19,7 @@
 //! - `store`: the ledger, orders and the outbox in SQL.
 //! - `channel_book`: which payment channels an app has.
 //! - `channel_calls`: asking payment channels.
+//! - `google`: asking Google, and telling it.
 //! - `callbacks`: what channels say, from the raw bytes to the answer.
 //! - `delivery`: telling game servers.
 //! - `apps`: the apps as account knows them.
@@ -36,6 +37,7 @@ mod config;
 mod delivery;
 mod domain;
 mod error;
+mod google;
 mod jobs;
 mod metrics;
 mod rpc;
@@ -53,6 +55,7 @@ pub use self::{
         Currency, CurrencyError, ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting,
         PostingError,
     },
+    google::{AcknowledgeConfig, GoogleConfig},
     service::{Pay, Resources, StartError, migrations, open},
     store::{DRIFTS_MAX, Drift, Ledger, LedgerError, LedgerReport, PostError, Posted, check_ledger},
 };

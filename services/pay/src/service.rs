@@ -32,10 +32,11 @@ use crate::{
     channel_book::ChannelBook,
     channel_calls::{ChannelCalls, ChannelCallsStartError},
     delivery::{Ringing, Sender, SenderStartError, Worker, WorkerParts, bell},
+    google::{Google, GoogleMetrics},
     jobs,
     metrics::{Metrics, OrderMetrics},
     rpc,
-    store::{Ledger, orders::Orders, products::Products},
+    store::{Ledger, channel_tasks::ChannelTasks, orders::Orders, products::Products},
 };
 
 static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
@@ -94,8 +95,11 @@ pub(crate) struct Parts {
     pub(crate) callbacks: Callbacks,
     pub(crate) channels: ChannelBook,
     pub(crate) channel_calls: ChannelCalls,
+    pub(crate) google: Google,
+    pub(crate) channel_tasks: ChannelTasks,
     pub(crate) jobs: JobLeases,
     pub(crate) metrics: Arc<OrderMetrics>,
+    pub(crate) google_metrics: Arc<GoogleMetrics>,
     pub(crate) clock: SharedClock,
     pub(crate) random: SharedRandom,
     /// Until somebody runs it.
@@ -129,7 +133,11 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
     let per_app = config.channels_per_app.get();
     let (key, book_clock, book_random) = (master_key.as_ref(), clock.clone(), random.clone());
     let channels = ChannelBook::new(database.clone(), key, per_app, environment, book_clock, book_random);
-    let callbacks = Callbacks::new(apps, channels.clone(), orders.clone(), clock.clone(), Arc::clone(&metrics));
+    let google_metrics = Arc::new(GoogleMetrics::register(&registry)?);
+    let calls = channel_calls.clone();
+    let google = Google::new(config.google.clone(), calls, clock.clone(), Arc::clone(&google_metrics));
+    let (book, count) = (channels.clone(), Arc::clone(&metrics));
+    let callbacks = Callbacks::new(apps, book, orders.clone(), google.clone(), clock.clone(), count);
     Ok(Pay {
         parts: Arc::new(Parts {
             config,
@@ -139,8 +147,11 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             callbacks,
             channels,
             channel_calls,
+            google,
+            channel_tasks: ChannelTasks::new(database.clone(), clock.clone()),
             jobs: JobLeases::new(database, &jobs::TABLE),
             metrics,
+            google_metrics,
             clock,
             random,
             worker: Mutex::new(Some((worker, ringing))),

@@ -1,5 +1,6 @@
 //! A service on a fresh database, spoken to as its callers do. For tests only.
 
+mod fake_google;
 mod game_server;
 mod http_server;
 
@@ -24,15 +25,18 @@ use idl::{
         CreateOrderRequest, CreateOrderResponse, GetOrderRequest, HandleCallbackRequest, HandleCallbackResponse,
         Header, PayService,
     },
-    pay_admin::{ChangeOrderRequest, DescribeOrderRequest, DescribeOrderResponse, PutProductRequest},
+    pay_admin::{
+        ChangeOrderRequest, DescribeOrderRequest, DescribeOrderResponse, PutPayChannelRequest, PutProductRequest,
+    },
     pay_order,
 };
 use serde_json::{Value, json};
 use volo_thrift::{ClientError, ServerError};
 
 pub(crate) use self::{
+    fake_google::{Door, FakeGoogle},
     game_server::{Answering, GameServer},
-    http_server::HttpServer,
+    http_server::{Asked, HttpServer},
 };
 use crate::{
     Apps, Config, Pay, Resources,
@@ -137,6 +141,17 @@ impl Service {
             channel_products: [("store".into(), "com.studio.gems60".into())].into_iter().collect(),
         };
         public(self.pay.admin_put_product(request).await).map(drop)
+    }
+
+    /// Configures a channel of the app.
+    pub(crate) async fn put_channel(&self, channel: &str, config: &Value) {
+        let request = PutPayChannelRequest {
+            actor: "operator".into(),
+            app_id: APP,
+            channel: channel.to_owned().into(),
+            document_json: config.to_string().into(),
+        };
+        public(self.pay.admin_put_channel(request).await).expect("put");
     }
 
     pub(crate) async fn create(&self, key: &str) -> Result<CreateOrderResponse, PublicError> {
@@ -318,6 +333,11 @@ pub(crate) fn callback_request(app_id: i64, body: &str, secret: &str) -> HandleC
         headers: vec![Header { name: "x-signature".into(), value: signature.into() }],
         body: body.as_bytes().to_vec().into(),
     }
+}
+
+/// The status that a callback is answered with.
+pub(crate) async fn status_of(pay: &Pay, callback: HandleCallbackRequest) -> i32 {
+    public(pay.handle_callback(callback).await).expect("a channel").status
 }
 
 pub(crate) async fn call_back_on(

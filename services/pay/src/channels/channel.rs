@@ -20,6 +20,11 @@ pub trait PaymentChannel: Send + Sync + fmt::Debug {
     fn read_answer(&self, _question: &Question, _answer: &Answer<'_>) -> Result<Verdict, CallbackRefusal> {
         Err(CallbackRefusal::malformed("answer", "this channel asks nothing"))
     }
+
+    /// Whether the purchase that was answered still has to be acknowledged at the channel, once its order is paid.
+    fn owes_acknowledgement(&self, _answer: &Answer<'_>) -> bool {
+        false
+    }
 }
 
 /// What became of a callback, as far as the channel has to know.

@@ -12,12 +12,14 @@ use serde_json::{Map, Value};
 use super::{
     alipay::{Alipay, AlipayConfig},
     apple::{Apple, AppleConfig},
+    callback::Question,
     channel::PaymentChannel,
-    google_play::{self, GooglePlay, GooglePlayConfig},
+    google_play::{GooglePlay, GooglePlayApp, GooglePlayConfig},
     issuer_keys::IssuerKeys,
     json::joined,
     manifest::{ManifestChannel, ManifestConfig},
     sandbox::Sandbox,
+    service_account::ServiceAccount,
     wechat_pay::{WechatPay, WechatPayConfig},
 };
 
@@ -40,7 +42,7 @@ enum Configured {
     Alipay(Alipay),
     WechatPay(WechatPay),
     Apple(Apple),
-    GooglePlay(GooglePlayConfig),
+    GooglePlay(GooglePlayApp),
     Manifest(ManifestChannel),
 }
 
@@ -97,15 +99,29 @@ impl ChannelConfig {
             Configured::Alipay(alipay) => Box::new(alipay.clone()),
             Configured::WechatPay(wechat_pay) => Box::new(wechat_pay.clone()),
             Configured::Apple(apple) => Box::new(apple.clone()),
-            Configured::GooglePlay(config) => Box::new(GooglePlay::new(config.clone(), inputs.issuer_keys.clone())),
+            Configured::GooglePlay(app) => Box::new(GooglePlay::new(app.clone(), inputs.issuer_keys.clone())),
             Configured::Manifest(channel) => Box::new(channel.clone()),
         }
     }
 
     /// Where the keys are published that this channel's callbacks are signed with; `None`: they are configured.
-    pub fn issuer_keys_url(&self) -> Option<&'static str> {
-        match self.channel {
-            Configured::GooglePlay(_) => Some(google_play::KEYS_URL),
+    pub fn issuer_keys_url(&self) -> Option<&str> {
+        self.google_play().map(GooglePlayApp::keys_url)
+    }
+
+    /// Who asks this channel's questions; `None`: nobody is configured.
+    pub fn service_account(&self) -> Option<&ServiceAccount> {
+        self.google_play().and_then(GooglePlayApp::account)
+    }
+
+    /// The question about a purchase, as a [`super::Verdict::Ask`] has it; `None`: the channel asks none.
+    pub fn question(&self, product_id: &str, purchase_token: &str) -> Option<Question> {
+        self.google_play().map(|app| app.question(product_id.to_owned(), purchase_token.to_owned()))
+    }
+
+    fn google_play(&self) -> Option<&GooglePlayApp> {
+        match &self.channel {
+            Configured::GooglePlay(app) => Some(app),
             Configured::Sandbox
             | Configured::Alipay(_)
             | Configured::WechatPay(_)
@@ -150,7 +166,7 @@ impl Configured {
             Some("alipay") => Ok(Self::Alipay(read::<AlipayConfig>(json)?.prepare()?)),
             Some("wechat_pay") => Ok(Self::WechatPay(read::<WechatPayConfig>(json)?.prepare()?)),
             Some("apple") => Ok(Self::Apple(read::<AppleConfig>(json)?.prepare()?)),
-            Some("google_play") => Ok(Self::GooglePlay(read::<GooglePlayConfig>(json)?.prepare()?)),
+            Some("google_play") => Ok(Self::GooglePlay(read::<GooglePlayConfig>(json)?.prepare(development)?)),
             Some("manifest") => Ok(Self::Manifest(read::<ManifestConfig>(json)?.prepare()?)),
             _ => Err(ConfigProblem::new("kind", KINDS).into()),
         }
@@ -261,6 +277,10 @@ mod tests {
             }
             for (_, key) in config.get_mut("platform_keys").and_then(Value::as_object_mut).into_iter().flatten() {
                 *key = keys["rsa_2048_pem"].clone();
+            }
+            if let Some(key) = config.pointer_mut("/secrets/service_account/private_key") {
+                let account = vectors(include_str!("vectors/service_account.json"));
+                *key = account["key_file"]["private_key"].clone();
             }
             if let Some(root) = config.get_mut("root_certificates") {
                 *root = apple["root"].clone();

@@ -2,15 +2,16 @@
 //!
 //! A push authenticates itself with an ID token of Google (RS256): issuer, audience, the service account of the
 //! subscription and the time are checked. What it says is only that something was bought; price, state and our order come
-//! from `purchases.products.get`, which somebody else asks. See [`super::google_purchase`] for the answer.
+//! from `purchases.products.get`, which somebody else asks, as the service account of the configuration (see
+//! [`super::service_account`]). See [`super::google_purchase`] for the answer.
 //!
 //! The order travels as `obfuscatedProfileId` (or `obfuscatedAccountId`) of the billing flow. Google names no price: the
 //! product decides. By Google's documentation a purchase that nobody acknowledges within three days is refunded.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use common::clock::Timestamp;
+use common::{clock::Timestamp, http::client::Target};
 use serde::Deserialize;
 
 use super::{
@@ -23,17 +24,19 @@ use super::{
     issuer_keys::IssuerKeys,
     json,
     jws::Jws,
-    moment, text,
+    moment,
+    service_account::{ServiceAccount, ServiceAccountKey},
+    text,
 };
 
 /// Where the keys are published that pushes are signed with.
-pub(super) const KEYS_URL: &str = "https://www.googleapis.com/oauth2/v3/certs";
+const KEYS_URL: &str = "https://www.googleapis.com/oauth2/v3/certs";
 
 /// How far Google's clock may be off.
 const CLOCK_SKEW_S: i64 = 300;
 
 /// As an operator writes it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GooglePlayConfig {
     /// Of the app.
@@ -45,7 +48,38 @@ pub(super) struct GooglePlayConfig {
     /// `projects/…/subscriptions/…`; absent: any that authenticates as above.
     subscription: Option<String>,
     #[serde(default)]
-    pub(super) order_id_in: OrderIdIn,
+    order_id_in: OrderIdIn,
+    /// In place of [`google_purchase::API`]: for tests and proxies, like the two after it.
+    api: Option<String>,
+    /// In place of [`KEYS_URL`].
+    keys_url: Option<String>,
+    /// In place of the key's own `token_uri`, which the token is asked for in any case.
+    token_url: Option<String>,
+    secrets: Option<Secrets>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secrets {
+    /// The key file of the service account that asks and acknowledges.
+    service_account: ServiceAccountKey,
+}
+
+/// A configuration that has been checked. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct GooglePlayApp(Arc<Checked>);
+
+#[derive(Debug)]
+struct Checked {
+    package_name: String,
+    push_audience: String,
+    push_service_account: String,
+    subscription: Option<String>,
+    order_id_in: OrderIdIn,
+    api: String,
+    keys_url: String,
+    /// `None`: nobody can ask.
+    account: Option<Arc<ServiceAccount>>,
 }
 
 /// Where the client puts our order.
@@ -62,7 +96,7 @@ pub(super) enum OrderIdIn {
 /// Google Play for one app.
 #[derive(Clone)]
 pub(super) struct GooglePlay {
-    config: GooglePlayConfig,
+    app: GooglePlayApp,
     keys: Option<IssuerKeys>,
 }
 
@@ -124,7 +158,8 @@ struct VoidedPurchase {
 }
 
 impl GooglePlayConfig {
-    pub(super) fn prepare(self) -> Result<Self, Vec<ConfigProblem>> {
+    /// Checks all of it. In `development` Google may be stood in for without TLS.
+    pub(super) fn prepare(self, development: bool) -> Result<GooglePlayApp, Vec<ConfigProblem>> {
         let mut problems = Vec::new();
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
         if !(1..=255).contains(&self.package_name.len()) || !self.package_name.bytes().all(allowed) {
@@ -140,13 +175,65 @@ impl GooglePlayConfig {
         if self.subscription.as_ref().is_some_and(|name| !name.starts_with("projects/")) {
             problems.push(ConfigProblem::new("subscription", "must be projects/…/subscriptions/…"));
         }
-        if problems.is_empty() { Ok(self) } else { Err(problems) }
+        let mut url = |place: &str, configured: Option<String>, default: &str| {
+            let url = configured.unwrap_or_else(|| default.to_owned());
+            if !may_be_called(&url, development) {
+                problems.push(ConfigProblem::new(place, "must be an https URL without user name, query and fragment"));
+            }
+            url.trim_end_matches('/').to_owned()
+        };
+        let api = url("api", self.api, google_purchase::API);
+        let keys_url = url("keys_url", self.keys_url, KEYS_URL);
+        let account = self.secrets.map(|Secrets { service_account }| {
+            let audience = service_account.token_uri().to_owned();
+            let place = if self.token_url.is_some() { "token_url" } else { "secrets.service_account.token_uri" };
+            let token_url = url(place, self.token_url, &audience);
+            let account = service_account.prepare(token_url, google_purchase::SCOPE);
+            account.map_err(|problem| problem.below("secrets.service_account"))
+        });
+        let account = account.and_then(|account| account.map_err(|problem| problems.push(problem)).ok());
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(GooglePlayApp(Arc::new(Checked {
+            package_name: self.package_name,
+            push_audience: self.push_audience,
+            push_service_account: self.push_service_account,
+            subscription: self.subscription,
+            order_id_in: self.order_id_in,
+            api,
+            keys_url,
+            account: account.map(Arc::new),
+        })))
+    }
+}
+
+/// What is sent there is secret.
+fn may_be_called(url: &str, development: bool) -> bool {
+    let schemed = url.starts_with("https://") || (development && url.starts_with("http://"));
+    schemed && !url.contains('?') && Target::parse(url).is_ok()
+}
+
+impl GooglePlayApp {
+    /// Where the keys are published that pushes are signed with.
+    pub(super) fn keys_url(&self) -> &str {
+        &self.0.keys_url
+    }
+
+    /// Who asks.
+    pub(super) fn account(&self) -> Option<&ServiceAccount> {
+        self.0.account.as_deref()
+    }
+
+    /// What to ask about a purchase.
+    pub(super) fn question(&self, product_id: String, purchase_token: String) -> Question {
+        google_purchase::question(&self.0.api, &self.0.package_name, product_id, purchase_token)
     }
 }
 
 impl GooglePlay {
-    pub(super) fn new(config: GooglePlayConfig, keys: Option<IssuerKeys>) -> Self {
-        Self { config, keys }
+    pub(super) fn new(app: GooglePlayApp, keys: Option<IssuerKeys>) -> Self {
+        Self { app, keys }
     }
 
     fn check_token(&self, callback: &RawCallback<'_>, now: Timestamp) -> Result<(), CallbackRefusal> {
@@ -172,10 +259,10 @@ impl GooglePlay {
         if !matches!(claims.iss.as_str(), "https://accounts.google.com" | "accounts.google.com") {
             return Err(CallbackRefusal::wrong_merchant("iss"));
         }
-        if claims.aud != self.config.push_audience {
+        if claims.aud != self.app.0.push_audience {
             return Err(CallbackRefusal::wrong_merchant("aud"));
         }
-        if !claims.email_verified || claims.email != self.config.push_service_account {
+        if !claims.email_verified || claims.email != self.app.0.push_service_account {
             return Err(CallbackRefusal::wrong_merchant("email"));
         }
         let now = now.as_millis().div_euclid(1000);
@@ -185,13 +272,13 @@ impl GooglePlay {
 
     fn notification(&self, body: &[u8]) -> Result<Notification, CallbackRefusal> {
         let push: Push = json::read("body", body)?;
-        if self.config.subscription.as_ref().is_some_and(|ours| *ours != push.subscription) {
+        if self.app.0.subscription.as_ref().is_some_and(|ours| *ours != push.subscription) {
             return Err(CallbackRefusal::wrong_merchant("subscription"));
         }
         let data = BASE64_STANDARD.decode(push.message.data);
         let data = data.map_err(|_| CallbackRefusal::malformed("message.data", "must be base64"))?;
         let notification: Notification = json::read("message.data", &data)?;
-        if notification.package_name != self.config.package_name {
+        if notification.package_name != self.app.0.package_name {
             return Err(CallbackRefusal::wrong_merchant("packageName"));
         }
         Ok(notification)
@@ -199,11 +286,11 @@ impl GooglePlay {
 
     fn question(&self, purchase: OneTimeProduct) -> Result<Verdict, CallbackRefusal> {
         let product_id = text::identifier("sku", purchase.sku)?;
-        if !(1..=4096).contains(&purchase.purchase_token.len()) {
-            return Err(CallbackRefusal::malformed("purchaseToken", "must be 1-4096 bytes"));
+        let token = purchase.purchase_token;
+        if !(1..=4096).contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(CallbackRefusal::malformed("purchaseToken", "must be 1-4096 printable ASCII characters"));
         }
-        let (package_name, purchase_token) = (&self.config.package_name, purchase.purchase_token);
-        Ok(Verdict::Ask(google_purchase::question(package_name, product_id, purchase_token)))
+        Ok(Verdict::Ask(self.app.question(product_id, token)))
     }
 }
 
@@ -231,7 +318,11 @@ impl PaymentChannel for GooglePlay {
     }
 
     fn read_answer(&self, question: &Question, answer: &Answer<'_>) -> Result<Verdict, CallbackRefusal> {
-        google_purchase::read(self.config.order_id_in, question, answer)
+        google_purchase::read(self.app.0.order_id_in, question, answer)
+    }
+
+    fn owes_acknowledgement(&self, answer: &Answer<'_>) -> bool {
+        google_purchase::owes_acknowledgement(answer)
     }
 }
 
@@ -260,7 +351,7 @@ fn refund(voided: VoidedPurchase, event_time_millis: &str) -> Result<Verdict, Ca
 
 impl fmt::Debug for GooglePlay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GooglePlay").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("GooglePlay").field("app", &self.app).finish_non_exhaustive()
     }
 }
 

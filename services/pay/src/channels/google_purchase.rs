@@ -10,7 +10,11 @@ use super::{
     json, moment, text,
 };
 
-const API: &str = "https://androidpublisher.googleapis.com/androidpublisher/v3/applications";
+/// Where the interface is.
+pub(super) const API: &str = "https://androidpublisher.googleapis.com";
+
+/// What an access token has to be good for.
+pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/androidpublisher";
 
 /// As far as it is looked at. What has been consumed or acknowledged already is as good a payment as any.
 #[derive(Deserialize)]
@@ -26,15 +30,20 @@ struct ProductPurchase {
     product_id: Option<String>,
     purchase_token: Option<String>,
     quantity: Option<i64>,
+    /// 0: not yet, 1: acknowledged.
+    acknowledgement_state: Option<i64>,
+    /// 0: not yet, 1: consumed, which acknowledges as well.
+    consumption_state: Option<i64>,
     obfuscated_external_account_id: Option<String>,
     obfuscated_external_profile_id: Option<String>,
 }
 
-/// What to ask about a purchase.
-pub(super) fn question(package_name: &str, product_id: String, purchase_token: String) -> Question {
+/// What to ask about a purchase, of the interface at `api`.
+pub(super) fn question(api: &str, package_name: &str, product_id: String, purchase_token: String) -> Question {
     let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let (product, token) = (escaped(&product_id), escaped(&purchase_token));
-    let url = format!("{API}/{package_name}/purchases/products/{product}/tokens/{token}");
+    let applications = format!("{api}/androidpublisher/v3/applications");
+    let url = format!("{applications}/{package_name}/purchases/products/{product}/tokens/{token}");
     Question { acknowledge_url: format!("{url}:acknowledge"), url, product_id, purchase_token }
 }
 
@@ -63,6 +72,13 @@ pub(super) fn read(
         2 => Ok(Verdict::Ignored("the purchase waits for its payment")),
         _ => Err(CallbackRefusal::malformed("purchaseState", "is not documented")),
     }
+}
+
+/// Whether a purchase was answered that nobody has acknowledged yet.
+pub(super) fn owes_acknowledgement(answer: &Answer<'_>) -> bool {
+    let purchase = json::read::<ProductPurchase>("answer", answer.body);
+    answer.status == 200
+        && purchase.is_ok_and(|it| it.acknowledgement_state != Some(1) && it.consumption_state != Some(1))
 }
 
 fn facts(

@@ -13,7 +13,7 @@
 //! - [`sandbox`]: a channel for development.
 //! - [`alipay`], [`wechat_pay`].
 //! - [`apple`], with [`apple_chain`] and [`apple_order`].
-//! - [`google_play`], with [`google_purchase`].
+//! - [`google_play`], with [`google_purchase`] and [`service_account`].
 //! - [`manifest`]: channels that are data.
 //!
 //! `docs/pay-channels.md` is the same for operators.
@@ -36,8 +36,9 @@ mod money;
 mod parameters;
 mod public_key;
 mod sandbox;
+mod service_account;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 mod wechat_pay;
 
@@ -51,4 +52,5 @@ pub use self::{
     issuer_keys::{IssuerKeys, IssuerKeysError},
     manifest::{SHIPPED, ShippedManifest},
     money::{AmountError, Money},
+    service_account::{AccessToken, ServiceAccount, TokenRefusal},
 };

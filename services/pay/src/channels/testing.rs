@@ -4,7 +4,7 @@ use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
     rand::SystemRandom,
     rsa::KeySize,
-    signature::{KeyPair, RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair},
 };
 use base64::{
     Engine,
@@ -20,10 +20,10 @@ use super::{
 };
 
 /// A key that was made for this run: for callbacks that are wrong in themselves and nevertheless signed.
-pub(super) struct RsaSigner(RsaKeyPair);
+pub(crate) struct RsaSigner(RsaKeyPair);
 
 impl RsaSigner {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(RsaKeyPair::generate(KeySize::Rsa2048).expect("a key"))
     }
 
@@ -34,7 +34,7 @@ impl RsaSigner {
     }
 
     /// The public key as a JWK set with one key of this id.
-    pub(super) fn key_set(&self, kid: &str) -> Value {
+    pub(crate) fn key_set(&self, kid: &str) -> Value {
         // RFC 8017, A.1.1, in DER: at these places for every key of 2048 bits. With a zero in front of n.
         let der = self.0.public_key().as_ref();
         let (n, e) = (BASE64_URL_SAFE_NO_PAD.encode(&der[8..265]), BASE64_URL_SAFE_NO_PAD.encode(&der[267..]));
@@ -42,7 +42,7 @@ impl RsaSigner {
     }
 
     /// A token in its compact form.
-    pub(super) fn token(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
         let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let signed = format!("{}.{}", part(header), part(claims));
         let signature = self.sign_with(&RSA_PKCS1_SHA256, signed.as_bytes());
@@ -57,6 +57,63 @@ impl RsaSigner {
         let mut signature = vec![0; self.0.public_modulus_len()];
         self.0.sign(encoding, &SystemRandom::new(), message, &mut signature).expect("signed");
         signature
+    }
+}
+
+/// Apple, as far as it signs: a leaf with its key under a chain that leads to a root.
+///
+/// Made by Python's `cryptography`: root and intermediate (P-384, keys thrown away) and a leaf (P-256) with Apple's two
+/// marker extensions, valid from 2025 to 2040.
+pub(crate) struct AppleSigner {
+    key: EcdsaKeyPair,
+    x5c: Value,
+    root: String,
+}
+
+impl AppleSigner {
+    pub(crate) fn new() -> Self {
+        let vectors: Value = serde_json::from_str(include_str!("vectors/apple_signer.json")).expect("JSON");
+        let text = |name: &str| vectors[name].as_str().expect("a text");
+        let key = BASE64_STANDARD.decode(text("leaf_key_pkcs8")).expect("base64");
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key).expect("a key");
+        Self { key, x5c: vectors["x5c"].clone(), root: text("root").to_owned() }
+    }
+
+    /// A channel that trusts it.
+    pub(crate) fn config(&self) -> Value {
+        json!({ "kind": "apple", "bundle_id": "com.example.game", "root_certificates": self.root })
+    }
+
+    /// A token as Apple signs them.
+    pub(crate) fn token(&self, claims: &Value) -> String {
+        let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+        let signed = format!("{}.{}", part(&json!({ "alg": "ES256", "x5c": self.x5c })), part(claims));
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).expect("signed");
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+
+    /// What StoreKit gives the client: a transaction with one piece of `gems60`.
+    pub(crate) fn transaction(&self, now: Timestamp, id: &str, app_account_token: &str, revoked: bool) -> String {
+        let mut transaction = json!({
+            "transactionId": id, "bundleId": "com.example.game", "productId": "gems60", "environment": "Production",
+            "type": "Consumable", "inAppOwnershipType": "PURCHASED", "signedDate": now.as_millis(),
+            "purchaseDate": now.as_millis(), "quantity": 1, "appAccountToken": app_account_token,
+        });
+        if revoked {
+            transaction["revocationDate"] = json!(now.as_millis());
+        }
+        self.token(&transaction)
+    }
+
+    /// The body of a notification, version 2, about a transaction.
+    pub(crate) fn notification(&self, now: Timestamp, kind: &str, transaction: &str) -> String {
+        let payload = json!({
+            "notificationType": kind, "version": "2.0", "signedDate": now.as_millis(),
+            "data": {
+                "bundleId": "com.example.game", "environment": "Production", "signedTransactionInfo": transaction,
+            },
+        });
+        json!({ "signedPayload": self.token(&payload) }).to_string()
     }
 }
 

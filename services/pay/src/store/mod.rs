@@ -1,7 +1,8 @@
-//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, refunds, and the
-//! outboxes.
+//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, refunds, the
+//! outboxes, and what channels have to be told.
 
 pub(crate) mod archive;
+pub(crate) mod channel_tasks;
 pub(crate) mod channels;
 mod error;
 pub(crate) mod ledger;

@@ -7,11 +7,12 @@
 //! - `row`: `pay_orders`. `journal`: `pay_order_journal`.
 //! - `create`: a new order, or the one that was made for the same key.
 //! - `pay`: what a channel says was paid.
-//! - `refund`: what goes back, by an operator's hand or a channel's.
+//! - `refund`: what goes back, by an operator's hand or a channel's. `early_refund`: before anything was paid.
 //! - `expire`, `close`: what nobody paid.
 
 mod close;
 mod create;
+mod early_refund;
 mod expire;
 pub(crate) mod journal;
 mod pay;
@@ -30,7 +31,7 @@ use common::{
 pub(crate) use self::{
     create::CreateError,
     journal::{Hand, Line},
-    pay::Receipt,
+    pay::{Receipt, Refused},
     refund::{ChannelRefund, RefundError, Returned},
 };
 use super::{Ledger, StoreError};

@@ -28,6 +28,8 @@ type Answering = dyn FnMut(&Asked) -> (u16, String) + Send;
 struct State {
     answering: Mutex<Box<Answering>>,
     received: Mutex<Vec<Asked>>,
+    /// Sent with every answer.
+    headers: Mutex<String>,
 }
 
 impl HttpServer {
@@ -35,7 +37,11 @@ impl HttpServer {
     pub(crate) async fn start(answering: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
-        let state = Arc::new(State { answering: Mutex::new(Box::new(answering)), received: Mutex::default() });
+        let state = Arc::new(State {
+            answering: Mutex::new(Box::new(answering)),
+            received: Mutex::default(),
+            headers: Mutex::default(),
+        });
         let (served, mut serving) = (Arc::clone(&state), JoinSet::new());
         serving.spawn(async move {
             let mut connections = JoinSet::new();
@@ -54,6 +60,11 @@ impl HttpServer {
     /// From now on it answers otherwise.
     pub(crate) fn answer(&self, answering: impl FnMut(&Asked) -> (u16, String) + Send + 'static) {
         *self.state.answering.lock().expect("not poisoned") = Box::new(answering);
+    }
+
+    /// From now on every answer has this header, and no other one that was set so.
+    pub(crate) fn answer_with_header(&self, name: &str, value: &str) {
+        *self.state.headers.lock().expect("not poisoned") = format!("{name}: {value}\r\n");
     }
 
     /// What it was asked, oldest first.
@@ -89,6 +100,8 @@ async fn serve(mut socket: TcpStream, state: Arc<State>) {
     if status == 0 {
         std::future::pending::<()>().await;
     }
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let headers = state.headers.lock().expect("not poisoned").clone();
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
     let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
 }

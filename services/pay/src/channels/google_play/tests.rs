@@ -29,6 +29,11 @@ fn config() -> Value {
     })
 }
 
+fn service_account() -> Value {
+    let vectors = include_str!("../vectors/service_account.json");
+    serde_json::from_str::<Value>(vectors).expect("JSON")["key_file"].clone()
+}
+
 fn build(config: &Value, keys: Option<&str>) -> Box<dyn PaymentChannel> {
     let issuer_keys = keys.map(|keys| IssuerKeys::parse(keys.as_bytes()).expect("keys"));
     let config = ChannelConfig::parse(&config.to_string(), None, false).expect("a good configuration");
@@ -263,6 +268,76 @@ fn a_configuration_that_cannot_work_is_refused_by_its_places() {
         "subscription": "play",
     });
     assert_eq!(problems(&bad), ["package_name", "push_audience", "push_service_account", "subscription"]);
+    let with = |field: &str, value: Value| {
+        let mut bad = config();
+        bad[field] = value;
+        problems(&bad)
+    };
+    // Without TLS only in development, and then also for the token.
+    for url in ["http://127.0.0.1:1", "ftp://a", "https://a:b@c", "https://a/?b", "https://", ""] {
+        for field in ["api", "keys_url"] {
+            assert_eq!(with(field, json!(url)), [field], "{url}");
+        }
+    }
+    let key_file = service_account();
+    let with_account = |field: &str, value: Value| {
+        let mut account = key_file.clone();
+        account[field] = value;
+        with("secrets", json!({ "service_account": account }))
+    };
+    assert_eq!(with_account("private_key", json!("x")), ["secrets.service_account.private_key"]);
+    assert_eq!(with_account("private_key", json!(7)), ["secrets.service_account.private_key"]);
+    assert_eq!(with_account("client_email", json!("x")), ["secrets.service_account.client_email"]);
+    assert_eq!(with_account("token_uri", json!("http://a")), ["secrets.service_account.token_uri"]);
+    assert_eq!(with("secrets", json!({ "key": "x" })), ["secrets.key"]);
+}
+
+#[test]
+fn the_account_goes_in_and_never_comes_out() {
+    let mut with_account = config();
+    with_account["secrets"] = json!({ "service_account": service_account() });
+    let parse = |json: &Value, previous| ChannelConfig::parse(&json.to_string(), previous, false);
+    let first = parse(&with_account, None).expect("good");
+    let masked: Value = serde_json::from_str(&first.masked()).expect("JSON");
+    assert_eq!(masked["secrets"], json!({ "service_account": "***" }));
+    assert!(!format!("{first:?} {:?}", first.build(&BuildInputs::default())).contains("BEGIN"));
+    // What is masked stays what it was.
+    let again = parse(&masked, Some(&first)).expect("good");
+    let fingerprint = |config: &ChannelConfig| config.service_account().map(|account| account.fingerprint());
+    assert!(fingerprint(&first).is_some() && fingerprint(&first) == fingerprint(&again));
+    assert!(parse(&config(), None).expect("good").service_account().is_none());
+}
+
+#[test]
+fn google_may_be_elsewhere() {
+    let mut proxied = config();
+    proxied["api"] = json!("https://proxy.example/google/");
+    proxied["keys_url"] = json!("https://proxy.example/keys");
+    proxied["token_url"] = json!("https://proxy.example/token");
+    proxied["secrets"] = json!({ "service_account": service_account() });
+    let config = ChannelConfig::parse(&proxied.to_string(), None, false).expect("good");
+    assert_eq!(config.issuer_keys_url(), Some("https://proxy.example/keys"));
+    assert_eq!(config.service_account().map(|account| account.token_url()), Some("https://proxy.example/token"));
+    let url = "https://proxy.example/google/androidpublisher/v3/applications/com.example.game/purchases/products/a\
+               /tokens/b";
+    assert_eq!(config.question("a", "b").expect("a question").url, url);
+}
+
+#[test]
+fn a_purchase_owes_its_acknowledgement_until_it_is_acknowledged_or_consumed() {
+    let owes = |status, field: &str, value: Value| {
+        let mut answer: Value = serde_json::from_str(vector("answer")).expect("JSON");
+        answer["acknowledgementState"] = json!(0);
+        answer["consumptionState"] = json!(0);
+        answer[field] = value;
+        let (headers, body) = (http::HeaderMap::new(), answer.to_string());
+        build(&config(), None).owes_acknowledgement(&Answer { status, headers: &headers, body: body.as_bytes() })
+    };
+    assert!(owes(200, "acknowledgementState", json!(0)));
+    assert!(owes(200, "acknowledgementState", json!(null)));
+    assert!(!owes(200, "acknowledgementState", json!(1)));
+    assert!(!owes(200, "consumptionState", json!(1)));
+    assert!(!owes(404, "acknowledgementState", json!(0)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use common::{
     sql::{SqlError, Tx},
 };
 
-use super::{Hand, Orders, happen, journal, row};
+use super::{Hand, Orders, early_refund, happen, journal, row};
 use crate::{
     domain::{
         Entry, IdempotencyKey, Impossible, Mismatch, Order, OrderEvent, OrderId, OrderState, Owner, Payment, Posting,
@@ -14,6 +14,7 @@ use crate::{
     store::{
         StoreError,
         archive::{self, Evidence},
+        channel_tasks::{self, Owed},
         outbox, products,
     },
 };
@@ -45,11 +46,33 @@ pub(crate) enum Refused {
     /// The payment has paid for another order.
     #[error("the payment has paid for another order")]
     OtherOrder,
+    /// The channel has given the money back before an order was paid with it.
+    #[error("the channel has taken the payment back")]
+    TakenBack,
 }
 
 impl Orders {
     /// Takes a payment that its channel vouches for.
     pub(crate) async fn pay(&self, payment: &Payment, evidence: Evidence<'_>) -> Result<Receipt, StoreError> {
+        self.pay_and(payment, evidence, None).await
+    }
+
+    /// The same of a channel that has to be told once the order is paid: that it is owed is written with the payment.
+    pub(crate) async fn pay_owing(
+        &self,
+        payment: &Payment,
+        evidence: Evidence<'_>,
+        owed: Owed<'_>,
+    ) -> Result<Receipt, StoreError> {
+        self.pay_and(payment, evidence, Some(owed)).await
+    }
+
+    async fn pay_and(
+        &self,
+        payment: &Payment,
+        evidence: Evidence<'_>,
+        owed: Option<Owed<'_>>,
+    ) -> Result<Receipt, StoreError> {
         // Channels repeat themselves: what is known already takes no lock.
         if let Some(order) = self.find(payment.order_id).await?
             && order.state.was_paid()
@@ -57,7 +80,7 @@ impl Orders {
         {
             return Ok(Receipt::Repeated);
         }
-        let (receipt, order) = self.database.retrying(|| self.pay_once(payment, evidence)).await?;
+        let (receipt, order) = self.database.retrying(|| self.pay_once(payment, evidence, owed)).await?;
         if let (Receipt::Paid, Some(order)) = (&receipt, order) {
             // Committed: from here on the worker may tell the game server.
             self.wake.ring(order.app_id, order.order_id);
@@ -70,6 +93,7 @@ impl Orders {
         &self,
         payment: &Payment,
         evidence: Evidence<'_>,
+        owed: Option<Owed<'_>>,
     ) -> Result<(Receipt, Option<Order>), StoreError> {
         let now = self.clock.now();
         let mut tx = self.database.begin().await?;
@@ -80,6 +104,9 @@ impl Orders {
             Ok(()) => match self.take(&mut tx, &mut order, payment, now).await? {
                 Ok(Step::Absorbed) => return Ok((Receipt::Repeated, None)),
                 Ok(Step::Moves(_)) => {
+                    if let Some(owed) = owed {
+                        channel_tasks::put(&mut tx, &order, owed, now).await?;
+                    }
                     archive::keep(&mut tx, order.order_id, evidence, "paid", now).await?;
                     tx.commit().await?;
                     return Ok((Receipt::Paid, Some(order)));
@@ -157,6 +184,7 @@ async fn judge(tx: &mut Tx, order: &Order, payment: &Payment) -> Result<Result<(
     }
     Ok(match row::of_payment(tx, &payment.channel, &payment.channel_order_id).await? {
         Some(other) if other != order.order_id => Err(Refused::OtherOrder),
+        Some(_) | None if early_refund::is_taken_back(tx, payment).await? => Err(Refused::TakenBack),
         Some(_) | None => Ok(()),
     })
 }
@@ -187,6 +215,7 @@ impl Refused {
             Self::Impossible(_) => "impossible",
             Self::PaidTwice => "paid_twice",
             Self::OtherOrder => "other_order",
+            Self::TakenBack => "taken_back",
         }
     }
 }
