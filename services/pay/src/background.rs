@@ -16,9 +16,13 @@ impl Pay {
         let every = self.parts().config.jobs.every;
         // The first time after a random part of the interval: replicas that start together don't ask together.
         let first = every.mul_f64(self.parts().random.fraction());
-        let (tidied, read) = (self.clone(), self.clone());
+        let look_every = self.parts().config.queries.look_every;
+        let (tidied, read, asking) = (self.clone(), self.clone(), self.clone());
         vec![
             BackgroundTask::repeated("pay-tidy-up", first, every, move || tidy_up(tidied.clone())),
+            BackgroundTask::repeated("pay-channel-questions", look_every, look_every, move || {
+                ask_channels(asking.clone())
+            }),
             BackgroundTask::repeated("pay-outbox-gauges", Duration::ZERO, jobs::GAUGES_EVERY, move || {
                 read_gauges(read.clone())
             }),
@@ -37,8 +41,13 @@ async fn tidy_up(pay: Pay) -> StepOutcome {
     Ok(jobs::tidy_up(pay.parts()).await.map(drop)?)
 }
 
+async fn ask_channels(pay: Pay) -> StepOutcome {
+    Ok(jobs::questions::ask(pay.parts()).await.map(drop)?)
+}
+
 async fn read_gauges(pay: Pay) -> StepOutcome {
     let parts = pay.parts();
     parts.metrics.backlog(parts.orders.backlog().await?);
+    parts.questions.metrics().waiting(parts.orders.questions_waiting().await?);
     Ok(())
 }

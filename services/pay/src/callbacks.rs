@@ -1,7 +1,7 @@
 //! What channels say, from the raw bytes to the answer: whose it is, whether it is believed, and what became of it.
 
-mod alarm;
-mod payment;
+pub(crate) mod alarm;
+pub(crate) mod payment;
 
 use std::sync::Arc;
 

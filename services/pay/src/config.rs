@@ -10,7 +10,7 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::{channel_calls::ChannelCallsConfig, delivery::DeliveryConfig};
+use crate::{channel_calls::ChannelCallsConfig, delivery::DeliveryConfig, questions::QueriesConfig};
 
 /// The pay service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// How the interfaces of payment channels are called.
     pub channel_calls: ChannelCallsConfig,
+    /// When they are asked about orders, and for money back.
+    pub queries: QueriesConfig,
     /// What one instance at a time does for all.
     pub jobs: JobsConfig,
 }
@@ -68,6 +70,7 @@ impl Default for Config {
             channels_per_app: NonZeroU32::new(64).unwrap_or(NonZeroU32::MIN),
             delivery: DeliveryConfig::default(),
             channel_calls: ChannelCallsConfig::default(),
+            queries: QueriesConfig::default(),
             jobs: JobsConfig::default(),
         }
     }
@@ -100,6 +103,7 @@ impl Section for Config {
             }
         }
         self.channel_calls.validate()?;
+        self.queries.validate(self.channel_calls.timeout)?;
         self.delivery.validate()
     }
 }

@@ -18,9 +18,10 @@
 //! - `channels`: payment channels, pure: a raw callback in, verified facts out.
 //! - `store`: the ledger, orders and the outbox in SQL.
 //! - `channel_book`: which payment channels an app has.
-//! - `channel_calls`: asking payment channels.
+//! - `channel_calls`: calling payment channels.
 //! - `callbacks`: what channels say, from the raw bytes to the answer.
 //! - `delivery`: telling game servers.
+//! - `questions`: asking payment channels about orders, and for money back.
 //! - `apps`: the apps as account knows them.
 //! - `rpc`: one file per RPC method.
 //! - `service`: the parts put together. `jobs`, `background`: what runs beside the requests.
@@ -38,6 +39,7 @@ mod domain;
 mod error;
 mod jobs;
 mod metrics;
+mod questions;
 mod rpc;
 mod service;
 mod store;
@@ -53,6 +55,7 @@ pub use self::{
         Currency, CurrencyError, ENTRIES_MAX, Entry, IdempotencyKey, IdempotencyKeyError, Overdrawn, Owner, Posting,
         PostingError,
     },
+    questions::QueriesConfig,
     service::{Pay, Resources, StartError, migrations, open},
     store::{Ledger, LedgerError, PostError, Posted},
 };

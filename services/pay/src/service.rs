@@ -19,6 +19,7 @@ use idl::{
     pay_admin::{
         ChangeOrderRequest, ChangeOrderResponse, DescribeOrderRequest, DescribeOrderResponse, ListPayChannelsRequest,
         ListPayChannelsResponse, PutPayChannelRequest, PutPayChannelResponse, PutProductRequest, PutProductResponse,
+        RefundOrderRequest, RefundOrderResponse,
     },
 };
 use prometheus::Registry;
@@ -34,6 +35,7 @@ use crate::{
     delivery::{Ringing, Sender, SenderStartError, Worker, WorkerParts, bell},
     jobs,
     metrics::{Metrics, OrderMetrics},
+    questions::{QuestionMetrics, Questions, QuestionsParts},
     rpc,
     store::{Ledger, orders::Orders, products::Products},
 };
@@ -93,7 +95,7 @@ pub(crate) struct Parts {
     pub(crate) orders: Orders,
     pub(crate) callbacks: Callbacks,
     pub(crate) channels: ChannelBook,
-    pub(crate) channel_calls: ChannelCalls,
+    pub(crate) questions: Questions,
     pub(crate) jobs: JobLeases,
     pub(crate) metrics: Arc<OrderMetrics>,
     pub(crate) clock: SharedClock,
@@ -114,7 +116,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
     let ledger_metrics = Arc::new(Metrics::register(&registry)?);
     let ledger = Ledger::new(database.clone(), clock.clone(), random.clone(), ledger_metrics);
     let (wake, ringing) = bell();
-    let orders = Orders::new(ledger.clone(), Arc::clone(&metrics), wake, config.order_ttl);
+    let orders = Orders::new(ledger.clone(), Arc::clone(&metrics), wake, config.order_ttl, config.queries.plan());
     let sender = Sender::new(&config.delivery, environment, apps.clone(), clock.clone(), random.clone())?;
     let worker = Worker::new(WorkerParts {
         orders: orders.clone(),
@@ -129,6 +131,16 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
     let per_app = config.channels_per_app.get();
     let (key, book_clock, book_random) = (master_key.as_ref(), clock.clone(), random.clone());
     let channels = ChannelBook::new(database.clone(), key, per_app, environment, book_clock, book_random);
+    let questions = Questions::new(QuestionsParts {
+        orders: orders.clone(),
+        channels: channels.clone(),
+        apps: apps.clone(),
+        calls: channel_calls,
+        config: config.queries.clone(),
+        metrics: QuestionMetrics::register(&registry)?,
+        clock: clock.clone(),
+        random: random.clone(),
+    });
     let callbacks = Callbacks::new(apps, channels.clone(), orders.clone(), clock.clone(), Arc::clone(&metrics));
     Ok(Pay {
         parts: Arc::new(Parts {
@@ -138,7 +150,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             orders,
             callbacks,
             channels,
-            channel_calls,
+            questions,
             jobs: JobLeases::new(database, &jobs::TABLE),
             metrics,
             clock,
@@ -207,7 +219,7 @@ impl PayService for Pay {
         answer(Box::pin(rpc::admin::close_order::close_order(&self.parts, request)).await)
     }
 
-    async fn admin_refund_order(&self, request: ChangeOrderRequest) -> Result<ChangeOrderResponse, ServerError> {
+    async fn admin_refund_order(&self, request: RefundOrderRequest) -> Result<RefundOrderResponse, ServerError> {
         answer(Box::pin(rpc::admin::refund_order::refund_order(&self.parts, request)).await)
     }
 }

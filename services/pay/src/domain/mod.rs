@@ -11,6 +11,7 @@ mod order;
 mod order_id;
 mod order_state;
 mod product;
+mod question;
 
 pub use self::{
     currency::{Currency, CurrencyError},
@@ -25,4 +26,5 @@ pub(crate) use self::{
     order_id::OrderId,
     order_state::{Impossible, OrderEvent, OrderState, Step, advance},
     product::{CHANNEL_BYTES_MAX, Product, ProductId},
+    question::{Lifetime, QuestionKind, QuestionPlan},
 };

@@ -1,4 +1,5 @@
-//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, and the outbox.
+//! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, the
+//! outbox, and what channels have to be asked.
 
 pub(crate) mod archive;
 pub(crate) mod channels;
@@ -7,6 +8,7 @@ mod ledger;
 pub(crate) mod orders;
 pub(crate) mod outbox;
 pub(crate) mod products;
+pub(crate) mod questions;
 
 pub(crate) use self::error::StoreError;
 pub use self::ledger::{Ledger, LedgerError, PostError, Posted};

@@ -22,8 +22,15 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
-/// Status and body. An answer of status 0 is none at all: the connection stays open.
-type Answering = dyn FnMut(&Asked) -> (u16, String) + Send;
+/// What it answers. An answer of status 0 is none at all: the connection stays open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+type Answering = dyn FnMut(&Asked) -> Reply + Send;
 
 struct State {
     answering: Mutex<Box<Answering>>,
@@ -32,10 +39,10 @@ struct State {
 
 impl HttpServer {
     /// Starts it; `answering` says what a request is answered.
-    pub(crate) async fn start(answering: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) async fn start<R: Into<Reply>>(answering: impl FnMut(&Asked) -> R + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
-        let state = Arc::new(State { answering: Mutex::new(Box::new(answering)), received: Mutex::default() });
+        let state = Arc::new(State { answering: Mutex::new(boxed(answering)), received: Mutex::default() });
         let (served, mut serving) = (Arc::clone(&state), JoinSet::new());
         serving.spawn(async move {
             let mut connections = JoinSet::new();
@@ -52,8 +59,8 @@ impl HttpServer {
     }
 
     /// From now on it answers otherwise.
-    pub(crate) fn answer(&self, answering: impl FnMut(&Asked) -> (u16, String) + Send + 'static) {
-        *self.state.answering.lock().expect("not poisoned") = Box::new(answering);
+    pub(crate) fn answer<R: Into<Reply>>(&self, answering: impl FnMut(&Asked) -> R + Send + 'static) {
+        *self.state.answering.lock().expect("not poisoned") = boxed(answering);
     }
 
     /// What it was asked, oldest first.
@@ -71,6 +78,16 @@ impl Asked {
     }
 }
 
+impl From<(u16, String)> for Reply {
+    fn from((status, body): (u16, String)) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+}
+
+fn boxed<R: Into<Reply>>(mut answering: impl FnMut(&Asked) -> R + Send + 'static) -> Box<Answering> {
+    Box::new(move |asked| answering(asked).into())
+}
+
 async fn serve(mut socket: TcpStream, state: Arc<State>) {
     let mut seen = Vec::new();
     let asked = loop {
@@ -85,10 +102,11 @@ async fn serve(mut socket: TcpStream, state: Arc<State>) {
         }
     };
     state.received.lock().expect("not poisoned").push(asked.clone());
-    let (status, body) = (state.answering.lock().expect("not poisoned"))(&asked);
+    let Reply { status, headers, body } = (state.answering.lock().expect("not poisoned"))(&asked);
     if status == 0 {
         std::future::pending::<()>().await;
     }
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
     let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
 }

@@ -5,7 +5,7 @@ use common::sql::{Contention, SqlError, Text};
 use super::{Hand, Orders, happen, journal, row};
 use crate::{
     domain::{IdempotencyKey, NewOrder, Order, OrderEvent, OrderId, OrderState, Product},
-    store::{StoreError, products},
+    store::{StoreError, products, questions},
 };
 
 const INSERT_REQUEST: &str = "INSERT INTO pay_order_requests \
@@ -122,6 +122,9 @@ impl Orders {
             // The answer has what the channel is paid with.
             // A new order can start: the outcome is known.
             let _ = happen(&mut tx, &mut order, OrderEvent::PaymentStarted, hand, now).await?;
+            if let Some(due_at) = self.plan.next(order.lifetime(), now) {
+                questions::put_payment(&mut tx, &order, due_at).await?;
+            }
         }
         tx.commit().await?;
         Ok(Created { order, repeated: false })

@@ -50,6 +50,16 @@ pub(crate) enum Refused {
 impl Orders {
     /// Takes a payment that its channel vouches for.
     pub(crate) async fn pay(&self, payment: &Payment, evidence: Evidence<'_>) -> Result<Receipt, StoreError> {
+        self.pay_as(&payment.channel, payment, evidence).await
+    }
+
+    /// The same, with `actor` in the journal: whoever has told us of the payment.
+    pub(crate) async fn pay_as(
+        &self,
+        actor: &str,
+        payment: &Payment,
+        evidence: Evidence<'_>,
+    ) -> Result<Receipt, StoreError> {
         // Channels repeat themselves: what is known already takes no lock.
         if let Some(order) = self.find(payment.order_id).await?
             && order.state.was_paid()
@@ -57,7 +67,7 @@ impl Orders {
         {
             return Ok(Receipt::Repeated);
         }
-        let (receipt, order) = self.database.retrying(|| self.pay_once(payment, evidence)).await?;
+        let (receipt, order) = self.database.retrying(|| self.pay_once(actor, payment, evidence)).await?;
         if let (Receipt::Paid, Some(order)) = (&receipt, order) {
             // Committed: from here on the worker may tell the game server.
             self.wake.ring(order.app_id, order.order_id);
@@ -68,6 +78,7 @@ impl Orders {
 
     async fn pay_once(
         &self,
+        actor: &str,
         payment: &Payment,
         evidence: Evidence<'_>,
     ) -> Result<(Receipt, Option<Order>), StoreError> {
@@ -77,7 +88,7 @@ impl Orders {
             return Ok((Receipt::NoSuchOrder, None));
         };
         let why = match judge(&mut tx, &order, payment).await? {
-            Ok(()) => match self.take(&mut tx, &mut order, payment, now).await? {
+            Ok(()) => match self.take(&mut tx, &mut order, (actor, payment), now).await? {
                 Ok(Step::Absorbed) => return Ok((Receipt::Repeated, None)),
                 Ok(Step::Moves(_)) => {
                     archive::keep(&mut tx, order.order_id, evidence, "paid", now).await?;
@@ -93,7 +104,7 @@ impl Orders {
         let first = archive::keep(&mut tx, order.order_id, evidence, why.kind(), now).await?;
         if first {
             let (moved, reason) = ((order.state, order.state), format!("{why} ({})", payment.channel_order_id));
-            let hand = Hand { actor: &payment.channel, reason: &reason };
+            let hand = Hand { actor, reason: &reason };
             journal::append(&mut tx, order.order_id, moved, "refused_payment", hand, now).await?;
             tx.commit().await?;
         }
@@ -105,14 +116,14 @@ impl Orders {
         &self,
         tx: &mut Tx,
         order: &mut Order,
-        payment: &Payment,
+        (actor, payment): (&str, &Payment),
         now: Timestamp,
     ) -> Result<Result<Step, Impossible>, StoreError> {
         let before = order.clone();
         order.channel = Some(payment.channel.clone());
         order.channel_order_id = Some(payment.channel_order_id.clone());
         order.paid_at = Some(payment.paid_at);
-        let hand = Hand { actor: &payment.channel, reason: &payment.channel_order_id };
+        let hand = Hand { actor, reason: &payment.channel_order_id };
         let step = match happen(tx, order, OrderEvent::Paid, hand, now).await {
             // Another order took the payment since it was looked for: looked at again, it is refused for that.
             Err(StoreError::Sql(SqlError::UniqueViolation { .. })) => return Err(StoreError::Raced),

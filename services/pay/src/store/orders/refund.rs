@@ -68,9 +68,10 @@ impl Orders {
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
                 let mut order = row::lock(&mut tx, order_id).await?.ok_or(RefundError::NoSuchOrder)?;
+                let from = order.state;
                 let step = self.take_back(&mut tx, &mut order, hand).await?;
                 tx.commit().await?;
-                Ok::<_, RefundError>((order, step))
+                Ok::<_, RefundError>((order, (from, step)))
             })
             .await?;
         self.returned(&order, step);
@@ -122,10 +123,11 @@ impl Orders {
         };
         let hand = Hand { actor: &refund.channel, reason: &refund.channel_order_id };
         if is_whole && in_the_books {
+            let from = order.state;
             let step = self.take_back(&mut tx, &mut order, hand).await?;
             archive::keep(&mut tx, order_id, evidence, "refunded", now).await.map_err(StoreError::from)?;
             tx.commit().await?;
-            self.returned(&order, step);
+            self.returned(&order, (from, step));
             return Ok(match step {
                 Step::Moves(_) => Returned::Refunded,
                 Step::Absorbed => Returned::Repeated,
@@ -141,8 +143,21 @@ impl Orders {
         Ok(Returned::Noted { first })
     }
 
-    /// Out of the wallet, out of the outbox, into the journal.
+    /// Out of the books, and done: also what was asked back at the channel before.
     async fn take_back(&self, tx: &mut Tx, order: &mut Order, hand: Hand<'_>) -> Result<Step, RefundError> {
+        let now = self.clock.now();
+        if order.state == OrderState::Refunding {
+            return self.complete(tx, order, hand, now).await;
+        }
+        let step = self.reverse(tx, order, hand).await?;
+        if let Step::Moves(_) = step {
+            happen(tx, order, OrderEvent::Refunded, hand, now).await??;
+        }
+        Ok(step)
+    }
+
+    /// Out of the wallet, out of the outbox, into the journal: the order is refunding.
+    pub(super) async fn reverse(&self, tx: &mut Tx, order: &mut Order, hand: Hand<'_>) -> Result<Step, RefundError> {
         let now = self.clock.now();
         let step = happen(tx, order, OrderEvent::RefundRequested, hand, now).await??;
         if let Step::Moves(_) = step {
@@ -153,14 +168,16 @@ impl Orders {
                 Err(error) => return Err(StoreError::from(error).into()),
             }
             outbox::take_out(tx, order.order_id).await?;
-            happen(tx, order, OrderEvent::Refunded, hand, now).await??;
         }
         Ok(step)
     }
 
-    fn returned(&self, order: &Order, step: Step) {
-        if let Step::Moves(_) = step {
-            self.moved(order, &[OrderState::Refunding, OrderState::Refunded]);
+    /// Counts a refund that is committed, by the state the order was in.
+    fn returned(&self, order: &Order, (from, step): (OrderState, Step)) {
+        match (from, step) {
+            (_, Step::Absorbed) => {}
+            (OrderState::Refunding, Step::Moves(_)) => self.moved(order, &[OrderState::Refunded]),
+            (_, Step::Moves(_)) => self.moved(order, &[OrderState::Refunding, OrderState::Refunded]),
         }
     }
 }

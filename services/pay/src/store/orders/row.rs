@@ -62,6 +62,12 @@ pub(crate) async fn lock(tx: &mut Tx, order_id: OrderId) -> Result<Option<Order>
     row.map(Order::try_from).transpose()
 }
 
+/// Without a lock, within a transaction.
+pub(crate) async fn look(tx: &mut Tx, order_id: OrderId) -> Result<Option<Order>, StoreError> {
+    let row: Option<Row> = tx.sql(FIND).bind(order_id.as_str()).optional().await?;
+    row.map(Order::try_from).transpose()
+}
+
 pub(crate) async fn insert(tx: &mut Tx, order: &Order) -> Result<(), SqlError> {
     tx.sql(INSERT)
         .bind(order.order_id.as_str())
