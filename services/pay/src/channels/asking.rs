@@ -29,11 +29,13 @@ pub struct AskedOrder<'a> {
     pub price: Money,
 }
 
-/// All of an order's money, asked back.
+/// An order's money, asked back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AskedRefund<'a> {
     /// Which order.
     pub order: AskedOrder<'a>,
+    /// How much of it: all of it, unless a part has gone back before.
+    pub amount: Money,
     /// Our number of the refund: the same however often it is asked for, so that the money goes back once.
     pub refund_id: &'a str,
 }

@@ -47,7 +47,7 @@ pub trait PaymentChannel: Send + Sync + fmt::Debug {
         Err(CallbackRefusal::malformed("answer", "this channel can't be asked"))
     }
 
-    /// How it is asked to give all of an order's money back; `None`: it can't be. To be asked again in the same way until
+    /// How it is asked to give an order's money back; `None`: it can't be. To be asked again in the same way until
     /// it has answered: the number of the refund makes it one.
     fn ask_refund(&self, _refund: &AskedRefund<'_>, _inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
         None

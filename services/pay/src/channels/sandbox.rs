@@ -157,14 +157,14 @@ impl PaymentChannel for Sandbox {
     }
 
     fn ask_refund(&self, refund: &AskedRefund<'_>, _inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
-        let AskedRefund { order, refund_id } = refund;
+        let AskedRefund { order, amount, refund_id } = refund;
         self.request(&json!({
             "ask": "refund",
             "order_id": order.order_id,
             "channel_order_id": order.channel_order_id,
             "refund_id": refund_id,
-            "amount": order.price.amount,
-            "currency": order.price.currency.as_str(),
+            "amount": amount.amount,
+            "currency": amount.currency.as_str(),
         }))
     }
 
@@ -193,7 +193,7 @@ impl PaymentChannel for Sandbox {
             channel_product_id: None,
             what: What::Refunded(Refund {
                 refund_id: Some(text::identifier("refund_id", refund_id)?),
-                extent: RefundExtent::Everything,
+                extent: RefundExtent::ThisTime(refund.amount),
                 refunded_at: refunded_at.map(|at| text::millis("refunded_at", at)).transpose()?,
             }),
         }))
@@ -343,7 +343,7 @@ mod tests {
     }
 
     fn refund(body: &str, signed: bool) -> Result<RefundAnswer, CallbackRefusal> {
-        let refund = AskedRefund { order: asked(), refund_id: "r1" };
+        let refund = AskedRefund { order: asked(), amount: asked().price, refund_id: "r1" };
         answered(body, signed, |sandbox, answer| sandbox.read_refund(&refund, answer, Timestamp::from_millis(0)))
     }
 

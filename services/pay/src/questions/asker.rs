@@ -118,13 +118,18 @@ impl Outcome {
 }
 
 impl Asker {
-    /// Whether an order's money can be asked back at its channel.
-    pub(crate) async fn can_be_asked(&self, order: &Order) -> Result<bool, ChannelError> {
-        let Some(channel) = order.channel.as_deref().filter(|_| order.channel_order_id.is_some()) else {
-            return Ok(false);
-        };
-        let config = self.channels.find(order.app_id, channel).await?;
+    /// Whether a channel of an app can be asked, as it is configured now.
+    pub(crate) async fn can_be_asked(&self, app_id: i64, channel: &str) -> Result<bool, ChannelError> {
+        let config = self.channels.find(app_id, channel).await?;
         Ok(config.is_some_and(|config| config.build(&BuildInputs::default()).can_be_asked()))
+    }
+
+    /// Whether an order's money can be asked back at its channel.
+    pub(crate) async fn can_give_back(&self, order: &Order) -> Result<bool, ChannelError> {
+        match (&order.channel, &order.channel_order_id) {
+            (Some(channel), Some(_)) => self.can_be_asked(order.app_id, channel).await,
+            _ => Ok(false),
+        }
     }
 
     /// Asks once.
@@ -282,5 +287,6 @@ fn asked_order(order: &Order) -> AskedOrder<'_> {
 }
 
 fn asked_refund<'a>(order: &'a Order, refund_id: &'a str) -> AskedRefund<'a> {
-    AskedRefund { order: asked_order(order), refund_id }
+    let order = asked_order(order);
+    AskedRefund { amount: order.price, order, refund_id }
 }

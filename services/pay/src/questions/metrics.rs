@@ -47,9 +47,9 @@ impl QuestionMetrics {
         })
     }
 
-    /// Counts a question. Channels are those that apps have configured.
-    pub(crate) fn asked(&self, channel: &str, kind: QuestionKind, outcome: &str) {
-        self.questions.with_label_values(&[channel, kind.as_str(), outcome]).inc();
+    /// Counts a question. `channel`: only of those there are; players may name any.
+    pub(crate) fn asked(&self, channel: Option<&str>, kind: QuestionKind, outcome: &str) {
+        self.questions.with_label_values(&[channel.unwrap_or("none"), kind.as_str(), outcome]).inc();
     }
 
     pub(crate) fn waiting(&self, waiting: Waiting) {

@@ -167,7 +167,9 @@ impl Questions {
     /// One question, from the network to the database.
     async fn fly(&self, claimed: ClaimedQuestion) -> Lane {
         let outcome = self.asker.ask(&claimed).await;
-        self.metrics.asked(&claimed.lane.channel, claimed.kind, outcome.as_str());
+        // What is no channel of the app may have any name.
+        let channel = Some(&*claimed.lane.channel).filter(|_| outcome != Outcome::NotAsked);
+        self.metrics.asked(channel, claimed.kind, outcome.as_str());
         self.judge(&claimed.lane, &outcome);
         let next = self.next(&claimed, outcome);
         let settled = self.orders.settle_question(&claimed, self.name, &next).await;

@@ -35,7 +35,10 @@ async fn start(database: common::sql::testing::TestDatabase, api: &HttpServer) -
 }
 
 async fn put_channel(service: &Service, channel: &'static str, api: &HttpServer) {
-    let document = json!({ "kind": "sandbox", "api": api.url("/api") });
+    put_document(service, channel, &json!({ "kind": "sandbox", "api": api.url("/api") })).await;
+}
+
+async fn put_document(service: &Service, channel: &'static str, document: &Value) {
     let request = PutPayChannelRequest {
         actor: "operator".into(),
         app_id: APP,
@@ -233,11 +236,17 @@ common::on_each_database! {
     }
 
     async fn an_order_whose_channel_can_not_be_asked_expires_in_time(database: TestDatabase) {
-        let service = Service::start(database).await;
-        let order_id = paying(&service, "k-1", SANDBOX).await;
+        let api = HttpServer::start(says("paid")).await;
+        let service = start(database, &api).await;
+        paying(&service, "k-1", "nothing_there").await;
+        assert_eq!(service.count("SELECT COUNT(*) FROM pay_questions").await, 0);
+        // It could be when the order was made.
+        let order_id = paying(&service, "k-2", SANDBOX).await;
+        put_document(&service, SANDBOX, &json!({ "kind": "sandbox" })).await;
         service.clock.advance(seconds(31));
         assert_eq!(asked(&service.pay).await, 1);
         assert_eq!(service.count("SELECT COUNT(*) FROM pay_questions").await, 0);
+        assert!(api.received().is_empty());
         service.clock.advance(seconds(1800));
         jobs::tidy_up(service.pay.parts()).await.expect("ran");
         assert_eq!(service.state(&order_id).await, "expired");

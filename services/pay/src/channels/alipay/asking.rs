@@ -82,7 +82,7 @@ impl Alipay {
         let content = GiveBack {
             out_request_no: refund.refund_id,
             out_trade_no: refund.order.order_id,
-            refund_amount: refund.order.price.to_major(),
+            refund_amount: refund.amount.to_major(),
         };
         self.request("alipay.trade.refund", &serde_json::to_string(&content).ok()?, inputs)
     }

@@ -86,12 +86,12 @@ impl WechatPay {
     }
 
     pub(super) fn give_back(&self, refund: &AskedRefund<'_>, inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
-        let AskedRefund { order, refund_id } = refund;
-        let (amount, currency) = (order.price.amount, order.price.currency);
+        let AskedRefund { order, amount, refund_id } = refund;
+        let (refund, total, currency) = (amount.amount, order.price.amount, amount.currency);
         let body = serde_json::to_string(&GiveBack {
             out_trade_no: order.order_id,
             out_refund_no: refund_id,
-            amount: GiveBackAmount { refund: amount, total: amount, currency: currency.as_str() },
+            amount: GiveBackAmount { refund, total, currency: currency.as_str() },
         });
         self.request(Method::POST, "/v3/refund/domestic/refunds", body.ok()?, inputs)
     }

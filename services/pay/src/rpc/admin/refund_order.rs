@@ -18,7 +18,7 @@ pub(crate) async fn refund_order(
     let request = ChangeOrderRequest { actor, order_id, reason };
     let (order_id, hand) = change::parse(&request)?;
     let order = parts.orders.find(order_id).await?.ok_or(RefundError::NoSuchOrder)?;
-    let at_channel = !in_books.unwrap_or_default() && parts.questions.asker().can_be_asked(&order).await?;
+    let at_channel = !in_books.unwrap_or_default() && parts.questions.asker().can_give_back(&order).await?;
     let order = if at_channel {
         parts.orders.refund_at_channel(order_id, hand).await?
     } else {

@@ -39,7 +39,7 @@ fn order() -> AskedOrder<'static> {
 }
 
 fn back() -> AskedRefund<'static> {
-    AskedRefund { order: order(), refund_id: REFUND }
+    AskedRefund { order: order(), amount: order().price, refund_id: REFUND }
 }
 
 /// `date -d '2026-11-30 10:34:56 +0800' +%s`.

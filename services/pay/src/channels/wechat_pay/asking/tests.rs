@@ -61,7 +61,7 @@ fn order() -> AskedOrder<'static> {
 }
 
 fn back() -> AskedRefund<'static> {
-    AskedRefund { order: order(), refund_id: REFUND }
+    AskedRefund { order: order(), amount: order().price, refund_id: REFUND }
 }
 
 fn asked(ask: impl FnOnce(&dyn PaymentChannel, &AskInputs<'_>) -> Option<Request<Bytes>>) -> Request<Bytes> {
