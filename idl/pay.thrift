@@ -155,7 +155,7 @@ service PayService {
     /// ORDER_STATE_FORBIDS of one that is paid.
     pay_admin.ChangeOrderResponse AdminCloseOrder(1: pay_admin.ChangeOrderRequest req),
 
-    /// Gives an order back in the books. Idempotent. ORDER_STATE_FORBIDS of one that is not paid, or whose money the player
-    /// has spent.
-    pay_admin.ChangeOrderResponse AdminRefundOrder(1: pay_admin.ChangeOrderRequest req),
+    /// Gives an order back: out of the books, and at its channel where that can be asked. Idempotent. ORDER_STATE_FORBIDS of
+    /// one that is not paid, or whose money the player has spent.
+    pay_admin.RefundOrderResponse AdminRefundOrder(1: pay_admin.RefundOrderRequest req),
 }

@@ -117,3 +117,18 @@ struct ChangeOrderRequest {
 struct ChangeOrderResponse {
     1: required pay_order.Order order,
 }
+
+struct RefundOrderRequest {
+    1: required string actor,
+    2: required string order_id,
+    /// At most 255 bytes, for the journal.
+    3: required string reason,
+    /// In the books only, also where the channel could be asked: the money goes back by another way.
+    4: optional bool in_books,
+}
+
+struct RefundOrderResponse {
+    1: required pay_order.Order order,
+    /// "in_books" or "at_channel".
+    2: optional string refund,
+}

@@ -1,8 +1,8 @@
 //! What channels say, from the raw bytes to the answer: whose it is, whether it is believed, and what became of it.
 
-mod alarm;
+pub(crate) mod alarm;
 mod judging;
-mod payment;
+pub(crate) mod payment;
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::{
         Acknowledgement, BuildInputs, CallbackRefusal, ChannelConfig, Outcome, PaymentChannel, PaymentFacts,
         RawCallback, Verdict,
     },
+    domain::Extent,
     error::OrderError,
     google::Google,
     metrics::OrderMetrics,

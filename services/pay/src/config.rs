@@ -10,7 +10,9 @@ use std::{
 use common::config::{Invalid, Secret, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::{channel_calls::ChannelCallsConfig, delivery::DeliveryConfig, google::GoogleConfig};
+use crate::{
+    channel_calls::ChannelCallsConfig, delivery::DeliveryConfig, google::GoogleConfig, questions::QueriesConfig,
+};
 
 /// The pay service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub channel_calls: ChannelCallsConfig,
     /// How Google's interfaces are used.
     pub google: GoogleConfig,
+    /// When they are asked about orders, and for money back.
+    pub queries: QueriesConfig,
     /// What one instance at a time does for all.
     pub jobs: JobsConfig,
     /// How the books are checked.
@@ -84,6 +88,7 @@ impl Default for Config {
             delivery: DeliveryConfig::default(),
             channel_calls: ChannelCallsConfig::default(),
             google: GoogleConfig::default(),
+            queries: QueriesConfig::default(),
             jobs: JobsConfig::default(),
             ledger_check: LedgerCheckConfig::default(),
         }
@@ -125,6 +130,7 @@ impl Section for Config {
         }
         self.channel_calls.validate()?;
         self.google.validate(self.channel_calls.timeout)?;
+        self.queries.validate(self.channel_calls.timeout)?;
         self.delivery.validate()
     }
 }

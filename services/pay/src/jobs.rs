@@ -1,9 +1,11 @@
-//! What one instance at a time does for all: letting orders expire, and forgetting keys; `ledger_check`: checking the books.
+//! What one instance at a time does for all: letting orders expire, and forgetting keys. `ledger_check`: checking the books.
+//! `questions`: asking channels.
 //!
 //! Every instance asks for the job; the one that gets it works in steps, each a transaction that commits only while the
 //! job is its own.
 
 pub(crate) mod ledger_check;
+pub(crate) mod questions;
 
 use std::time::Duration;
 
@@ -50,7 +52,7 @@ async fn steps(parts: &Parts, turn: JobTurn, started: Timestamp) -> Result<usize
     let mut expired = 0;
     loop {
         let mut tx = step(parts, turn).await?;
-        let orders = parts.orders.expire(&mut tx, most).await?;
+        let orders = parts.orders.expire(&mut tx, most, parts.config.queries.give_up_after).await?;
         let before = started.minus(parts.config.keep_idempotency_keys);
         let forgotten = parts.orders.forget_requests(&mut tx, before, most).await?;
         tx.commit().await?;

@@ -18,10 +18,11 @@
 //! - `channels`: payment channels, pure: a raw callback in, verified facts out.
 //! - `store`: the ledger, orders and the outbox in SQL.
 //! - `channel_book`: which payment channels an app has.
-//! - `channel_calls`: asking payment channels.
+//! - `channel_calls`: calling payment channels.
 //! - `google`: asking Google, and telling it.
 //! - `callbacks`: what channels say, from the raw bytes to the answer.
 //! - `delivery`: telling game servers.
+//! - `questions`: asking payment channels about orders, and for money back.
 //! - `apps`: the apps as account knows them.
 //! - `rpc`: one file per RPC method.
 //! - `service`: the parts put together. `jobs`, `background`: what runs beside the requests.
@@ -40,6 +41,7 @@ mod error;
 mod google;
 mod jobs;
 mod metrics;
+mod questions;
 mod rpc;
 mod service;
 mod store;
@@ -56,6 +58,7 @@ pub use self::{
         PostingError,
     },
     google::{AcknowledgeConfig, GoogleConfig},
+    questions::QueriesConfig,
     service::{Pay, Resources, StartError, migrations, open},
     store::{DRIFTS_MAX, Drift, Ledger, LedgerError, LedgerReport, PostError, Posted, check_ledger},
 };

@@ -19,6 +19,7 @@ use idl::{
     pay_admin::{
         ChangeOrderRequest, ChangeOrderResponse, DescribeOrderRequest, DescribeOrderResponse, ListPayChannelsRequest,
         ListPayChannelsResponse, PutPayChannelRequest, PutPayChannelResponse, PutProductRequest, PutProductResponse,
+        RefundOrderRequest, RefundOrderResponse,
     },
 };
 use prometheus::Registry;
@@ -35,6 +36,7 @@ use crate::{
     google::{Google, GoogleMetrics},
     jobs,
     metrics::{Metrics, OrderMetrics},
+    questions::{QuestionMetrics, Questions, QuestionsParts},
     rpc,
     store::{Ledger, channel_tasks::ChannelTasks, orders::Orders, products::Products},
 };
@@ -94,9 +96,9 @@ pub(crate) struct Parts {
     pub(crate) orders: Orders,
     pub(crate) callbacks: Callbacks,
     pub(crate) channels: ChannelBook,
-    pub(crate) channel_calls: ChannelCalls,
     pub(crate) google: Google,
     pub(crate) channel_tasks: ChannelTasks,
+    pub(crate) questions: Questions,
     pub(crate) jobs: JobLeases,
     pub(crate) metrics: Arc<OrderMetrics>,
     pub(crate) google_metrics: Arc<GoogleMetrics>,
@@ -118,7 +120,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
     let ledger_metrics = Arc::new(Metrics::register(&registry)?);
     let ledger = Ledger::new(database.clone(), clock.clone(), random.clone(), ledger_metrics);
     let (wake, ringing) = bell();
-    let orders = Orders::new(ledger.clone(), Arc::clone(&metrics), wake, config.order_ttl);
+    let orders = Orders::new(ledger.clone(), Arc::clone(&metrics), wake, config.order_ttl, config.queries.plan());
     let sender = Sender::new(&config.delivery, environment, apps.clone(), clock.clone(), random.clone())?;
     let worker = Worker::new(WorkerParts {
         orders: orders.clone(),
@@ -136,6 +138,16 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
     let google_metrics = Arc::new(GoogleMetrics::register(&registry)?);
     let calls = channel_calls.clone();
     let google = Google::new(config.google.clone(), calls, clock.clone(), Arc::clone(&google_metrics));
+    let questions = Questions::new(QuestionsParts {
+        orders: orders.clone(),
+        channels: channels.clone(),
+        apps: apps.clone(),
+        calls: channel_calls,
+        config: config.queries.clone(),
+        metrics: QuestionMetrics::register(&registry)?,
+        clock: clock.clone(),
+        random: random.clone(),
+    });
     let (book, count) = (channels.clone(), Arc::clone(&metrics));
     let callbacks = Callbacks::new(apps, book, orders.clone(), google.clone(), clock.clone(), count);
     Ok(Pay {
@@ -146,9 +158,9 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             orders,
             callbacks,
             channels,
-            channel_calls,
             google,
             channel_tasks: ChannelTasks::new(database.clone(), clock.clone()),
+            questions,
             jobs: JobLeases::new(database, &jobs::TABLE),
             metrics,
             google_metrics,
@@ -222,7 +234,7 @@ impl PayService for Pay {
         answer(Box::pin(rpc::admin::close_order::close_order(&self.parts, request)).await)
     }
 
-    async fn admin_refund_order(&self, request: ChangeOrderRequest) -> Result<ChangeOrderResponse, ServerError> {
+    async fn admin_refund_order(&self, request: RefundOrderRequest) -> Result<RefundOrderResponse, ServerError> {
         answer(Box::pin(rpc::admin::refund_order::refund_order(&self.parts, request)).await)
     }
 }

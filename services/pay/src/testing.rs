@@ -27,6 +27,7 @@ use idl::{
     },
     pay_admin::{
         ChangeOrderRequest, DescribeOrderRequest, DescribeOrderResponse, PutPayChannelRequest, PutProductRequest,
+        RefundOrderRequest,
     },
     pay_order,
 };
@@ -36,7 +37,7 @@ use volo_thrift::{ClientError, ServerError};
 pub(crate) use self::{
     fake_google::{Door, FakeGoogle},
     game_server::{Answering, GameServer},
-    http_server::{Asked, HttpServer},
+    http_server::{Asked, HttpServer, Reply},
 };
 use crate::{
     Apps, Config, Pay, Resources,
@@ -200,7 +201,19 @@ impl Service {
     }
 
     pub(crate) async fn refund(&self, order_id: &str) -> Result<pay_order::Order, PublicError> {
-        public(self.pay.admin_refund_order(change(order_id)).await).map(|response| response.order)
+        self.refund_with(order_id, false).await.map(|(order, _)| order)
+    }
+
+    /// The order, and where its money goes back.
+    pub(crate) async fn refund_with(
+        &self,
+        order_id: &str,
+        in_books: bool,
+    ) -> Result<(pay_order::Order, String), PublicError> {
+        let ChangeOrderRequest { actor, order_id, reason } = change(order_id);
+        let request = RefundOrderRequest { actor, order_id, reason, in_books: in_books.then_some(true) };
+        let answer = public(self.pay.admin_refund_order(request).await)?;
+        Ok((answer.order, answer.refund.expect("a place").to_string()))
     }
 
     /// The channel says that so much of the order's payment went back, with this refund alone.
@@ -322,8 +335,13 @@ pub(crate) fn payment(order_id: &str) -> Value {
     })
 }
 
+/// What the sandbox signs with an app's secret.
+pub(crate) fn signature(body: &str, secret: &str) -> String {
+    hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body.as_bytes()))
+}
+
 pub(crate) fn callback_request(app_id: i64, body: &str, secret: &str) -> HandleCallbackRequest {
-    let signature = hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body.as_bytes()));
+    let signature = signature(body, secret);
     HandleCallbackRequest {
         channel: "sandbox".into(),
         app_id,

@@ -12,11 +12,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Remembers when it was last raised.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(AtomicI64);
+pub(crate) struct Alarm(AtomicI64);
 
 impl Alarm {
     /// Runs `say`, unless something was said a moment ago.
-    pub(super) fn raise(&self, now: Timestamp, say: impl FnOnce()) {
+    pub(crate) fn raise(&self, now: Timestamp, say: impl FnOnce()) {
         let last = self.0.load(Ordering::Relaxed);
         let is_due = last == 0 || now.since(Timestamp::from_millis(last)) >= PAUSE;
         if is_due && self.0.compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {

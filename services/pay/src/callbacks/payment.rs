@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The payment; `None` when it names no order that could be one of ours, or an amount that nobody pays.
-pub(super) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Option<Payment> {
+pub(crate) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Option<Payment> {
     let order_id = OrderId::parse(facts.order_id.as_deref()?).ok()?;
     let charged = match facts.charged {
         Charged::Exactly(amount) => Charge::Amount(money(amount)?),
@@ -28,7 +28,7 @@ pub(super) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Op
 }
 
 /// The refund, counted as the channel counts.
-pub(super) fn refund(came: Came<'_>, facts: PaymentFacts) -> ChannelRefund {
+pub(crate) fn refund(came: Came<'_>, facts: PaymentFacts) -> ChannelRefund {
     let counted = |amount, extent: fn(Money) -> Extent| money(amount).map_or(Extent::UnknownPart, extent);
     let (refund_id, extent, refunded_at) = match facts.what {
         What::Refunded(refund) => {

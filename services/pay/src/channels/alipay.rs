@@ -4,18 +4,28 @@
 //! by `&`; the signature is RSA with SHA-256 in base64. By Alipay's documentation of asynchronous notices a receiver also
 //! compares `out_trade_no`, `total_amount`, `seller_id` and `app_id`: the first two are in the facts, the others are
 //! compared here. Alipay comes again until it reads `success`.
+//!
+//! `asking` is the other direction: what has become of a trade, and its money back.
+
+mod asking;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use common::clock::Timestamp;
+use http::Request;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use self::asking::Asking;
 use super::{
-    callback::{CallbackRefusal, Charged, PaymentFacts, RawCallback, Refund, RefundExtent, Verdict, What},
+    asking::{AskInputs, AskedOrder, AskedRefund, PaymentAnswer, RefundAnswer, api},
+    callback::{Answer, CallbackRefusal, Charged, PaymentFacts, RawCallback, Refund, RefundExtent, Verdict, What},
     channel::{Acknowledgement, Outcome, PaymentChannel},
     config::ConfigProblem,
     moment,
     money::{Money, cny},
     parameters::Parameters,
+    private_key::RsaPrivateKey,
     public_key::{RsaAlgorithm, RsaPublicKey},
     text,
 };
@@ -33,6 +43,17 @@ pub(super) struct AlipayConfig {
     seller_id: String,
     /// Alipay's own key, not the one that we sign orders with.
     alipay_public_key: String,
+    /// Where it is asked; absent: at Alipay.
+    api: Option<String>,
+    #[serde(default)]
+    secrets: Secrets,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secrets {
+    /// The app's own key. Absent: Alipay is not asked anything.
+    app_private_key: Option<SecretString>,
 }
 
 /// Alipay for one app.
@@ -41,25 +62,31 @@ pub(super) struct Alipay {
     app_id: String,
     seller_id: String,
     public_key: RsaPublicKey,
+    asking: Option<Asking>,
 }
 
 impl AlipayConfig {
-    pub(super) fn prepare(self) -> Result<Alipay, Vec<ConfigProblem>> {
+    /// Plain HTTP to `api` is for `development`.
+    pub(super) fn prepare(self, development: bool) -> Result<Alipay, Vec<ConfigProblem>> {
         let mut problems = Vec::new();
         for (path, value) in [("app_id", &self.app_id), ("seller_id", &self.seller_id)] {
             if !(1..=64).contains(&value.len()) {
                 problems.push(ConfigProblem::new(path, "must be 1-64 bytes"));
             }
         }
-        match RsaPublicKey::parse(&self.alipay_public_key, RsaAlgorithm::Sha256) {
-            Ok(public_key) if problems.is_empty() => {
-                Ok(Alipay { app_id: self.app_id, seller_id: self.seller_id, public_key })
+        let api = api(self.api, asking::API, development).map_err(|problem| problems.push(problem));
+        let key = self.secrets.app_private_key.map(|key| RsaPrivateKey::parse(key.expose_secret()));
+        let key = key.transpose().map_err(|reason| {
+            problems.push(ConfigProblem::new("secrets.app_private_key", reason));
+        });
+        let public_key = RsaPublicKey::parse(&self.alipay_public_key, RsaAlgorithm::Sha256)
+            .map_err(|reason| problems.push(ConfigProblem::new("alipay_public_key", reason)));
+        match (public_key, api, key) {
+            (Ok(public_key), Ok(api), Ok(key)) if problems.is_empty() => {
+                let asking = key.map(|key| Asking { api, key });
+                Ok(Alipay { app_id: self.app_id, seller_id: self.seller_id, public_key, asking })
             }
-            Ok(_) => Err(problems),
-            Err(reason) => {
-                problems.push(ConfigProblem::new("alipay_public_key", reason));
-                Err(problems)
-            }
+            _ => Err(problems),
         }
     }
 }
@@ -126,6 +153,36 @@ impl PaymentChannel for Alipay {
             Outcome::ComeBackLater => Acknowledgement::text(503, "failure"),
         }
     }
+
+    fn can_be_asked(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    fn ask_payment(&self, order: &AskedOrder<'_>, inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
+        self.query(order, inputs)
+    }
+
+    fn read_payment(
+        &self,
+        order: &AskedOrder<'_>,
+        answer: &Answer<'_>,
+        _now: Timestamp,
+    ) -> Result<PaymentAnswer, CallbackRefusal> {
+        self.read_query(order, answer)
+    }
+
+    fn ask_refund(&self, refund: &AskedRefund<'_>, inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
+        self.give_back(refund, inputs)
+    }
+
+    fn read_refund(
+        &self,
+        refund: &AskedRefund<'_>,
+        answer: &Answer<'_>,
+        _now: Timestamp,
+    ) -> Result<RefundAnswer, CallbackRefusal> {
+        self.read_give_back(refund, answer)
+    }
 }
 
 /// `refund_fee` is the sum of all refunds so far, and there (and not zero) in notices of refunds only; `out_biz_no` is the
@@ -147,13 +204,23 @@ fn refund(form: &Parameters) -> Result<Option<Refund>, CallbackRefusal> {
 }
 
 fn yuan(form: &Parameters, name: &'static str) -> Result<Money, CallbackRefusal> {
-    let money = Money::parse_major(form.required(name)?, cny());
-    money.map_err(|error| CallbackRefusal::malformed(name, error.reason()))
+    yuan_of(name, Some(form.required(name)?))
+}
+
+/// An amount that has to be there.
+fn yuan_of(name: &'static str, raw: Option<&str>) -> Result<Money, CallbackRefusal> {
+    let raw = raw.ok_or_else(|| CallbackRefusal::malformed(name, "is required"))?;
+    Money::parse_major(raw, cny()).map_err(|error| CallbackRefusal::malformed(name, error.reason()))
 }
 
 /// Refunds carry milliseconds behind the point, payments don't.
 fn time(form: &Parameters, name: &'static str) -> Result<Option<Timestamp>, CallbackRefusal> {
-    let Some(raw) = form.get(name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
+    time_of(name, form.get(name))
+}
+
+/// A moment that may not be there.
+fn time_of(name: &'static str, raw: Option<&str>) -> Result<Option<Timestamp>, CallbackRefusal> {
+    let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(None) };
     let seconds = raw.split_once('.').map_or(raw, |(seconds, _)| seconds);
     let refused = || CallbackRefusal::malformed(name, "must be a time such as 2026-11-30 10:34:56");
     moment::from_civil(seconds, "yyyy-MM-dd HH:mm:ss", UTC_OFFSET_MINUTES).map(Some).ok_or_else(refused)

@@ -1,10 +1,15 @@
-//! What every payment channel can do: judge a callback, and answer it in its own form.
+//! What every payment channel can do: judge a callback, answer it in its own form, and perhaps be asked.
 
 use std::{borrow::Cow, fmt};
 
+use bytes::Bytes;
 use common::clock::Timestamp;
+use http::Request;
 
-use super::callback::{Answer, CallbackRefusal, Question, RawCallback, Verdict};
+use super::{
+    asking::{AskInputs, AskedOrder, AskedRefund, PaymentAnswer, RefundAnswer},
+    callback::{Answer, CallbackRefusal, Question, RawCallback, Verdict},
+};
 
 /// A payment channel of one app, with the keys to check its callbacks.
 pub trait PaymentChannel: Send + Sync + fmt::Debug {
@@ -24,6 +29,43 @@ pub trait PaymentChannel: Send + Sync + fmt::Debug {
     /// Whether the purchase that was answered still has to be acknowledged at the channel, once its order is paid.
     fn owes_acknowledgement(&self, _answer: &Answer<'_>) -> bool {
         false
+    }
+
+    /// Whether it can be asked about orders, and for money back, as it is configured.
+    fn can_be_asked(&self) -> bool {
+        false
+    }
+
+    /// How it is asked what has become of an order; `None`: it can't be.
+    fn ask_payment(&self, _order: &AskedOrder<'_>, _inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
+        None
+    }
+
+    /// What the answer to [`Self::ask_payment`] says. `now` is when it came. Whoever could have written it himself is not
+    /// believed.
+    fn read_payment(
+        &self,
+        _order: &AskedOrder<'_>,
+        _answer: &Answer<'_>,
+        _now: Timestamp,
+    ) -> Result<PaymentAnswer, CallbackRefusal> {
+        Err(CallbackRefusal::malformed("answer", "this channel can't be asked"))
+    }
+
+    /// How it is asked to give an order's money back; `None`: it can't be. To be asked again in the same way until
+    /// it has answered: the number of the refund makes it one.
+    fn ask_refund(&self, _refund: &AskedRefund<'_>, _inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
+        None
+    }
+
+    /// What the answer to [`Self::ask_refund`] says. `now` is when it came.
+    fn read_refund(
+        &self,
+        _refund: &AskedRefund<'_>,
+        _answer: &Answer<'_>,
+        _now: Timestamp,
+    ) -> Result<RefundAnswer, CallbackRefusal> {
+        Err(CallbackRefusal::malformed("answer", "this channel can't be asked"))
     }
 }
 

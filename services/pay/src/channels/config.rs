@@ -18,7 +18,7 @@ use super::{
     issuer_keys::IssuerKeys,
     json::joined,
     manifest::{ManifestChannel, ManifestConfig},
-    sandbox::Sandbox,
+    sandbox::{Sandbox, SandboxConfig},
     service_account::ServiceAccount,
     wechat_pay::{WechatPay, WechatPayConfig},
 };
@@ -38,7 +38,7 @@ pub struct ChannelConfig {
 }
 
 enum Configured {
-    Sandbox,
+    Sandbox(SandboxConfig),
     Alipay(Alipay),
     WechatPay(WechatPay),
     Apple(Apple),
@@ -95,7 +95,7 @@ impl ChannelConfig {
     /// The channel, ready to judge callbacks.
     pub fn build(&self, inputs: &BuildInputs) -> Box<dyn PaymentChannel> {
         match &self.channel {
-            Configured::Sandbox => Box::new(Sandbox::new(&inputs.app_secrets)),
+            Configured::Sandbox(config) => Box::new(Sandbox::new(config, &inputs.app_secrets)),
             Configured::Alipay(alipay) => Box::new(alipay.clone()),
             Configured::WechatPay(wechat_pay) => Box::new(wechat_pay.clone()),
             Configured::Apple(apple) => Box::new(apple.clone()),
@@ -122,7 +122,7 @@ impl ChannelConfig {
     fn google_play(&self) -> Option<&GooglePlayApp> {
         match &self.channel {
             Configured::GooglePlay(app) => Some(app),
-            Configured::Sandbox
+            Configured::Sandbox(_)
             | Configured::Alipay(_)
             | Configured::WechatPay(_)
             | Configured::Apple(_)
@@ -159,12 +159,9 @@ impl Configured {
                 Err(ConfigProblem::new("kind", "sandbox is for development: anybody in the app could pay with it")
                     .into())
             }
-            Some("sandbox") => match json.keys().next() {
-                Some(unknown) => Err(ConfigProblem::new(unknown, "is not known; sandbox has no configuration").into()),
-                None => Ok(Self::Sandbox),
-            },
-            Some("alipay") => Ok(Self::Alipay(read::<AlipayConfig>(json)?.prepare()?)),
-            Some("wechat_pay") => Ok(Self::WechatPay(read::<WechatPayConfig>(json)?.prepare()?)),
+            Some("sandbox") => Ok(Self::Sandbox(read::<SandboxConfig>(json)?.check()?)),
+            Some("alipay") => Ok(Self::Alipay(read::<AlipayConfig>(json)?.prepare(development)?)),
+            Some("wechat_pay") => Ok(Self::WechatPay(read::<WechatPayConfig>(json)?.prepare(development)?)),
             Some("apple") => Ok(Self::Apple(read::<AppleConfig>(json)?.prepare()?)),
             Some("google_play") => Ok(Self::GooglePlay(read::<GooglePlayConfig>(json)?.prepare(development)?)),
             Some("manifest") => Ok(Self::Manifest(read::<ManifestConfig>(json)?.prepare()?)),
@@ -245,11 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn the_sandbox_takes_no_configuration_and_is_for_development() {
+    fn the_sandbox_takes_an_address_and_is_for_development() {
         let config = ChannelConfig::parse(r#"{"kind":"sandbox"}"#, None, true).expect("valid");
         assert_eq!(config.to_json(), r#"{"kind":"sandbox"}"#);
         assert!(problem(r#"{"kind":"sandbox"}"#, false).starts_with("kind: sandbox is for development"));
-        assert!(problem(r#"{"kind":"sandbox","key":1}"#, true).starts_with("key: is not known"));
+        assert!(problem(r#"{"kind":"sandbox","key":1}"#, true).starts_with("key: unknown field"));
+        assert!(problem(r#"{"kind":"sandbox","api":"file:///"}"#, true).starts_with("api: must be"));
+        assert!(ChannelConfig::parse(r#"{"kind":"sandbox","api":"http://127.0.0.1:1"}"#, None, true).is_ok());
     }
 
     #[test]
@@ -266,6 +265,7 @@ mod tests {
         let vectors = |json: &str| serde_json::from_str::<Value>(json).expect("JSON");
         let keys = vectors(include_str!("vectors/public_keys.json"));
         let apple = vectors(include_str!("vectors/apple.json"));
+        let asking = vectors(include_str!("vectors/asking.json"));
         let examples = document.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
         let mut kinds = Vec::new();
         for example in examples {
@@ -282,13 +282,18 @@ mod tests {
                 let account = vectors(include_str!("vectors/service_account.json"));
                 *key = account["key_file"]["private_key"].clone();
             }
+            for name in ["app_private_key", "merchant_private_key"] {
+                if let Some(key) = config.get_mut("secrets").and_then(|secrets| secrets.get_mut(name)) {
+                    *key = asking["private_key_forms"]["pkcs8_base64"].clone();
+                }
+            }
             if let Some(root) = config.get_mut("root_certificates") {
                 *root = apple["root"].clone();
             }
             let parsed = ChannelConfig::parse(&config.to_string(), None, true);
             assert!(parsed.is_ok(), "{parsed:?} {example}");
         }
-        let all = ["sandbox", "alipay", "wechat_pay", "apple", "google_play", "manifest", "manifest"];
+        let all = ["sandbox", "sandbox", "alipay", "wechat_pay", "apple", "google_play", "manifest", "manifest"];
         assert_eq!(kinds, all);
         for shipped in crate::channels::SHIPPED {
             assert!(document.contains(&format!("| `{}` |", shipped.name)), "{}", shipped.name);

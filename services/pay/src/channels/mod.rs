@@ -7,9 +7,10 @@
 //! In reading order:
 //! - [`callback`]: what came, what it says, why it may be refused.
 //! - [`channel`]: what every channel can do.
+//! - [`asking`]: what a channel can be asked, and what it answers.
 //! - [`config`]: the configuration of a channel, checked as a whole.
 //! - [`money`], [`moment`], [`text`], [`parameters`], [`json`], [`jws`]: what channels write, read exactly and by field.
-//! - [`public_key`], [`issuer_keys`]: what signatures are checked with.
+//! - [`public_key`], [`issuer_keys`]: what signatures are checked with. [`private_key`]: what questions are signed with.
 //! - [`sandbox`]: a channel for development.
 //! - [`alipay`], [`wechat_pay`].
 //! - [`apple`], with [`apple_chain`] and [`apple_order`].
@@ -22,6 +23,7 @@ mod alipay;
 mod apple;
 mod apple_chain;
 mod apple_order;
+mod asking;
 mod callback;
 mod channel;
 mod config;
@@ -34,6 +36,7 @@ mod manifest;
 mod moment;
 mod money;
 mod parameters;
+mod private_key;
 mod public_key;
 mod sandbox;
 mod service_account;
@@ -44,6 +47,7 @@ mod wechat_pay;
 
 pub use self::{
     apple_order::app_account_token,
+    asking::{AskInputs, AskedOrder, AskedRefund, PaymentAnswer, RefundAnswer},
     callback::{
         Answer, CallbackRefusal, Charged, PaymentFacts, Question, RawCallback, Refund, RefundExtent, Verdict, What,
     },

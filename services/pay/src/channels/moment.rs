@@ -37,6 +37,24 @@ pub(super) fn from_civil(raw: &str, pattern: &str, offset_minutes: i32) -> Optio
     from_seconds(civil_seconds(raw, pattern)? - i64::from(offset_minutes) * 60)
 }
 
+/// The same written as `yyyy-MM-dd HH:mm:ss`.
+pub(super) fn to_civil(moment: Timestamp, offset_minutes: i32) -> String {
+    let seconds = moment.as_millis().div_euclid(1000) + i64::from(offset_minutes) * 60;
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Not later than the year it is.
+    let mut year = 1969 + days.div_euclid(366);
+    while days_since_1970(year + 1, 1, 1) <= days {
+        year += 1;
+    }
+    let mut month = 1;
+    while month < 12 && days_since_1970(year, month + 1, 1) <= days {
+        month += 1;
+    }
+    let day = days - days_since_1970(year, month, 1) + 1;
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
 /// Whether a pattern names every part of a moment once.
 pub(super) fn is_pattern(pattern: &str) -> bool {
     let parts = ["yyyy", "MM", "dd", "HH", "mm", "ss"];
@@ -126,6 +144,8 @@ mod tests {
         let civil = |raw, pattern| from_civil(raw, pattern, 480).map(Timestamp::as_millis);
         assert_eq!(civil("2018-06-08 10:34:56", "yyyy-MM-dd HH:mm:ss"), Some(1_528_425_296_000));
         assert_eq!(civil("20180608103456", "yyyyMMddHHmmss"), Some(1_528_425_296_000));
+        assert_eq!(to_civil(Timestamp::from_millis(1_528_425_296_999), 480), "2018-06-08 10:34:56");
+        assert_eq!(to_civil(Timestamp::from_millis(0), -1), "1969-12-31 23:59:00");
     }
 
     #[test]
@@ -184,6 +204,9 @@ mod tests {
             let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
             let written = format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1);
             prop_assert_eq!(from_rfc3339(&written), from_seconds(seconds));
+            let moment = Timestamp::from_millis(seconds * 1000);
+            let civil = written.replace('T', " ").replace('Z', "");
+            prop_assert_eq!(to_civil(moment, 0), civil);
         }
     }
 }

@@ -66,6 +66,16 @@ impl Money {
         raw.parse().map(|amount| Self { amount, currency }).map_err(|_| AmountError::TooLarge)
     }
 
+    /// Major units, with as many decimals as the currency has: `6.00`.
+    pub fn to_major(self) -> String {
+        let digits = minor_unit_digits(self.currency);
+        let written = format!("{:0width$}", self.amount, width = digits + 1);
+        match written.split_at_checked(written.len() - digits) {
+            Some((whole, decimals)) if digits > 0 => format!("{whole}.{decimals}"),
+            _ => written,
+        }
+    }
+
     /// Thousandths of a major unit, as Apple counts. Parts of a minor unit are refused.
     pub fn from_thousandths(thousandths: i64, currency: Currency) -> Result<Self, AmountError> {
         if thousandths < 0 {
@@ -173,6 +183,10 @@ mod tests {
         fn what_is_written_out_is_read_back(amount in 0_i64..i64::MAX) {
             let written = format!("{}.{:02}", amount / 100, amount % 100);
             prop_assert_eq!(major(&written, "CNY"), Ok(amount));
+            for code in ["CNY", "JPY", "KWD", "CLF"] {
+                let currency = Currency::parse(code).expect("a currency");
+                prop_assert_eq!(major(&Money { amount, currency }.to_major(), code), Ok(amount));
+            }
         }
     }
 }

@@ -4,21 +4,30 @@
 //! platform's key that `Wechatpay-Serial` names: RSA with SHA-256 in base64. What was paid lies in `resource`, sealed with
 //! AES-256-GCM under the merchant's API v3 key. By WeChat's documentation a signature is good for five minutes, and a
 //! notice comes again until it is answered with 200 or 204.
+//!
+//! `asking` is the other direction: what has become of a transaction, and its money back.
+
+mod asking;
 
 use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use common::clock::Timestamp;
+use http::Request;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use self::asking::Asking;
 use super::{
-    callback::{CallbackRefusal, Charged, PaymentFacts, RawCallback, Refund, RefundExtent, Verdict, What},
+    asking::{AskInputs, AskedOrder, AskedRefund, PaymentAnswer, RefundAnswer, api},
+    callback::{Answer, CallbackRefusal, Charged, PaymentFacts, RawCallback, Refund, RefundExtent, Verdict, What},
     channel::{Acknowledgement, Outcome, PaymentChannel},
     config::ConfigProblem,
     json, moment,
     money::{Money, cny},
+    private_key::RsaPrivateKey,
     public_key::{RsaAlgorithm, RsaPublicKey},
     text,
 };
@@ -38,6 +47,10 @@ pub(super) struct WechatPayConfig {
     app_id: String,
     /// The platform's keys in PEM by their id (`PUB_KEY_ID_…`), or its certificates by their serial number.
     platform_keys: BTreeMap<String, String>,
+    /// Of the merchant's own certificate; goes with `secrets.merchant_private_key`.
+    merchant_serial: Option<String>,
+    /// Where it is asked; absent: at WeChat.
+    api: Option<String>,
     secrets: Secrets,
 }
 
@@ -46,6 +59,8 @@ pub(super) struct WechatPayConfig {
 struct Secrets {
     /// 32 characters, chosen by the merchant.
     api_v3_key: SecretString,
+    /// The key of the merchant's own certificate (`apiclient_key.pem`). Absent: WeChat is not asked anything.
+    merchant_private_key: Option<SecretString>,
 }
 
 /// WeChat Pay for one app.
@@ -55,6 +70,7 @@ pub(super) struct WechatPay {
     app_id: String,
     platform_keys: BTreeMap<String, RsaPublicKey>,
     api_v3_key: SecretString,
+    asking: Option<Asking>,
 }
 
 #[derive(Deserialize)]
@@ -109,13 +125,16 @@ struct RefundAmount {
 }
 
 impl WechatPayConfig {
-    pub(super) fn prepare(self) -> Result<WechatPay, Vec<ConfigProblem>> {
+    /// Plain HTTP to `api` is for `development`.
+    pub(super) fn prepare(self, development: bool) -> Result<WechatPay, Vec<ConfigProblem>> {
         let mut problems = Vec::new();
         for (path, value) in [("mch_id", &self.mch_id), ("app_id", &self.app_id)] {
             if !(1..=32).contains(&value.len()) {
                 problems.push(ConfigProblem::new(path, "must be 1-32 bytes"));
             }
         }
+        let asking = asking(self.merchant_serial, self.secrets.merchant_private_key, self.api, development)
+            .map_err(|problem| problems.push(problem));
         if self.secrets.api_v3_key.expose_secret().len() != 32 {
             problems.push(ConfigProblem::new("secrets.api_v3_key", "must be 32 bytes"));
         }
@@ -129,12 +148,36 @@ impl WechatPayConfig {
                 Err(reason) => problems.push(ConfigProblem::new(format!("platform_keys.{serial}"), reason)),
             }
         }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
         let (mch_id, app_id) = (self.mch_id, self.app_id);
-        Ok(WechatPay { mch_id, app_id, platform_keys, api_v3_key: self.secrets.api_v3_key })
+        match asking {
+            Ok(asking) if problems.is_empty() => {
+                Ok(WechatPay { mch_id, app_id, platform_keys, api_v3_key: self.secrets.api_v3_key, asking })
+            }
+            _ => Err(problems),
+        }
     }
+}
+
+/// The serial number and the key belong together.
+fn asking(
+    serial: Option<String>,
+    key: Option<SecretString>,
+    url: Option<String>,
+    development: bool,
+) -> Result<Option<Asking>, ConfigProblem> {
+    let api = api(url, asking::API, development)?;
+    let (serial, key) = match (serial, key) {
+        (Some(serial), Some(key)) => (serial, key),
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(ConfigProblem::new("secrets.merchant_private_key", "is required")),
+        (None, Some(_)) => return Err(ConfigProblem::new("merchant_serial", "is required")),
+    };
+    if !(1..=64).contains(&serial.len()) || !serial.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(ConfigProblem::new("merchant_serial", "must be 1-64 hexadecimal digits"));
+    }
+    let key = RsaPrivateKey::parse(key.expose_secret());
+    let key = key.map_err(|reason| ConfigProblem::new("secrets.merchant_private_key", reason))?;
+    Ok(Some(Asking { api, serial, key }))
 }
 
 fn platform_key(serial: &str, pem: &str) -> Result<RsaPublicKey, &'static str> {
@@ -262,6 +305,36 @@ impl PaymentChannel for WechatPay {
             Outcome::Refused => Acknowledgement::json(400, REFUSED),
             Outcome::ComeBackLater => Acknowledgement::json(503, LATER),
         }
+    }
+
+    fn can_be_asked(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    fn ask_payment(&self, order: &AskedOrder<'_>, inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
+        self.query(order, inputs)
+    }
+
+    fn read_payment(
+        &self,
+        order: &AskedOrder<'_>,
+        answer: &Answer<'_>,
+        now: Timestamp,
+    ) -> Result<PaymentAnswer, CallbackRefusal> {
+        self.read_query(order, answer, now)
+    }
+
+    fn ask_refund(&self, refund: &AskedRefund<'_>, inputs: &AskInputs<'_>) -> Option<Request<Bytes>> {
+        self.give_back(refund, inputs)
+    }
+
+    fn read_refund(
+        &self,
+        refund: &AskedRefund<'_>,
+        answer: &Answer<'_>,
+        now: Timestamp,
+    ) -> Result<RefundAnswer, CallbackRefusal> {
+        self.read_give_back(refund, answer, now)
     }
 }
 

@@ -11,6 +11,7 @@ mod order;
 mod order_id;
 mod order_state;
 mod product;
+mod question;
 mod refund;
 mod spend;
 
@@ -27,6 +28,7 @@ pub(crate) use self::{
     order_id::OrderId,
     order_state::{Impossible, OrderEvent, OrderState, Step, advance},
     product::{CHANNEL_BYTES_MAX, Product, ProductId},
-    refund::{Addition, Extent, NoticeState, Refund, adds, counted, is_told, refund_id},
+    question::{Lifetime, QuestionKind, QuestionPlan},
+    refund::{Addition, Extent, NoticeState, Refund, adds, counted, is_back, is_told, refund_id},
     spend::Spend,
 };

@@ -85,6 +85,23 @@ pub(crate) fn adds(price: Money, known: &[Refund], refund_id: Option<&str>, exte
     }
 }
 
+/// Whether a channel says, of an order whose money was asked back there as `number`, that all of it is back. `known`: the
+/// refunds of the order, that one among them. A notice of an earlier part says nothing of it.
+pub(crate) fn is_back(price: Money, known: &[Refund], number: &str, refund_id: Option<&str>, extent: Extent) -> bool {
+    if counted(known) < price.amount() {
+        return false;
+    }
+    let is = |refund: &Refund, id: Option<&str>| id.is_some() && refund.channel_refund_id.as_deref() == id;
+    let asked = known.iter().find(|refund| is(refund, Some(number)));
+    let is_another = known.iter().any(|refund| is(refund, refund_id) && !is(refund, Some(number)));
+    match extent {
+        Extent::Everything => true,
+        Extent::SoFar(total) => total == price,
+        Extent::ThisTime(amount) => !is_another && asked.is_none_or(|asked| asked.amount == Some(amount.amount())),
+        Extent::UnknownPart => refund_id == Some(number),
+    }
+}
+
 /// What a refund is called towards game servers and operators.
 pub(crate) fn refund_id(order_id: OrderId, seq: i32) -> String {
     format!("{order_id}-{seq}")

@@ -17,7 +17,12 @@ pub(crate) async fn create_order(
         .map_err(|error| FieldError::new("Idempotency-Key", error.to_string()))?;
     let new = parse(request)?;
     let product = parts.products.find(new.app_id, &new.product_id).await?;
-    let order = parts.orders.create(&new, &key, product.as_ref()).await?.order;
+    let is_asked = match &new.channel {
+        // One that can't be looked at is asked later, or found not to be one.
+        Some(channel) => parts.questions.asker().can_be_asked(new.app_id, channel).await.unwrap_or(true),
+        None => false,
+    };
+    let order = parts.orders.create(&new, &key, product.as_ref(), is_asked).await?.order;
     // What a client hands to the channel it has chosen: our number, and where the channel reports the payment to.
     let pay_params = order.channel.iter().flat_map(|channel| {
         let callback = format!("/v1/pay/callbacks/{channel}/{}", order.app_id);

@@ -1,5 +1,5 @@
 //! What is kept in SQL: the ledger, the catalogue, orders with their journal, callbacks as they came, refunds, the
-//! outboxes, and what channels have to be told.
+//! outboxes, and what channels have to be asked and told.
 
 pub(crate) mod archive;
 pub(crate) mod channel_tasks;
@@ -9,6 +9,7 @@ pub(crate) mod ledger;
 pub(crate) mod orders;
 pub(crate) mod outbox;
 pub(crate) mod products;
+pub(crate) mod questions;
 pub(crate) mod refund_notices;
 pub(crate) mod refunds;
 

@@ -7,7 +7,8 @@
 //! - `row`: `pay_orders`. `journal`: `pay_order_journal`.
 //! - `create`: a new order, or the one that was made for the same key.
 //! - `pay`: what a channel says was paid.
-//! - `refund`: what goes back, by an operator's hand or a channel's. `early_refund`: before anything was paid.
+//! - `refund`: what goes back, by an operator's hand or a channel's. `refund_at_channel`: what the channel is asked for.
+//!   `early_refund`: what went back before anything was paid.
 //! - `expire`, `close`: what nobody paid.
 
 mod close;
@@ -17,6 +18,7 @@ mod expire;
 pub(crate) mod journal;
 mod pay;
 mod refund;
+mod refund_at_channel;
 pub(crate) mod row;
 #[cfg(test)]
 mod tests;
@@ -33,11 +35,12 @@ pub(crate) use self::{
     journal::{Hand, Line},
     pay::{Receipt, Refused},
     refund::{ChannelRefund, RefundError, Returned},
+    refund_at_channel::{RefundPlace, refund_number},
 };
 use super::{Ledger, StoreError};
 use crate::{
     delivery::Wake,
-    domain::{Impossible, Order, OrderEvent, OrderId, OrderState, Step, advance},
+    domain::{Impossible, Order, OrderEvent, OrderId, OrderState, QuestionPlan, Step, advance},
     metrics::OrderMetrics,
 };
 
@@ -52,12 +55,20 @@ pub(crate) struct Orders {
     pub(super) wake: Wake,
     /// How long a player may take to pay.
     pub(super) ttl: Duration,
+    /// When channels are asked about orders.
+    pub(super) plan: Arc<QuestionPlan>,
 }
 
 impl Orders {
-    pub(crate) fn new(ledger: Ledger, metrics: Arc<OrderMetrics>, wake: Wake, ttl: Duration) -> Self {
+    pub(crate) fn new(
+        ledger: Ledger,
+        metrics: Arc<OrderMetrics>,
+        wake: Wake,
+        ttl: Duration,
+        plan: QuestionPlan,
+    ) -> Self {
         let (database, clock, random) = ledger.stands_on();
-        Self { database, ledger, clock, random, metrics, wake, ttl }
+        Self { database, ledger, clock, random, metrics, wake, ttl, plan: Arc::new(plan) }
     }
 
     /// An order as it is now; `None` when there is none.

@@ -22,8 +22,15 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
-/// Status and body. An answer of status 0 is none at all: the connection stays open.
-type Answering = dyn FnMut(&Asked) -> (u16, String) + Send;
+/// What it answers. An answer of status 0 is none at all: the connection stays open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+type Answering = dyn FnMut(&Asked) -> Reply + Send;
 
 struct State {
     answering: Mutex<Box<Answering>>,
@@ -34,11 +41,11 @@ struct State {
 
 impl HttpServer {
     /// Starts it; `answering` says what a request is answered.
-    pub(crate) async fn start(answering: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) async fn start<R: Into<Reply>>(answering: impl FnMut(&Asked) -> R + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
         let state = Arc::new(State {
-            answering: Mutex::new(Box::new(answering)),
+            answering: Mutex::new(boxed(answering)),
             received: Mutex::default(),
             headers: Mutex::default(),
         });
@@ -58,8 +65,8 @@ impl HttpServer {
     }
 
     /// From now on it answers otherwise.
-    pub(crate) fn answer(&self, answering: impl FnMut(&Asked) -> (u16, String) + Send + 'static) {
-        *self.state.answering.lock().expect("not poisoned") = Box::new(answering);
+    pub(crate) fn answer<R: Into<Reply>>(&self, answering: impl FnMut(&Asked) -> R + Send + 'static) {
+        *self.state.answering.lock().expect("not poisoned") = boxed(answering);
     }
 
     /// From now on every answer has this header, and no other one that was set so.
@@ -82,6 +89,16 @@ impl Asked {
     }
 }
 
+impl From<(u16, String)> for Reply {
+    fn from((status, body): (u16, String)) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+}
+
+fn boxed<R: Into<Reply>>(mut answering: impl FnMut(&Asked) -> R + Send + 'static) -> Box<Answering> {
+    Box::new(move |asked| answering(asked).into())
+}
+
 async fn serve(mut socket: TcpStream, state: Arc<State>) {
     let mut seen = Vec::new();
     let asked = loop {
@@ -96,11 +113,12 @@ async fn serve(mut socket: TcpStream, state: Arc<State>) {
         }
     };
     state.received.lock().expect("not poisoned").push(asked.clone());
-    let (status, body) = (state.answering.lock().expect("not poisoned"))(&asked);
+    let Reply { status, headers, body } = (state.answering.lock().expect("not poisoned"))(&asked);
     if status == 0 {
         std::future::pending::<()>().await;
     }
-    let headers = state.headers.lock().expect("not poisoned").clone();
+    let own: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = state.headers.lock().expect("not poisoned").clone() + &own;
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
     let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;

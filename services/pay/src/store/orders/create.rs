@@ -5,7 +5,7 @@ use common::sql::{Contention, SqlError, Text};
 use super::{Hand, Orders, happen, journal, row};
 use crate::{
     domain::{IdempotencyKey, NewOrder, Order, OrderEvent, OrderId, OrderState, Product},
-    store::{StoreError, products},
+    store::{StoreError, products, questions},
 };
 
 const INSERT_REQUEST: &str = "INSERT INTO pay_order_requests \
@@ -49,13 +49,15 @@ impl Orders {
     /// as it was made: it was a request to make one, not to look at it.
     ///
     /// `product` is what the catalogue says now. A repetition does not look at it: the price may have changed since.
+    /// `is_asked`: its channel can be asked about it, and is going to be.
     pub(crate) async fn create(
         &self,
         new: &NewOrder,
         key: &IdempotencyKey,
         product: Option<&Product>,
+        is_asked: bool,
     ) -> Result<Created, CreateError> {
-        let created = self.database.retrying(|| self.create_once(new, key, product)).await?;
+        let created = self.database.retrying(|| self.create_once(new, key, product, is_asked)).await?;
         if !created.repeated {
             self.moved(&created.order, &[created.order.state]);
         }
@@ -67,6 +69,7 @@ impl Orders {
         new: &NewOrder,
         key: &IdempotencyKey,
         product: Option<&Product>,
+        is_asked: bool,
     ) -> Result<Created, CreateError> {
         // Most repetitions come long after the first.
         if let Some(created) = self.created_before(new, key).await? {
@@ -122,6 +125,9 @@ impl Orders {
             // The answer has what the channel is paid with.
             // A new order can start: the outcome is known.
             let _ = happen(&mut tx, &mut order, OrderEvent::PaymentStarted, hand, now).await?;
+            if let Some(due_at) = self.plan.next(order.lifetime(), now).filter(|_| is_asked) {
+                questions::put_payment(&mut tx, &order, due_at).await?;
+            }
         }
         tx.commit().await?;
         Ok(Created { order, repeated: false })

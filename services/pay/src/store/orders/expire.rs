@@ -1,5 +1,7 @@
 //! What nobody paid, and what no longer matters.
 
+use std::time::Duration;
+
 use common::{
     clock::Timestamp,
     sql::{Sql, SqlError, Text, Tx},
@@ -11,7 +13,10 @@ use crate::{
     store::StoreError,
 };
 
+/// Without those whose channel was not asked yet, or did not answer the last question: for them it is too early.
 const OVERDUE: &str = "SELECT order_id FROM pay_orders WHERE state = ? AND expires_at <= ? \
+     AND (expires_at <= ? OR NOT EXISTS (SELECT 1 FROM pay_questions WHERE pay_questions.order_id = pay_orders.order_id \
+     AND pay_questions.kind = 1 AND (pay_questions.answers = 0 OR pay_questions.failures > 0))) \
      ORDER BY expires_at LIMIT ?";
 
 const FORGET_REQUESTS: Sql = Sql::Each {
@@ -22,12 +27,12 @@ const FORGET_REQUESTS: Sql = Sql::Each {
 
 impl Orders {
     /// Lets up to `most` orders expire whose time is over, within `tx`; answers those it did. The caller commits, and then
-    /// says [`Orders::expired`].
-    pub(crate) async fn expire(&self, tx: &mut Tx, most: u32) -> Result<Vec<Order>, StoreError> {
+    /// says [`Orders::expired`]. One whose channel can be asked and could not be is kept for `patience` longer.
+    pub(crate) async fn expire(&self, tx: &mut Tx, most: u32, patience: Duration) -> Result<Vec<Order>, StoreError> {
         let (now, mut expired) = (self.clock.now(), Vec::new());
         for state in [OrderState::Created, OrderState::Paying] {
-            let rows: Vec<(Text,)> =
-                tx.sql(OVERDUE).bind(state.number()).bind(now.as_millis()).bind(i64::from(most)).all().await?;
+            let overdue = tx.sql(OVERDUE).bind(state.number()).bind(now.as_millis());
+            let rows: Vec<(Text,)> = overdue.bind(now.minus(patience).as_millis()).bind(i64::from(most)).all().await?;
             for (order_id,) in rows {
                 // It may be paid by the time that its lock is ours: then nothing happens to it.
                 let Some(mut order) = row::lock(tx, row::order_id(&order_id)?).await? else { continue };

@@ -54,7 +54,17 @@ pub(crate) enum Refused {
 impl Orders {
     /// Takes a payment that its channel vouches for.
     pub(crate) async fn pay(&self, payment: &Payment, evidence: Evidence<'_>) -> Result<Receipt, StoreError> {
-        self.pay_and(payment, evidence, None).await
+        self.pay_and(&payment.channel, payment, evidence, None).await
+    }
+
+    /// The same, with `actor` in the journal: whoever has told us of the payment.
+    pub(crate) async fn pay_as(
+        &self,
+        actor: &str,
+        payment: &Payment,
+        evidence: Evidence<'_>,
+    ) -> Result<Receipt, StoreError> {
+        self.pay_and(actor, payment, evidence, None).await
     }
 
     /// The same of a channel that has to be told once the order is paid: that it is owed is written with the payment.
@@ -64,11 +74,12 @@ impl Orders {
         evidence: Evidence<'_>,
         owed: Owed<'_>,
     ) -> Result<Receipt, StoreError> {
-        self.pay_and(payment, evidence, Some(owed)).await
+        self.pay_and(&payment.channel, payment, evidence, Some(owed)).await
     }
 
     async fn pay_and(
         &self,
+        actor: &str,
         payment: &Payment,
         evidence: Evidence<'_>,
         owed: Option<Owed<'_>>,
@@ -80,7 +91,7 @@ impl Orders {
         {
             return Ok(Receipt::Repeated);
         }
-        let (receipt, order) = self.database.retrying(|| self.pay_once(payment, evidence, owed)).await?;
+        let (receipt, order) = self.database.retrying(|| self.pay_once(actor, payment, evidence, owed)).await?;
         if let (Receipt::Paid, Some(order)) = (&receipt, order) {
             // Committed: from here on the worker may tell the game server.
             self.wake.ring(order.app_id, order.order_id);
@@ -91,6 +102,7 @@ impl Orders {
 
     async fn pay_once(
         &self,
+        actor: &str,
         payment: &Payment,
         evidence: Evidence<'_>,
         owed: Option<Owed<'_>>,
@@ -101,7 +113,7 @@ impl Orders {
             return Ok((Receipt::NoSuchOrder, None));
         };
         let why = match judge(&mut tx, &order, payment).await? {
-            Ok(()) => match self.take(&mut tx, &mut order, payment, now).await? {
+            Ok(()) => match self.take(&mut tx, &mut order, (actor, payment), now).await? {
                 Ok(Step::Absorbed) => return Ok((Receipt::Repeated, None)),
                 Ok(Step::Moves(_)) => {
                     if let Some(owed) = owed {
@@ -120,7 +132,7 @@ impl Orders {
         let first = archive::keep(&mut tx, order.order_id, evidence, why.kind(), now).await?;
         if first {
             let (moved, reason) = ((order.state, order.state), format!("{why} ({})", payment.channel_order_id));
-            let hand = Hand { actor: &payment.channel, reason: &reason };
+            let hand = Hand { actor, reason: &reason };
             journal::append(&mut tx, order.order_id, moved, "refused_payment", hand, now).await?;
             tx.commit().await?;
         }
@@ -132,14 +144,14 @@ impl Orders {
         &self,
         tx: &mut Tx,
         order: &mut Order,
-        payment: &Payment,
+        (actor, payment): (&str, &Payment),
         now: Timestamp,
     ) -> Result<Result<Step, Impossible>, StoreError> {
         let before = order.clone();
         order.channel = Some(payment.channel.clone());
         order.channel_order_id = Some(payment.channel_order_id.clone());
         order.paid_at = Some(payment.paid_at);
-        let hand = Hand { actor: &payment.channel, reason: &payment.channel_order_id };
+        let hand = Hand { actor, reason: &payment.channel_order_id };
         let step = match happen(tx, order, OrderEvent::Paid, hand, now).await {
             // Another order took the payment since it was looked for: looked at again, it is refused for that.
             Err(StoreError::Sql(SqlError::UniqueViolation { .. })) => return Err(StoreError::Raced),

@@ -9,11 +9,11 @@ use common::{
     sql::{Contention, SqlError, Tx},
 };
 
-use super::{Hand, Orders, happen, journal, pay, row};
+use super::{Hand, Orders, happen, journal, pay, refund_at_channel::refund_number, row};
 use crate::{
     domain::{
         Addition, Extent, Impossible, NoticeState, Order, OrderEvent, OrderId, OrderState, Refund, Step, adds, counted,
-        is_told,
+        is_back, is_told,
     },
     store::{
         PostError, StoreError,
@@ -73,6 +73,8 @@ pub(crate) enum Returned {
 /// What a refund came to, before it is counted and told.
 struct Outcome {
     order: Order,
+    /// Where it was before.
+    from: OrderState,
     returned: Returned,
     /// The order was moved to its end.
     ended: bool,
@@ -80,23 +82,35 @@ struct Outcome {
     told: bool,
 }
 
+/// What became of an order that goes back.
+pub(super) struct Reversed {
+    pub(super) step: Step,
+    /// The game server is to be told.
+    pub(super) told: bool,
+    /// Minor units that had not gone back before.
+    pub(super) left: i64,
+}
+
 impl Orders {
     /// Gives an order back in the books, or what is left of it; one that is refunded already stays as it is.
     pub(crate) async fn refund(&self, order_id: OrderId, hand: Hand<'_>) -> Result<Order, RefundError> {
-        let (order, step, told) = self
+        let (order, from, step, told) = self
             .database
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
                 let mut order = row::lock(&mut tx, order_id).await?.ok_or(RefundError::NoSuchOrder)?;
+                let from = order.state;
                 let (step, told) = self.take_back(&mut tx, &mut order, hand).await?;
                 tx.commit().await?;
-                Ok::<_, RefundError>((order, step, told))
+                Ok::<_, RefundError>((order, from, step, told))
             })
             .await?;
-        if let Step::Moves(_) = step {
+        let ended = matches!(step, Step::Moves(_));
+        // What is under way at the channel was booked when it was asked for.
+        if ended && from != OrderState::Refunding {
             self.metrics.refunded(None, "booked");
         }
-        self.returned(&order, matches!(step, Step::Moves(_)), told);
+        self.returned(&order, (from, ended), told);
         Ok(order)
     }
 
@@ -118,15 +132,16 @@ impl Orders {
             }
             outcome => outcome,
         };
-        let Some(Outcome { order, returned, ended, told }) = outcome.map_err(RefundError::into_store)? else {
+        let Some(Outcome { order, from, returned, ended, told }) = outcome.map_err(RefundError::into_store)? else {
             return Ok(Returned::NoSuchOrder);
         };
         match returned {
+            Returned::Refunded if from == OrderState::Refunding => {}
             Returned::Refunded | Returned::Part => self.metrics.refunded(Some(&refund.channel), "booked"),
             Returned::Noted { first: true } => self.metrics.refunded(Some(&refund.channel), "not_in_books"),
             Returned::Noted { first: false } | Returned::Repeated | Returned::NoSuchOrder => {}
         }
-        self.returned(&order, ended, told);
+        self.returned(&order, (from, ended), told);
         Ok(returned)
     }
 
@@ -156,16 +171,17 @@ impl Orders {
             None if !first => Addition::Nothing,
             ref id => adds(order.price, &known, id.as_deref(), refund.extent),
         };
+        let from = order.state;
         let mut outcome = match addition {
             Addition::Nothing => {
                 let returned = if first { Returned::Repeated } else { repetition(&known, refund) };
-                Outcome { order, returned, ended: false, told: false }
+                Outcome { order, from, returned, ended: false, told: false }
             }
             _ if known.len() >= REFUNDS_MAX => {
                 let (moved, reason) = ((order.state, order.state), &*refund.channel_order_id);
                 let hand = Hand { actor: &refund.channel, reason };
                 journal::append(&mut tx, order_id, moved, "refund_not_in_books", hand, now).await?;
-                Outcome { order, returned: Returned::Noted { first: true }, ended: false, told: false }
+                Outcome { order, from, returned: Returned::Noted { first: true }, ended: false, told: false }
             }
             Addition::Amount { .. } | Addition::Uncounted => {
                 let in_the_books = in_the_books && order.state.was_paid();
@@ -186,7 +202,7 @@ impl Orders {
         refund: &ChannelRefund,
         (addition, in_the_books): (Addition, bool),
     ) -> Result<Outcome, RefundError> {
-        let now = self.clock.now();
+        let (now, from) = (self.clock.now(), order.state);
         let (amount, completes) = match addition {
             Addition::Amount { amount, completes } => (Some(amount), completes),
             Addition::Nothing | Addition::Uncounted => (None, false),
@@ -220,16 +236,16 @@ impl Orders {
             refunds::book(tx, order.order_id).await?;
             happen(tx, &mut order, OrderEvent::RefundRequested, hand, now).await??;
             happen(tx, &mut order, OrderEvent::Refunded, hand, now).await??;
-            return Ok(Outcome { order, returned: Returned::Refunded, ended: true, told });
+            return Ok(Outcome { order, from, returned: Returned::Refunded, ended: true, told });
         }
         let moved = (order.state, order.state);
         let event = if in_books || amount.is_none() { "partial_refund" } else { "refund_not_in_books" };
         journal::append(tx, order.order_id, moved, event, hand, now).await?;
         let returned = if in_books { Returned::Part } else { Returned::Noted { first: true } };
-        Ok(Outcome { order, returned, ended: false, told })
+        Ok(Outcome { order, from, returned, ended: false, told })
     }
 
-    /// An order whose money was on its way back, and is back by what the channel says.
+    /// An order whose money was on its way back at the channel, and is back by what the channel says.
     async fn finish(
         &self,
         tx: &mut Tx,
@@ -241,37 +257,58 @@ impl Orders {
             return Ok(());
         }
         let known = refunds::of_order_in(tx, outcome.order.order_id).await?;
-        if counted(&known) >= outcome.order.price.amount() {
+        let number = refund_number(outcome.order.order_id);
+        if is_back(outcome.order.price, &known, &number, refund.refund_id.as_deref(), refund.extent) {
             let hand = Hand { actor: &refund.channel, reason: &refund.channel_order_id };
-            happen(tx, &mut outcome.order, OrderEvent::Refunded, hand, now).await??;
-            outcome.returned = Returned::Refunded;
+            self.complete(tx, &mut outcome.order, hand, now).await?;
+            (outcome.returned, outcome.ended) = (Returned::Refunded, true);
         }
         Ok(())
     }
 
-    /// Out of the wallet, out of the outbox, into the journal: what is left of the order. Answers whether the game server
-    /// is told besides.
+    /// What is left of the order goes back in the books, and that is all; also of one whose money was asked back at its
+    /// channel. Answers whether the game server is told besides.
     async fn take_back(&self, tx: &mut Tx, order: &mut Order, hand: Hand<'_>) -> Result<(Step, bool), RefundError> {
+        let now = self.clock.now();
+        if order.state == OrderState::Refunding {
+            return Ok((self.complete(tx, order, hand, now).await?, false));
+        }
+        let Reversed { step, told, .. } = self.reverse(tx, order, hand, None).await?;
+        if let Step::Moves(_) = step {
+            happen(tx, order, OrderEvent::Refunded, hand, now).await??;
+        }
+        Ok((step, told))
+    }
+
+    /// Out of the wallet, out of the outbox, into the journal: what is left of the order. It is refunding. `at_channel`: its
+    /// money is asked back there, with this number.
+    pub(super) async fn reverse(
+        &self,
+        tx: &mut Tx,
+        order: &mut Order,
+        hand: Hand<'_>,
+        at_channel: Option<&str>,
+    ) -> Result<Reversed, RefundError> {
         let (now, before) = (self.clock.now(), order.state);
         let step = happen(tx, order, OrderEvent::RefundRequested, hand, now).await??;
         if let Step::Absorbed = step {
-            return Ok((step, false));
+            return Ok(Reversed { step, told: false, left: 0 });
         }
         let known = refunds::of_order_in(tx, order.order_id).await?;
         let booked: i64 = known.iter().filter(|refund| refund.in_books).filter_map(|refund| refund.amount).sum();
-        let (to_book, rest) = (order.price.amount() - booked, order.price.amount() - counted(&known));
+        let (to_book, left) = (order.price.amount() - booked, order.price.amount() - counted(&known));
         if to_book > 0 {
             self.post_back(tx, order, &known, to_book).await?;
         }
         refunds::book(tx, order.order_id).await?;
         let due_at = self.stop_delivery(tx, order, before).await?;
-        let told = rest > 0 && is_told(before, true);
-        if rest > 0 {
+        let told = left > 0 && is_told(before, true);
+        if left > 0 {
             let by_hand = Refund {
                 seq: next_seq(&known),
-                channel: None,
-                channel_refund_id: None,
-                amount: Some(rest),
+                channel: at_channel.and(order.channel.clone()),
+                channel_refund_id: at_channel.map(str::to_owned),
+                amount: Some(left),
                 reason: hand.reason.to_owned(),
                 in_books: true,
                 refunded_at: now,
@@ -279,8 +316,7 @@ impl Orders {
             };
             refunds::insert(tx, order, &by_hand, due_at, now).await?;
         }
-        happen(tx, order, OrderEvent::Refunded, hand, now).await??;
-        Ok((step, told))
+        Ok(Reversed { step, told, left })
     }
 
     /// `amount` moves from the wallet back to the app.
@@ -311,9 +347,12 @@ impl Orders {
         Ok(told_from)
     }
 
-    fn returned(&self, order: &Order, ended: bool, told: bool) {
-        if ended {
-            self.moved(order, &[OrderState::Refunding, OrderState::Refunded]);
+    /// Counts a refund that is committed, of an order that was in the state `from`, and rings for whoever tells of it.
+    pub(super) fn returned(&self, order: &Order, (from, ended): (OrderState, bool), told: bool) {
+        match (from, ended) {
+            (_, false) => {}
+            (OrderState::Refunding, true) => self.moved(order, &[OrderState::Refunded]),
+            (_, true) => self.moved(order, &[OrderState::Refunding, OrderState::Refunded]),
         }
         if told {
             self.wake.ring_refund(order.app_id, order.order_id);
