@@ -116,7 +116,9 @@ impl Callbacks {
             Err(refusal) => return Ok(self.not_believed(came, &refusal)),
         };
         let headers = serde_json::to_string(came.raw.headers).map_err(|_| StoreError::Unreadable("headers"))?;
-        let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
+        // A channel that calls with GET says everything in the query.
+        let said = if came.raw.body.is_empty() { came.raw.query.as_bytes() } else { came.raw.body };
+        let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: said };
         match &facts.what {
             What::Paid => self.paid(came, facts, evidence).await,
             What::Refunded(_) => self.refunded(came, facts, evidence).await,
