@@ -60,6 +60,7 @@ impl Callbacks {
     /// Takes a callback and says what its channel is answered. An error only where there is no channel that could be
     /// answered.
     pub(crate) async fn handle(&self, came: Came<'_>) -> Result<Acknowledgement, OrderError> {
+        common::crash_point!("called_back");
         let config = self.channels.find(came.app_id, came.channel).await?.ok_or_else(|| {
             self.metrics.callback(None, "unknown_channel");
             OrderError::NoSuchChannel
@@ -76,6 +77,7 @@ impl Callbacks {
             Err(error) => return Ok(channel.acknowledge(self.could_not_tell(came, &error))),
         };
         self.metrics.callback(Some(came.channel), verdict);
+        common::crash_point!("acknowledging");
         Ok(channel.acknowledge(outcome))
     }
 
@@ -132,6 +134,7 @@ impl Callbacks {
             return Ok(("unknown_order", Outcome::Refused));
         };
         let order_id = payment.order_id;
+        common::crash_point!("judged");
         Ok(match self.orders.pay(&payment, evidence).await? {
             Receipt::Paid => ("paid", Outcome::Accepted),
             Receipt::Repeated => ("repeated", Outcome::Accepted),

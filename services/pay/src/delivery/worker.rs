@@ -114,6 +114,7 @@ impl Worker {
 
     /// Takes one order that has just become due.
     pub(crate) async fn take(&mut self, app_id: i64, order_id: OrderId) {
+        common::crash_point!("woken");
         if self.room(app_id) == 0 {
             self.apps.entry(app_id).or_default().more = true;
             return;
@@ -225,6 +226,7 @@ impl Worker {
 /// One attempt, from the network to the database.
 async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: Claimed) -> Outcome {
     let (outcome, attempt) = parts.sender.send(&claimed).await;
+    common::crash_point!("sent");
     parts.metrics.attempted(outcome.as_str(), attempt.duration);
     let now = parts.clock.now();
     let next = match outcome {

@@ -164,6 +164,7 @@ impl Ledger {
             .await?;
         for entry in posting.entries() {
             move_balance(tx, posting.app_id(), entry, now).await?;
+            common::crash_point!("balance");
             insert_entry(tx, transaction_id, posting.app_id(), entry).await?;
         }
         Ok(transaction_id)

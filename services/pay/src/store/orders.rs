@@ -92,7 +92,9 @@ pub(crate) async fn happen(
         let moved = (order.state, next);
         order.state = next;
         row::update(tx, order, now).await?;
+        common::crash_point!("transition", event.as_str());
         journal::append(tx, order.order_id, moved, event.as_str(), hand, now).await?;
+        common::crash_point!("journal", event.as_str());
     }
     Ok(Ok(step))
 }

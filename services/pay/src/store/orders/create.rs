@@ -108,7 +108,7 @@ impl Orders {
             .execute()
             .await;
         match inserted {
-            Ok(_) => {}
+            Ok(_) => common::crash_point!("requested"),
             Err(SqlError::UniqueViolation { .. }) => {
                 drop(tx);
                 return self.created_before(new, key).await?.ok_or(CreateError::Raced);
@@ -124,6 +124,7 @@ impl Orders {
             let _ = happen(&mut tx, &mut order, OrderEvent::PaymentStarted, hand, now).await?;
         }
         tx.commit().await?;
+        common::crash_point!("created");
         Ok(Created { order, repeated: false })
     }
 

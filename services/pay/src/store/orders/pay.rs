@@ -76,12 +76,15 @@ impl Orders {
         let Some(mut order) = row::lock(&mut tx, payment.order_id).await? else {
             return Ok((Receipt::NoSuchOrder, None));
         };
+        common::crash_point!("locked");
         let why = match judge(&mut tx, &order, payment).await? {
             Ok(()) => match self.take(&mut tx, &mut order, payment, now).await? {
                 Ok(Step::Absorbed) => return Ok((Receipt::Repeated, None)),
                 Ok(Step::Moves(_)) => {
                     archive::keep(&mut tx, order.order_id, evidence, "paid", now).await?;
+                    common::crash_point!("committing");
                     tx.commit().await?;
+                    common::crash_point!("committed");
                     return Ok((Receipt::Paid, Some(order)));
                 }
                 Err(impossible) => Refused::Impossible(impossible),
@@ -121,7 +124,9 @@ impl Orders {
         match step {
             Ok(Step::Moves(_)) => {
                 self.ledger.post_in(tx, &top_up(order)?, &key("order", order.order_id)?).await?;
+                common::crash_point!("ledger");
                 outbox::put(tx, order, now).await?;
+                common::crash_point!("outbox");
             }
             Ok(Step::Absorbed) | Err(_) => *order = before,
         }
