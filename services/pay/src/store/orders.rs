@@ -13,6 +13,8 @@
 mod close;
 mod create;
 mod expire;
+#[cfg(test)]
+mod flood;
 pub(crate) mod journal;
 mod pay;
 mod refund;
