@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// A request as the generator repeats it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// GET, POST.
+    /// GET, POST, PUT, PATCH.
     pub method: &'static str,
     /// With the query, if any.
     pub path: String,

@@ -34,6 +34,12 @@ impl Database {
         Ok(Self { server: Rc::new(start_server()?) })
     }
 
+    /// Another empty database on the same server; `mysql://…`.
+    pub fn another(&self, name: &str) -> Result<String> {
+        self.server.query(&format!("CREATE DATABASE {name}"))?;
+        Ok(format!("{}{name}", self.server.url()))
+    }
+
     /// `mysql://…`.
     pub fn url(&self) -> String {
         url(&self.server)

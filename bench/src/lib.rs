@@ -16,6 +16,7 @@
 //! - `settings`: the settings that are read, and how.
 //! - [`rounds`]: measuring in turns, medians and ratios.
 //! - `caller`: requests that are timed one by one, for what the generator can't play.
+//! - [`purchases`]: orders and payments, beside their SQL.
 //! - [`contention`]: what logins do to verifications.
 //! - [`storm`]: the worst patch day.
 //! - [`footprint`]: memory at rest, time to start.
@@ -32,6 +33,7 @@ pub mod footprint;
 pub mod load;
 pub mod peer;
 pub mod platform;
+pub mod purchases;
 pub mod report;
 pub mod rounds;
 pub mod scenario;

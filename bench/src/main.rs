@@ -1,4 +1,4 @@
-//! `cargo xtask bench [verify|settings|login|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
+//! `cargo xtask bench [verify|settings|login|orders|callbacks|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer command talks to its terminal")]
 
@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf, process::ExitCode, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    contention, footprint,
+    contention, footprint, purchases,
     report::{self, Results},
     rounds::Plan,
     scenario::{Group, Setup},
@@ -101,6 +101,8 @@ fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Result
         Group::Verify => setup.verify(progress)?,
         Group::Settings => setup.settings(progress)?,
         Group::Login => setup.login(progress)?,
+        Group::Orders => purchases::orders(setup, progress)?,
+        Group::Callbacks => purchases::callbacks(setup, progress)?,
         Group::Limits => setup.limits(progress)?,
         Group::LoginVerify => {
             let contention = contention::measure(setup, progress)?;

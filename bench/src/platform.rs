@@ -205,7 +205,12 @@ impl Platform {
 
     /// Asks the admin API, and answers the envelope's `data`.
     pub fn administer(&self, path: &str, body: &Value) -> Result<Value> {
-        let mut request = Request::post_json(path, body);
+        self.administer_with("POST", path, body)
+    }
+
+    /// The same with another method.
+    pub fn administer_with(&self, method: &'static str, path: &str, body: &Value) -> Result<Value> {
+        let mut request = Request { method, ..Request::post_json(path, body) };
         request.headers.push(("Authorization", format!("Bearer {ADMIN_TOKEN}")));
         request.data(&self.operator)
     }

@@ -32,7 +32,12 @@ pub enum Work {
     Served(Served),
     /// Something that this process does for so long.
     Done(fn(Duration) -> Result<Observed>),
+    /// Likewise, after it has got ready for it, which is not measured.
+    Prepared(Box<dyn Fn(Duration) -> Result<Ready>>),
 }
+
+/// What is measured once everything is ready for it.
+pub type Ready = Box<dyn FnOnce() -> Result<Observed>>;
 
 /// Requests to a server, and what they have to be answered with.
 pub struct Served {
@@ -84,6 +89,7 @@ impl fmt::Debug for Work {
         match self {
             Self::Served(served) => served.fmt(f),
             Self::Done(_) => f.write_str("Done"),
+            Self::Prepared(_) => f.write_str("Prepared"),
         }
     }
 }
@@ -162,6 +168,10 @@ impl Target {
         let sample = match &self.work {
             Work::Served(served) => served.measure(duration, |load| self.observe(load))?,
             Work::Done(work) => self.observe(|| work(duration))?,
+            Work::Prepared(prepare) => {
+                let ready = prepare(duration)?;
+                self.observe(ready)?
+            }
         };
         let refused =
             as_f64(sample.observed.refused + sample.observed.broken) / as_f64(sample.observed.requests.max(1));

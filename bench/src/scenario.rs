@@ -31,6 +31,10 @@ pub enum Group {
     Settings,
     /// Logins with a password and with a device, and refreshes, in one process: on SQLite and on a durable MariaDB.
     Login,
+    /// Making orders, in one process on a durable MariaDB, beside the same statements by a driver alone.
+    Orders,
+    /// From a payment channel's callback to the game server, likewise.
+    Callbacks,
     /// Verifications at an even pace, alone and beside as many password logins as the platform takes.
     #[value(name = "login_verify")]
     LoginVerify,
@@ -261,10 +265,15 @@ fn bare_argon2() -> Target {
 }
 
 /// Waits for a disk: there is no CPU time to compare.
-fn bare_fsync() -> Target {
+pub(crate) fn bare_fsync() -> Target {
     target("bare_fsync", &[], Vec::new(), Work::Done(bare::fsync))
 }
 
-fn target(name: &'static str, compared_with: &'static [&'static str], processes: Vec<u32>, work: Work) -> Target {
+pub(crate) fn target(
+    name: &'static str,
+    compared_with: &'static [&'static str],
+    processes: Vec<u32>,
+    work: Work,
+) -> Target {
     Target { name, compared_with, processes, work, counters: None }
 }

@@ -8,6 +8,7 @@
 //! - [`field`]: a field that was refused, and why.
 //! - [`context`]: what travels with a request: trace and deadline.
 //! - [`config`]: layered configuration, sections, validation, redacted print.
+//! - [`crash_point`]: places where a test can have a process die; nothing in a build that is shipped.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
 //! - [`maintenance`]: how a sign-in is refused while a game is under maintenance.
 //! - [`telemetry`]: logs, the access log, metrics, traces, the operator listener.
@@ -22,6 +23,7 @@
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod crash_point;
 pub mod discovery;
 pub mod error_code;
 pub mod field;

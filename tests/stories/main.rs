@@ -2,7 +2,7 @@
 //! them, whether it is one process on SQLite, four on MariaDB, or a fleet on MariaDB, Redis and Nacos.
 //!
 //! Never here: a look inside. What a story knows about the platform it knows from its listeners, its command line and
-//! its exit status.
+//! its exit status. One thing is looked up in the database, as an auditor would: whether the books of payments are right.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a story is a failed story")]
 
@@ -22,6 +22,7 @@ mod me;
 mod order_delivery;
 mod orders;
 mod password;
+mod pay_channels;
 mod pay_doors;
 mod phone_login;
 mod refresh;

@@ -1,105 +1,138 @@
-//! Pay is killed in the middle of its work, again and again: no paid order is lost, and none counts twice.
+//! Pay is killed at every step of its work, and its database in the middle of it: no paid order is lost, and none counts
+//! twice.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, os::unix::process::ExitStatusExt as _, time::Duration};
 
 use serde_json::json;
-use tokio::task::JoinSet;
 
-use crate::support::{Platform, Player, Role, Shape, Shop, Studio, eventually, in_four_roles};
+use crate::support::{
+    Books, Builder, Buyers, PATIENCE, Platform, Player, Role, Shape, Shop, Studio, eventually, in_four_roles,
+};
 
 in_four_roles!(
-    every_acknowledged_payment_is_delivered_however_often_pay_is_killed,
+    every_acknowledged_payment_is_delivered_wherever_pay_is_killed,
+    every_acknowledged_payment_is_delivered_however_often_its_database_is_killed,
     while_pay_is_away_no_channel_is_told_that_all_is_well,
     a_worker_that_ends_gives_back_what_it_had,
 );
 
-const BUYERS: usize = 4;
-const KILLS: usize = 4;
+/// Purchases under way at once.
+const BUYERS: usize = 6;
 
-/// How far along an order is: it never goes back.
-fn progress(state: &str) -> usize {
-    let states = ["created", "paid", "delivering", "delivered"];
-    states.iter().position(|known| *known == state).unwrap_or_else(|| panic!("{state}"))
+/// Where pay dies, in the order in which an order comes there. Then it is killed once more from outside, the moment a
+/// channel was told that all is well.
+const PLACES: [&str; 24] = [
+    "requested",
+    "created",
+    "called_back",
+    "judged",
+    "locked",
+    "transition.paid",
+    "journal.paid",
+    "balance",
+    "ledger",
+    "outbox",
+    "committing",
+    "committed",
+    "acknowledging",
+    "woken",
+    "transition.delivery_started",
+    "journal.delivery_started",
+    "claiming",
+    "claimed",
+    "sent",
+    "noted",
+    "transition.acknowledged",
+    "journal.acknowledged",
+    "settling",
+    "settled",
+];
+
+/// How often each of them is tried: once, or as often as `PLAYGATE_CRASH_ROUNDS` says.
+fn rounds() -> usize {
+    std::env::var("PLAYGATE_CRASH_ROUNDS").map_or(1, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
-async fn every_acknowledged_payment_is_delivered_however_often_pay_is_killed(shape: Shape) {
-    let builder = Platform::build(shape).set("pay.delivery.lease", "2s").set("pay.delivery.timeout", "1s");
-    let builder = builder.set("pay.delivery.schedule", r#"["100ms","100ms","100ms","100ms","100ms","1s","1s","1s"]"#);
+async fn every_acknowledged_payment_is_delivered_wherever_pay_is_killed(shape: Shape) {
+    let (mut platform, studio) = (impatient(Platform::build(shape)).start().await, Studio::start().await);
+    let (shop, ann) = (Shop::open(&platform, &studio).await, platform.register("ann").await);
+    let buyers = Buyers::start(&shop, &ann, BUYERS);
+    let mut kills = 0;
+    for round in 0..rounds() {
+        for (index, place) in PLACES.iter().enumerate() {
+            // Not always the first that comes there: the others are elsewhere then.
+            let time = 1 + (5 * round + 3 * index) % 7;
+            platform.restart_to_die(Role::Pay, &format!("{place}#{time}"));
+            let ended = platform.ends_within(Role::Pay, PATIENCE).await;
+            let ended = ended.unwrap_or_else(|| panic!("pay never comes to {place} for the {time}th time"));
+            // By its own hand, and not because it could not start.
+            assert_eq!(ended.signal(), Some(9), "{place}: {ended:?}");
+            kills += 1;
+        }
+        platform.restart(Role::Pay).await;
+        buyers.pay_for(1 + round % 5).await;
+        platform.kill(Role::Pay);
+        kills += 1;
+    }
+    platform.restart(Role::Pay).await;
+    assert_eq!(kills, rounds() * (PLACES.len() + 1));
+    nothing_is_lost(&platform, &studio, &ann, buyers.stop().await, 2 * kills).await;
+}
+
+async fn every_acknowledged_payment_is_delivered_however_often_its_database_is_killed(shape: Shape) {
+    let builder = impatient(Platform::build(shape).with_own_mariadb());
     let (mut platform, studio) = (builder.start().await, Studio::start().await);
     let (shop, ann) = (Shop::open(&platform, &studio).await, platform.register("ann").await);
-    let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let paid: Arc<Mutex<Vec<String>>> = Arc::default();
-    let mut buyers = JoinSet::new();
-    for buyer in 0..BUYERS {
-        let (shop, ann, stop, paid) = (shop.clone(), ann.clone(), Arc::clone(&stop), Arc::clone(&paid));
-        let acknowledged = Arc::clone(&acknowledged);
-        buyers.spawn(async move {
-            let mut number = 0;
-            while !stop.load(Ordering::Relaxed) {
-                number += 1;
-                let Some(order_id) = create(&shop, &ann, &format!("{buyer}-{number}")).await else { continue };
-                // As a channel does: until it is told that all is well, and sometimes once more.
-                while shop.call_back(&Shop::payment(&order_id)).await != Some((200, "SUCCESS".to_owned())) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                paid.lock().unwrap().push(order_id.clone());
-                acknowledged.fetch_add(1, Ordering::Relaxed);
-                if number % 3 == 0 {
-                    shop.call_back(&Shop::payment(&order_id)).await;
-                }
-            }
-        });
+    let buyers = Buyers::start(&shop, &ann, BUYERS);
+    let kills = 4 * rounds();
+    for kill in 0..kills {
+        // Once while it still recovers from the last time.
+        buyers.pay_for([30, 1, 10, 20][kill % 4]).await;
+        platform.mariadb().kill().unwrap();
+        platform.mariadb().restart().unwrap();
     }
-    for _ in 0..KILLS {
-        let before = acknowledged.load(Ordering::Relaxed);
-        eventually("payments go on", || async { (acknowledged.load(Ordering::Relaxed) > before + 30).then_some(()) })
-            .await;
-        platform.kill(Role::Pay);
-        platform.restart(Role::Pay).await;
-    }
-    stop.store(true, Ordering::Relaxed);
-    buyers.join_all().await;
-
-    let paid = paid.lock().unwrap().clone();
-    assert!(paid.len() > 30 * KILLS, "{}", paid.len());
-    for order_id in &paid {
-        shop.is(order_id, "delivered").await;
-        let order = shop.describe(order_id).await;
-        let journal = order["journal"].as_array().unwrap().clone();
-        let mut moves: HashMap<String, usize> = HashMap::new();
-        let mut at = 0;
-        for line in &journal {
-            let (from, to) = (progress(line["from"].as_str().unwrap()), progress(line["to"].as_str().unwrap()));
-            assert!(from == at && to >= from, "{order_id} went back: {journal:?}");
-            at = to;
-            *moves.entry(line["event"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-        assert!(moves.values().all(|times| *times == 1), "{order_id}: {moves:?}");
-        assert!(!studio.deliveries_of(order_id).is_empty(), "{order_id} was delivered to somebody");
-    }
-    // Whatever was paid is in the wallet once: those whose buyer was still told so, and not one more.
-    let wallet = ann.login().await.welcome["wallet"].clone();
-    assert_eq!(wallet, json!({ "CNY": 600 * paid.len() }));
+    buyers.pay_for(10).await;
+    nothing_is_lost(&platform, &studio, &ann, buyers.stop().await, 15 * kills).await;
 }
 
-/// An order, once pay is there to make one.
-async fn create(shop: &Shop, ann: &Player, key: &str) -> Option<String> {
-    for _ in 0..500 {
-        let answer = shop.try_create(ann, key, &Shop::wish()).await;
-        if answer.status == 200 {
-            return Some(answer.ok()["order_id"].as_str()?.to_owned());
-        }
-        assert!([503, 504].contains(&answer.status), "{answer:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+/// What a worker that died had claimed is sent by the next one soon, and what failed is tried again soon.
+fn impatient(builder: Builder) -> Builder {
+    let builder = builder.set("pay.delivery.lease", "2s").set("pay.delivery.timeout", "1s");
+    builder.set("pay.delivery.schedule", r#"["100ms","100ms","100ms","100ms","100ms","1s","1s","1s","10s","10s"]"#)
+}
+
+/// Expects that each of these orders, of which the channel was told that all is well, is delivered and in the books once,
+/// and that nothing else is.
+async fn nothing_is_lost(platform: &Platform, studio: &Studio, player: &Player, paid: Vec<String>, at_least: usize) {
+    assert!(paid.len() >= at_least, "{} payments are too few to say anything", paid.len());
+    let mut books = Books::open(platform).await;
+    let give_up = tokio::time::Instant::now() + PATIENCE;
+    while books.count("SELECT COUNT(*) FROM pay_outbox").await > 0 {
+        assert!(tokio::time::Instant::now() < give_up, "what was paid is delivered in the end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    None
+    books.are_right().await;
+    let told: HashSet<String> =
+        studio.deliveries().iter().map(|told| told["order_id"].as_str().unwrap().to_owned()).collect();
+    let untold: Vec<&String> = paid.iter().filter(|order_id| !told.contains(*order_id)).collect();
+    assert!(untold.is_empty(), "the game server never heard of {untold:?}");
+    // However often one was asked for, it was made once; and what was made was paid, moved step by step, and is told.
+    for (question, of_each) in [
+        ("SELECT COUNT(*) FROM pay_orders", 1),
+        ("SELECT COUNT(*) FROM pay_orders WHERE state = 5", 1),
+        ("SELECT COUNT(*) FROM pay_order_journal", 4),
+        ("SELECT COUNT(DISTINCT order_id, event) FROM pay_order_journal", 4),
+        ("SELECT COUNT(*) FROM pay_ledger_transactions", 1),
+        ("SELECT COUNT(*) FROM pay_callbacks WHERE verdict = 'paid'", 1),
+    ] {
+        assert_eq!(books.count(question).await, of_each * paid.len(), "{question}");
+    }
+    eventually("the wallet is there", || async {
+        let answer = player.try_login().await;
+        let welcome = answer.json()["data"].take();
+        (welcome["degraded"] == json!([])).then(|| assert_eq!(welcome["wallet"], json!({ "CNY": 600 * paid.len() })))
+    })
+    .await;
 }
 
 async fn while_pay_is_away_no_channel_is_told_that_all_is_well(shape: Shape) {

@@ -2,11 +2,13 @@
 //! an operator do, and breaks what it depends on.
 //!
 //! Nothing here links against the product: what a story knows about it, it knows from the wire. In particular the
-//! request signature is written a second time, from the contract.
+//! request signature is written a second time, from the contract. Only `books` looks into the database, as an auditor does.
 
 mod admin;
 mod answer;
 mod app;
+mod books;
+mod buyers;
 mod channel;
 mod client;
 mod collector;
@@ -16,6 +18,7 @@ mod eventually;
 mod game_server;
 mod listener;
 mod load;
+mod pay_channel;
 mod platform;
 mod player;
 mod publishing;
@@ -31,6 +34,8 @@ mod studio;
 pub(crate) use admin::Admin;
 pub(crate) use answer::Answer;
 pub(crate) use app::App;
+pub(crate) use books::Books;
+pub(crate) use buyers::Buyers;
 pub(crate) use channel::{Channel, IssuerKey};
 pub(crate) use client::Client;
 pub(crate) use collector::{Collector, Span};
@@ -38,6 +43,7 @@ pub(crate) use dns::DnsServer;
 pub(crate) use eventually::{PATIENCE, eventually};
 pub(crate) use game_server::{GameServer, SignedRequest, Verdict, now_ms};
 pub(crate) use load::{Load, Report};
+pub(crate) use pay_channel::{Notice, PAY_CHANNELS, PayChannel, Said, Words};
 pub(crate) use platform::{Builder, Platform, Shape};
 pub(crate) use player::{Player, Tokens};
 pub(crate) use python::ask_python;

@@ -100,14 +100,20 @@ impl RoleProcess {
         settings.push(("operator.listen".to_owned(), operator.address()));
         let directory = directory.to_owned();
         let mut started = Self { replica, directory, settings, listener, operator, process: None };
-        started.spawn();
+        started.spawn(None);
         started
     }
 
     /// Starts it again, on the same data and the same listeners; it is not ready yet.
     pub(crate) fn restart(&mut self) {
         self.process = None;
-        self.spawn();
+        self.spawn(None);
+    }
+
+    /// The same, to die of itself where `place` says; see `common/src/crash_point.rs`.
+    pub(crate) fn restart_to_die(&mut self, place: &str) {
+        self.process = None;
+        self.spawn(Some(place));
     }
 
     /// Where it takes requests or calls: `127.0.0.1:PORT`.
@@ -175,10 +181,11 @@ impl RoleProcess {
         self.directory.join(format!("{}-{index}.log", role.name()))
     }
 
-    fn spawn(&mut self) {
+    fn spawn(&mut self, dies_at: Option<&str>) {
         let log = File::options().append(true).create(true).open(self.log_file()).unwrap();
         let mut command = playgate(&self.directory, &self.settings);
         command.args(["serve", self.replica.role.name()]).stdout(log.try_clone().unwrap()).stderr(log);
+        command.envs(dies_at.map(|place| ("PLAYGATE_CRASH_AT", place)));
         self.process = Some(OwnedProcess::spawn(&mut command, Some(&self.directory)).unwrap());
     }
 }

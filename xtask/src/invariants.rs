@@ -31,6 +31,9 @@ const FORBIDDEN_IN_DOMAIN: &[&str] =
 /// The rules that account and gateways both judge tokens by.
 const SHARED_DOMAIN: &str = "common/src/token";
 
+/// The feature with which a program can be told where to die (`common/src/crash_point.rs`).
+const CRASH_POINTS: &str = "crash-points";
+
 /// The longest `src/main.rs` that can still be taken in at a glance.
 const MAIN_LINES: usize = 40;
 
@@ -56,8 +59,11 @@ pub(crate) fn check() -> Result<()> {
         broken.extend(
             forbidden_dependencies(member, &manifest, allowed).with_context(|| format!("{member}/Cargo.toml"))?,
         );
+        broken.extend(shipped_crash_points(member, &manifest)?);
     }
-    broken.extend(unlisted_members(&fs::read_to_string(root.join("Cargo.toml"))?)?);
+    let workspace = fs::read_to_string(root.join("Cargo.toml"))?;
+    broken.extend(unlisted_members(&workspace)?);
+    broken.extend(shipped_crash_points("the root", &workspace)?);
     let main = fs::read_to_string(root.join("src/main.rs"))?.lines().count();
     if main > MAIN_LINES {
         broken.push(format!("src/main.rs has {main} lines, more than {MAIN_LINES}"));
@@ -89,6 +95,17 @@ fn forbidden_dependencies(member: &str, manifest: &str, allowed: &[&str]) -> Res
         .filter(|name| !is_own_name(member, name))
         .map(|name| format!("{member} depends on {name}; it may depend on {allowed:?}"))
         .collect())
+}
+
+/// Whether anything but tests asks for crash points: what is shipped must have none.
+fn shipped_crash_points(member: &str, manifest: &str) -> Result<Option<String>> {
+    let mut manifest: toml::Table = manifest.parse()?;
+    manifest.remove("dev-dependencies");
+    if let Some(features) = manifest.get_mut("features").and_then(toml::Value::as_table_mut) {
+        features.remove(CRASH_POINTS);
+    }
+    let asked_for = format!("{manifest:?}").contains(CRASH_POINTS);
+    Ok(asked_for.then(|| format!("{member} asks for `{CRASH_POINTS}` outside its dev-dependencies")))
 }
 
 fn is_ours(dependency: &str) -> bool {
@@ -198,6 +215,23 @@ mod tests {
         let check = |table| forbidden_dependencies("common", &format!("[{table}]\nxtask.workspace = true"), &["idl"]);
         assert!(check("dev-dependencies").unwrap().is_empty());
         assert_eq!(check("dependencies").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn crash_points_are_for_tests_only() {
+        let check = |manifest| shipped_crash_points("common", manifest).unwrap();
+        assert_eq!(
+            check("[features]\ncrash-points = []\n[dev-dependencies]\nx = { features = [\"crash-points\"] }"),
+            None
+        );
+        for shipped in [
+            "[dependencies]\ncommon = { workspace = true, features = [\"crash-points\"] }",
+            "[workspace.dependencies]\ncommon = { path = \"common\", features = [\"crash-points\"] }",
+            "[features]\ndefault = [\"crash-points\"]\ncrash-points = []",
+            "[features]\nmore = [\"common/crash-points\"]",
+        ] {
+            assert!(check(shipped).is_some(), "{shipped}");
+        }
     }
 
     #[test]

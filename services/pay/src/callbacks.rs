@@ -66,6 +66,7 @@ impl Callbacks {
     /// Takes a callback and says what its channel is answered. An error only where there is no channel that could be
     /// answered.
     pub(crate) async fn handle(&self, came: Came<'_>) -> Result<Acknowledgement, OrderError> {
+        common::crash_point!("called_back");
         let config = self.channels.find(came.app_id, came.channel).await?.ok_or_else(|| {
             self.metrics.callback(None, "unknown_channel");
             OrderError::NoSuchChannel
@@ -82,6 +83,7 @@ impl Callbacks {
             Err(error) => return Ok(channel.acknowledge(self.could_not_tell(came, &error))),
         };
         self.metrics.callback(Some(came.channel), verdict);
+        common::crash_point!("acknowledging");
         Ok(channel.acknowledge(outcome))
     }
 
@@ -101,8 +103,9 @@ impl Callbacks {
         match verified {
             Ok(Verdict::Facts(facts)) => {
                 let headers = headers_json(came.raw.headers)?;
-                let evidence =
-                    Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
+                // A channel that calls with GET says everything in the query.
+                let body = if came.raw.body.is_empty() { came.raw.query.as_bytes() } else { came.raw.body };
+                let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body };
                 self.believed(came, facts, evidence, None).await
             }
             Ok(Verdict::Ignored(reason)) => Ok(ignored(came, reason)),
@@ -124,6 +127,7 @@ impl Callbacks {
             return Ok(("unknown_order", Outcome::Refused));
         };
         let order_id = payment.order_id;
+        common::crash_point!("judged");
         let receipt = match owed {
             Some(owed) => self.orders.pay_owing(&payment, evidence, owed).await?,
             None => self.orders.pay(&payment, evidence).await?,

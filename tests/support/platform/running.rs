@@ -261,6 +261,12 @@ impl Platform {
         self.is_ready(which).await;
     }
 
+    /// Kills a process if it runs, and starts it again to die of itself where `place` says, as if it were killed there. It
+    /// is not ready yet.
+    pub(crate) fn restart_to_die(&mut self, which: impl Into<Which>, place: &str) {
+        self.each(which).for_each(|process| process.restart_to_die(place));
+    }
+
     /// Stops every process in good order, then starts them all again.
     pub(crate) async fn restart_all(&mut self) {
         for replica in self.replicas() {
@@ -301,6 +307,11 @@ impl Platform {
         for process in self.each(which) {
             process.ready().await;
         }
+    }
+
+    /// Where the database is, for who looks at what lies there.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.as_ref().expect("a platform on MariaDB").url()
     }
 
     /// The MariaDB server, if the platform was built with one of its own.

@@ -1,9 +1,15 @@
 //! Game servers that are well, slow, wrong and gone, on both databases.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use aws_lc_rs::{digest, hmac};
 use common::{clock::Clock, error_code::ErrorCode};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, DeliveryConfig,
@@ -368,4 +374,104 @@ common::on_each_database! {
         assert_eq!(attempts, [1, 2, 3]);
         assert_eq!(service.count("SELECT COUNT(*) FROM pay_outbox").await, 0);
     }
+
+    async fn a_game_that_hangs_does_not_keep_a_running_worker_from_telling_others(database: TestDatabase) {
+        // So patient that nothing that hangs is over before the test is.
+        let delivery = DeliveryConfig {
+            timeout: Duration::from_secs(3600),
+            lease: Duration::from_secs(7200),
+            look_every: Duration::from_millis(20),
+            ..config().delivery
+        };
+        let config = Config { delivery, ..config() };
+        let (service, dead, well) =
+            (Service::start_with(database, config).await, GameServer::start().await, GameServer::start().await);
+        service.deliver_to(APP, &dead.url());
+        service.deliver_to(OTHER_APP, &well.url());
+        dead.answer(Answering::Hanging);
+        let mut running = JoinSet::new();
+        running.spawn(service.pay.deliver(CancellationToken::new()).expect("nobody else has it"));
+        for number in 0..20 {
+            service.paid_order(&format!("k-{number}")).await;
+        }
+        until("the dead game has what one app may have", || async { dead.received().len() == 8 }).await;
+        for number in 0..20 {
+            let theirs = service.create_with(&format!("k-{number}"), |request| request.app_id = OTHER_APP).await;
+            let theirs = theirs.expect("made").order_id;
+            let answer = call_back_on(&service.pay, OTHER_APP, &payment(&theirs)).await.expect("a channel");
+            assert_eq!(answer.status, 200);
+            until("the other game is told", || async { well.received().len() == number + 1 }).await;
+        }
+        let delivered = "SELECT COUNT(*) FROM pay_orders WHERE state = 5";
+        until("it is written down", || async { service.count(delivered).await == 20 }).await;
+        assert_eq!(dead.received().len(), 8, "of one app only so many are under way");
+        assert_eq!(service.count("SELECT COUNT(*) FROM pay_deliveries").await, 20, "what hangs has come to nothing yet");
+        running.shutdown().await;
+    }
+
+    async fn an_answer_that_comes_in_drops_or_has_no_end_is_none(database: TestDatabase) {
+        let (service, game) = (Service::start_with(database, config()).await, GameServer::start().await);
+        let order_id = service.paid_order("k-1").await;
+        let mut expected = Vec::new();
+        let in_drops = endless_server("content-length: 1000\r\n", b"S", Duration::from_millis(20)).await;
+        let endless = endless_server("", &[b'S'; 8192], Duration::ZERO).await;
+        for (url, _serving) in [in_drops, endless] {
+            service.deliver_to(APP, &url);
+            // Another instance, which has not asked for the app a moment ago.
+            assert_eq!(hands(&service.replica().await).deliver().await, 1);
+            expected.push("no_answer".to_owned());
+            let described = service.describe(&order_id).await;
+            let outcomes: Vec<_> = described.deliveries.iter().map(|delivery| delivery.outcome.to_string()).collect();
+            assert_eq!(outcomes, expected);
+            service.clock.advance(Duration::from_secs(15));
+        }
+        service.deliver_to(APP, &game.url());
+        assert_eq!(hands(&service.replica().await).deliver().await, 1);
+        assert_eq!(service.state(&order_id).await, "delivered");
+    }
+
+    async fn what_failed_together_comes_back_later_than_it_has_to_and_not_together(database: TestDatabase) {
+        let delivery = DeliveryConfig { jitter: 0.1, per_app: NonZeroU32::new(20).expect("some"), ..config().delivery };
+        let service = Service::start_with(database, Config { delivery, ..config() }).await;
+        let game = GameServer::start().await;
+        service.deliver_to(APP, &game.url());
+        game.answer(with(500, ""));
+        for number in 0..20 {
+            service.paid_order(&format!("k-{number}")).await;
+        }
+        assert_eq!(service.hands().deliver().await, 20);
+        let due: Vec<(i64,)> = service.database.read("SELECT due_at FROM pay_outbox").all().await.expect("read");
+        let mut pauses: Vec<i64> = due.iter().map(|(due_at,)| due_at - service.clock.now().as_millis()).collect();
+        pauses.sort_unstable();
+        pauses.dedup();
+        assert!(pauses.len() > 1 && pauses.iter().all(|pause| (15_000..=16_500).contains(pause)), "{pauses:?}");
+    }
+}
+
+/// Waits for what happens by itself.
+async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("not so: {what}"));
+}
+
+/// A game server that begins to say yes and goes on without end: so much, and again after a pause.
+async fn endless_server(header: &'static str, piece: &'static [u8], pause: Duration) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("bound"));
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _request = socket.read_u8().await;
+            let mut begun = socket.write_all(format!("HTTP/1.1 200 X\r\n{header}\r\n").as_bytes()).await;
+            while begun.is_ok() {
+                tokio::time::sleep(pause).await;
+                begun = socket.write_all(piece).await;
+            }
+        }
+    });
+    (url, serving)
 }

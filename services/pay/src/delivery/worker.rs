@@ -121,6 +121,7 @@ impl Worker {
 
     /// Takes one order that has just become due.
     pub(crate) async fn take(&mut self, Rung { app_id, order_id, kind }: Rung) {
+        common::crash_point!("woken");
         if self.room((app_id, kind)) == 0 {
             self.apps.entry((app_id, kind)).or_default().more = true;
             return;
@@ -233,6 +234,7 @@ impl Worker {
 /// One attempt, from the network to the database.
 async fn deliver(parts: WorkerParts, worker: Uuid, schedule: Schedule, claimed: Claimed) -> Outcome {
     let (outcome, attempt) = parts.sender.send(&claimed).await;
+    common::crash_point!("sent");
     parts.metrics.attempted(outcome.as_str(), attempt.duration);
     let now = parts.clock.now();
     let next = match outcome {

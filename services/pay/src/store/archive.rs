@@ -22,6 +22,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) app_id: i64,
     /// A JSON list of pairs.
     pub(crate) headers: &'a str,
+    /// The raw body; of a callback without one, its query.
     pub(crate) body: &'a [u8],
 }
 

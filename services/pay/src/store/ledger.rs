@@ -191,6 +191,7 @@ impl Ledger {
         for entry in posting.entries() {
             let row = row_of(entry.owner, transaction_id);
             move_balance(tx, posting.app_id(), entry, row, now).await?;
+            common::crash_point!("balance");
             insert_entry(tx, transaction_id, posting.app_id(), entry, row).await?;
         }
         Ok(transaction_id)

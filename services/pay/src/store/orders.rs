@@ -15,6 +15,8 @@ mod close;
 mod create;
 mod early_refund;
 mod expire;
+#[cfg(test)]
+mod flood;
 pub(crate) mod journal;
 mod pay;
 mod refund;
@@ -104,7 +106,9 @@ pub(crate) async fn happen(
         let moved = (order.state, next);
         order.state = next;
         row::update(tx, order, now).await?;
+        common::crash_point!("transition", event.as_str());
         journal::append(tx, order.order_id, moved, event.as_str(), hand, now).await?;
+        common::crash_point!("journal", event.as_str());
     }
     Ok(Ok(step))
 }

@@ -283,7 +283,9 @@ impl Orders {
             let (failures, since) = (u32::try_from(failures).unwrap_or(0), Timestamp::from_millis(since));
             claimed.push(Claimed { order, matter: Matter::Payment, attempt, failures, since });
         }
+        common::crash_point!("claiming");
         tx.commit().await?;
+        common::crash_point!("claimed");
         for order in moved {
             self.moved(&order, &[OrderState::Delivering]);
         }
@@ -320,6 +322,7 @@ impl Orders {
         let (mut tx, now, order_id) = (self.database.begin().await?, self.clock.now(), claimed.order.order_id);
         let order = row::lock(&mut tx, order_id).await?.ok_or(StoreError::Unreadable("an order in the outbox"))?;
         insert_delivery(&mut tx, order_id, attempt).await?;
+        common::crash_point!("noted");
         let (failures, mut moved) = (claimed.failures.saturating_add(1), None);
         match next {
             Next::Done => {
@@ -338,7 +341,9 @@ impl Orders {
                 }
             }
         }
+        common::crash_point!("settling");
         tx.commit().await?;
+        common::crash_point!("settled");
         Ok(moved)
     }
 

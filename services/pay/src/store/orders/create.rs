@@ -111,7 +111,7 @@ impl Orders {
             .execute()
             .await;
         match inserted {
-            Ok(_) => {}
+            Ok(_) => common::crash_point!("requested"),
             Err(SqlError::UniqueViolation { .. }) => {
                 drop(tx);
                 return self.created_before(new, key).await?.ok_or(CreateError::Raced);
@@ -130,6 +130,7 @@ impl Orders {
             }
         }
         tx.commit().await?;
+        common::crash_point!("created");
         Ok(Created { order, repeated: false })
     }
 

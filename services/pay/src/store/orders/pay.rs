@@ -112,6 +112,7 @@ impl Orders {
         let Some(mut order) = row::lock(&mut tx, payment.order_id).await? else {
             return Ok((Receipt::NoSuchOrder, None));
         };
+        common::crash_point!("locked");
         let why = match judge(&mut tx, &order, payment).await? {
             Ok(()) => match self.take(&mut tx, &mut order, (actor, payment), now).await? {
                 Ok(Step::Absorbed) => return Ok((Receipt::Repeated, None)),
@@ -120,7 +121,9 @@ impl Orders {
                         channel_tasks::put(&mut tx, &order, owed, now).await?;
                     }
                     archive::keep(&mut tx, order.order_id, evidence, "paid", now).await?;
+                    common::crash_point!("committing");
                     tx.commit().await?;
+                    common::crash_point!("committed");
                     return Ok((Receipt::Paid, Some(order)));
                 }
                 Err(impossible) => Refused::Impossible(impossible),
@@ -160,7 +163,9 @@ impl Orders {
         match step {
             Ok(Step::Moves(_)) => {
                 self.ledger.post_in(tx, &top_up(order)?, &key("order", order.order_id)?).await?;
+                common::crash_point!("ledger");
                 outbox::put(tx, order, now).await?;
+                common::crash_point!("outbox");
             }
             Ok(Step::Absorbed) | Err(_) => *order = before,
         }

@@ -202,9 +202,10 @@ common::on_each_database! {
 
     async fn orders_that_race_for_one_payment_leave_one_winner(database: TestDatabase) {
         let service = Service::start(database).await;
+        let replicas = [service.pay.clone(), service.replica().await];
         let mut calls = JoinSet::new();
         for number in 0..8 {
-            let (order_id, pay) = (service.order(&format!("k-{number}")).await, service.pay.clone());
+            let (order_id, pay) = (service.order(&format!("k-{number}")).await, replicas[number % 2].clone());
             let payment = payment_with(&order_id, &json!({ "channel_order_id": "the-one" }));
             calls.spawn(async move { call_back_on(&pay, APP, &payment).await.expect("a channel").status });
         }
