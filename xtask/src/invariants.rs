@@ -14,6 +14,7 @@ use xtask::workspace;
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("idl", &[]),
     ("common", &["idl"]),
+    ("common/govern", &[]),
     ("gateway", &["idl", "common"]),
     ("services/account", &["idl", "common"]),
     ("services/setting", &["idl", "common"]),
