@@ -29,8 +29,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 const FORBIDDEN_IN_DOMAIN: &[&str] =
     &["tokio", "volo", "volo_http", "volo_thrift", "motore", "sqlx", "redis", "http", "hyper", "reqwest"];
 
-/// The rules that account and gateways both judge tokens by.
-const SHARED_DOMAIN: &str = "common/src/token";
+/// The rules that account and gateways both judge tokens by, and those that keep a process standing in a flood.
+const SHARED_DOMAINS: &[&str] = &["common/src/token", "common/govern/src"];
 
 /// The longest `src/main.rs` that can still be taken in at a glance.
 const MAIN_LINES: usize = 40;
@@ -116,7 +116,7 @@ fn is_domain(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "rs")
         && (file.components().any(|part| part.as_os_str() == "domain")
             || file.ends_with("domain.rs")
-            || file.starts_with(SHARED_DOMAIN))
+            || SHARED_DOMAINS.iter().any(|domain| file.starts_with(domain)))
 }
 
 fn forbidden_imports(file: &Path, source: &str) -> Vec<String> {

@@ -88,6 +88,11 @@ impl Rate {
         nanos(self.per).div_ceil(u64::from(self.limit.get())).max(1)
     }
 
+    /// The time in which the whole burst comes back.
+    pub fn time_to_full(&self) -> Duration {
+        Duration::from_nanos(self.capacity_ns())
+    }
+
     /// Nanoseconds in which the whole burst comes back.
     fn capacity_ns(&self) -> u64 {
         self.interval_ns().saturating_mul(u64::from(self.burst.get()))

@@ -258,7 +258,7 @@ pub struct HeaderEquals {
 
 /// What is known of a request when it is coloured.
 pub trait Colourable {
-    /// The value of a header; `name` is lower-case.
+    /// The value of a header; the case of `name` does not matter.
     fn header(&self, name: &str) -> Option<&str>;
     /// The account that the request is authenticated as.
     fn account(&self) -> Option<i64>;
@@ -275,9 +275,7 @@ impl LanesConfig {
 
 impl LaneRule {
     fn fits(&self, request: &impl Colourable) -> bool {
-        let header = |HeaderEquals { name, equals }: &HeaderEquals| {
-            request.header(&name.to_ascii_lowercase()) == Some(equals.as_str())
-        };
+        let header = |HeaderEquals { name, equals }: &HeaderEquals| request.header(name) == Some(equals.as_str());
         let percent = |percent: f64| {
             let salt = self.salt.as_deref().unwrap_or(self.lane.as_str());
             let account = request.account().map(|account| account.to_string());
@@ -405,7 +403,7 @@ mod tests {
 
     impl Colourable for Request {
         fn header(&self, name: &str) -> Option<&str> {
-            self.canary.filter(|_| name == "x-canary")
+            self.canary.filter(|_| name.eq_ignore_ascii_case("x-canary"))
         }
         fn account(&self) -> Option<i64> {
             self.account

@@ -2,10 +2,11 @@
 //!
 //! Protects: the shared limiter (Redis) from the requests it is meant to limit, and every request from its latency.
 //!
-//! A replica takes several units at once and gives them out itself. How many: as many as it gave out lately in one
+//! A replica takes several units at once and gives them out itself. How many: as many requests as came lately in one
 //! `horizon`, but at most twice (plus one) what it took the last time, and at most `largest`. So at a steady demand it
 //! asks about once per horizon, five times a second, and while it asks it still has a quarter left: nobody waits.
-//! Units are charged when they are leased, so all replicas together never admit more in any time `w` than
+//! At a limit that is reached it asks again after a horizon (less for small bursts) and not for every unit that comes
+//! back. Units are charged when they are leased, so all replicas together never admit more in any time `w` than
 //! `burst + rate · (w + ttl)`. What lies about unused for `ttl` is given back.
 //!
 //! While the shared limiter can't be asked, each replica limits alone at its share ([`local_share`]), and one request
@@ -88,10 +89,10 @@ pub struct LeasedQuota {
     held_until: Moment,
     /// Units that were not needed in time.
     unneeded: u32,
-    /// What was asked for the last time, when, and what was given out since.
+    /// What was asked for the last time, when, and how many requests have come since, admitted or not.
     asked: u32,
     asked_at: Moment,
-    used: u32,
+    demand: u32,
     /// A question is on its way, and others wait for it until then.
     on_its_way: Option<Moment>,
     refused_until: Moment,
@@ -137,7 +138,7 @@ impl LeasedQuota {
             unneeded: 0,
             asked: 0,
             asked_at: Moment::START,
-            used: 0,
+            demand: 0,
             on_its_way: None,
             refused_until: Moment::START,
             alone: None,
@@ -150,8 +151,16 @@ impl LeasedQuota {
         if self.on_its_way.is_some_and(|until| until <= now) {
             self.on_its_way = None;
         }
+        let take = self.take_one(now);
+        if matches!(take, Take::Admitted { .. } | Take::Refused { .. }) {
+            self.demand = self.demand.saturating_add(1);
+        }
+        take
+    }
+
+    fn take_one(&mut self, now: Moment) -> Take {
         if self.held > 0 {
-            (self.held, self.used) = (self.held - 1, self.used.saturating_add(1));
+            self.held -= 1;
             let running_out = self.held <= self.asked / 4 && self.refused_until <= now;
             return Take::Admitted { ask: if running_out { self.question(now) } else { None } };
         }
@@ -178,8 +187,11 @@ impl LeasedQuota {
         (self.on_its_way, self.alone) = (None, None);
         self.held = self.held.saturating_add(units);
         self.held_until = now + self.config.ttl;
-        if units == 0 {
-            self.refused_until = now + next_in.max(Duration::from_micros(1));
+        if units < self.asked {
+            // Once what was granted is used, something must come back first. Waiting for more than one unit loses nothing
+            // while the burst is not full again, and is one question less for each.
+            let gathering = self.config.horizon.min(self.rate.time_to_full() / 2);
+            self.refused_until = now + next_in.max(gathering).max(Duration::from_micros(1));
         }
     }
 
@@ -220,11 +232,11 @@ impl LeasedQuota {
             return None;
         }
         let elapsed = now.since(self.asked_at).max(Duration::from_micros(1));
-        let demand = f64::from(self.used) * self.config.horizon.as_secs_f64() / elapsed.as_secs_f64();
+        let demand = f64::from(self.demand) * self.config.horizon.as_secs_f64() / elapsed.as_secs_f64();
         let largest = largest_lease(&self.rate, self.replicas).min(self.config.largest.max(1));
         let growth = self.asked.saturating_mul(2).saturating_add(1);
         self.asked = ceil_u32(demand).clamp(1, largest.min(growth));
-        (self.asked_at, self.used) = (now, 0);
+        (self.asked_at, self.demand) = (now, 0);
         self.on_its_way = Some(now + self.config.patience);
         NonZeroU32::new(self.asked)
     }
@@ -319,15 +331,36 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_reached_is_not_asked_again_before_a_unit_is_there() {
+    fn a_limit_that_is_reached_is_not_asked_again_before_units_are_there() {
         let rate = rate(10, 10);
         let (mut shared, mut quota) = (Shared::new(rate), quota(rate, 1));
         let admitted = (0..1000).filter(|_| shared.request(&mut quota, NOW)).count();
         let questions = shared.questions;
         assert_eq!(admitted, 10);
-        assert!(!shared.request(&mut quota, NOW + 99 * MS));
+        assert!(!shared.request(&mut quota, NOW + 199 * MS));
         assert_eq!(shared.questions, questions);
-        assert!(shared.request(&mut quota, NOW + 100 * MS));
+        let admitted = (0..1000).filter(|_| shared.request(&mut quota, NOW + 200 * MS)).count();
+        assert_eq!(admitted, 2);
+    }
+
+    #[test]
+    fn at_ten_times_the_limit_the_limit_is_used_and_asked_for_in_batches() {
+        for (limit, burst, replicas) in [(100, 100, 1), (100, 100, 4), (1000, 50, 2), (1000, 1000, 4)] {
+            let rate = rate(limit, burst);
+            let mut shared = Shared::new(rate);
+            let mut all: Vec<_> = (0..replicas).map(|_| quota(rate, replicas)).collect();
+            let demand = 10 * limit;
+            let admitted = (0..10 * demand)
+                .filter(|n| {
+                    let now = NOW + Duration::from_secs(1) / demand * *n;
+                    shared.request(&mut all[usize::try_from(n % replicas).expect("few")], now)
+                })
+                .count();
+            let (admitted, possible) = (admitted as f64, f64::from(10 * limit + burst));
+            assert!(admitted > 0.9 * possible, "{admitted} of {possible}");
+            let per_request = f64::from(shared.questions) / admitted;
+            assert!(per_request < 0.35, "{per_request} questions per request at {limit}/{burst}/{replicas}");
+        }
     }
 
     #[test]

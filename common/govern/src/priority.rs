@@ -26,7 +26,7 @@ use crate::{
 
 /// What a request is for. In the order of shedding: the first is refused first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Events and clicks of partners: they are sent again.
     Ingest,
@@ -55,7 +55,7 @@ impl Class {
             Self::Login => "login",
             Self::Refresh => "refresh",
             Self::Verify => "verify",
-            Self::PayCallback => "pay-callback",
+            Self::PayCallback => "pay_callback",
         }
     }
 
@@ -243,7 +243,7 @@ mod tests {
             })
             .collect();
         let expected =
-            [("ingest", 50), ("settings", 70), ("login", 80), ("refresh", 90), ("verify", 100), ("pay-callback", 100)];
+            [("ingest", 50), ("settings", 70), ("login", 80), ("refresh", 90), ("verify", 100), ("pay_callback", 100)];
         assert_eq!(refused_from, expected);
     }
 

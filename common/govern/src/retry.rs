@@ -152,6 +152,19 @@ pub enum WhyNot {
     Budget,
 }
 
+impl WhyNot {
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotRepeatable => "not_repeatable",
+            Self::ChainStop => "chain_stop",
+            Self::Attempts => "attempts",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+        }
+    }
+}
+
 /// Whether a call that failed is tried again, and when. The budget is asked last, so that only a retry that is made is
 /// paid for. `fraction` is a random number of `0.0..1.0`.
 pub fn may_retry(config: &RetryConfig, budget: &RetryBudget, call: &Attempted, now: Moment, fraction: f64) -> Retry {

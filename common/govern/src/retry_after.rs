@@ -70,8 +70,7 @@ impl Default for RetryAfterConfig {
 impl Check for RetryAfterConfig {
     fn check(&self, problems: &mut Problems) {
         for class in Class::SHED_ORDER {
-            let key = class.name().replace('-', "_");
-            problems.duration(&key, self.base(class), Duration::from_millis(1)..=Duration::from_secs(300));
+            problems.duration(class.name(), self.base(class), Duration::from_millis(1)..=Duration::from_secs(300));
         }
         problems.number("spread", self.spread, 0.0..=10.0);
         problems.number("growth", self.growth, 1.0..=100.0);

@@ -443,7 +443,7 @@ mod tests {
             switches.backup = false
             concurrency = { initial = 50, queue = { fixed = 4 } }
             routes.login.rate = { limit = 2000, per = "1s" }
-            routes.pay-callback.in_flight = 100
+            routes.pay_callback.in_flight = 100
             keys.address = { rate = { limit = 60, per = "1m", burst = 20 }, capacity = 1000 }
             callee.retry.attempts = 2
             callees.pay.retry.ratio = 0.2

@@ -1,8 +1,10 @@
 //! Five times as much as the server can do, through priorities, the learned limit and the queues; and without them.
 //!
-//! Virtual time, one seed: every run is the same. The server is modelled as a processor that is shared evenly: with more
+//! Virtual time and seeds: every run is the same. The server is modelled as a processor that is shared evenly: with more
 //! requests at once than cores each of them is slower, and with far more of them some of the work is lost to switching.
 //! Callers give up at their deadline; the server does not hear of it and works on.
+
+#![expect(clippy::expect_used, reason = "a panic in a test's helper is a failed test")]
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
@@ -80,9 +82,9 @@ fn moment(seconds: f64) -> Moment {
 }
 
 impl Simulation {
-    fn new(protection: Option<Protection>) -> Self {
+    fn new(seed: u64, protection: Option<Protection>) -> Self {
         Self {
-            random: fastrand::Rng::with_seed(2026),
+            random: fastrand::Rng::with_seed(seed),
             now: 1.0,
             progress: 0.0,
             ends: BinaryHeap::new(),
@@ -228,21 +230,20 @@ impl Simulation {
 
 #[test]
 fn at_five_times_the_load_verifications_get_at_least_their_share() {
-    let mut simulation = Simulation::new(Some(Protection::new()));
-    let goodput = simulation.run(5.0);
-    let share = 0.6 * capacity();
-    println!("goodput {goodput:?}, share {share}, p99 {}", simulation.quantile(0.99));
-    assert!(goodput[0] >= 0.9 * share, "{goodput:?}");
-    // All of the server does verifications, because there are more of them than it can do.
-    assert!(goodput[0] >= 0.9 * CORES / MIX[0].2, "{goodput:?}");
-    assert!(simulation.quantile(0.99) < 0.1);
-    assert!(simulation.most_running <= 200, "{}", simulation.most_running);
+    for seed in 1..=3 {
+        let mut simulation = Simulation::new(seed, Some(Protection::new()));
+        let goodput = simulation.run(5.0);
+        assert!(goodput[0] >= 0.9 * 0.6 * capacity(), "{goodput:?}");
+        // And more: all of the server does verifications, because there are more of them than it can do.
+        assert!(goodput[0] >= 0.9 * CORES / MIX[0].2, "{goodput:?}");
+        assert!(simulation.quantile(0.99) < 0.1);
+        assert!(simulation.most_running <= 200, "{}", simulation.most_running);
+    }
 }
 
 #[test]
 fn without_protection_the_same_load_is_served_to_nobody_in_time() {
-    let goodput = Simulation::new(None).run(5.0);
-    println!("goodput {goodput:?}");
+    let goodput = Simulation::new(1, None).run(5.0);
     assert!(goodput[0] < 0.01 * 0.6 * capacity(), "{goodput:?}");
     assert!(goodput.iter().sum::<f64>() < 0.05 * capacity(), "{goodput:?}");
 }
@@ -250,18 +251,17 @@ fn without_protection_the_same_load_is_served_to_nobody_in_time() {
 #[test]
 fn at_a_little_too_much_load_what_matters_least_is_refused_and_verifications_are_not() {
     let load = 1.4;
-    let mut simulation = Simulation::new(Some(Protection::new()));
+    let mut simulation = Simulation::new(1, Some(Protection::new()));
     let goodput = simulation.run(load);
     let offered = MIX.map(|(_, share, ..)| share * load * capacity());
     let served: Vec<_> = goodput.iter().zip(offered).map(|(goodput, offered)| goodput / offered).collect();
-    println!("served {served:?}, refused {:?}", simulation.refused);
     assert!(served[0] > 0.99, "{served:?}");
     assert!(served[1] > served[2] && served[2] >= served[3], "login, settings, ingest: {served:?}");
 }
 
 #[test]
 fn at_half_the_load_nobody_is_refused() {
-    let mut simulation = Simulation::new(Some(Protection::new()));
+    let mut simulation = Simulation::new(1, Some(Protection::new()));
     simulation.run(0.5);
     assert_eq!(simulation.refused, [0; MIX.len()]);
 }

@@ -2,6 +2,8 @@
 //!
 //! Speaks just enough of the protocol itself: a client would be this crate's largest dependency.
 
+#![expect(clippy::expect_used, reason = "a panic in a test's helper is a failed test")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
