@@ -13,14 +13,15 @@ use divan::{Bencher, black_box};
 use govern::{
     Moment,
     backup::{Backup, BackupConfig},
-    balance::{BalanceConfig, Choice, Endpoint, Pending, pick},
+    baggage::Baggage,
+    balance::{BalanceConfig, Choice, pick},
     breaker::{Breaker, BreakerConfig, Outcome},
     bulkhead::Bulkhead,
     ejection::EjectionConfig,
+    endpoint::{Endpoint, Pending},
     gcra::{Cell, Rate},
     gradient::{Ending, GradientConfig, Limiter},
     keyed_limit::KeyedLimit,
-    lane::Baggage,
     priority::{Class, Gate, PriorityConfig},
     retry::{RetryBudget, RetryConfig},
 };

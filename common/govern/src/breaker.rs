@@ -82,6 +82,12 @@ impl Check for BreakerConfig {
         problems.duration("probe_interval", self.probe_interval, Duration::from_millis(1)..=Duration::from_secs(1));
         problems.number("heal_answers", self.heal_answers, 1..=10);
         problems.duration("heal_time", self.heal_time, Duration::ZERO..=Duration::from_secs(3));
+        // The first probe, then answers at the pace of probes for as long as they have to come.
+        let answers = self.probe_interval.saturating_mul(self.heal_answers.saturating_sub(1));
+        if self.probe_interval + answers.max(self.heal_time) + self.probe_interval > Duration::from_secs(4) {
+            problems
+                .add("heal_answers", "with `probe_interval` and `heal_time` it closes later than 4 s after a recovery");
+        }
     }
 }
 
@@ -325,7 +331,7 @@ mod tests {
         let (breaker, mut random) = (breaker(), fastrand::Rng::with_seed(2));
         calls(&breaker, &mut random, (START, START + 10 * SECOND), 100, MS, |_| Outcome::Failed);
         let recovered = START + 10 * SECOND;
-        let stuck: Vec<_> = (0..50).map(|_| Call { began: recovered }).collect();
+        let stuck: Vec<_> = (0..5000).map(|_| Call { began: recovered }).collect();
         calls(&breaker, &mut random, (recovered + MS, recovered + 5 * SECOND), 100, MS, |_| Outcome::Answered);
         let now = recovered + 5 * SECOND;
         assert!(breaker.probability(now).abs() < f64::EPSILON);

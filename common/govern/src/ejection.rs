@@ -182,7 +182,8 @@ impl Ejection {
             return None;
         }
         let longer = 1.0 + self.config.jitter * fraction.clamp(0.0, 1.0);
-        let time = self.config.shortest.saturating_mul(1 << times.min(16)).min(self.config.longest).mul_f64(longer);
+        let doubled = self.config.shortest.saturating_mul(1 << times.min(16)).min(self.config.longest);
+        let time = doubled.mul_f64(longer).min(self.config.longest);
         of.until.store((now + time).as_nanos(), Relaxed);
         of.times.store(times.saturating_add(1), Relaxed);
         Some(time)
@@ -280,6 +281,13 @@ mod tests {
         fleet.fail_times(0, 6, NOW);
         let out = fleet.ejection.failed(&fleet.all[0], fleet.all.iter(), NOW, 1.0);
         assert_eq!(out, Some(SECOND * 3 / 2));
+        let mut longest = SECOND;
+        for minute in 1..10 {
+            let over = NOW + 120 * SECOND * minute;
+            assert!(fleet.probe(0, over));
+            longest = fleet.ejection.failed(&fleet.all[0], fleet.all.iter(), over, 1.0).expect("left out again");
+        }
+        assert_eq!(longest, 60 * SECOND, "up to the longest");
     }
 
     proptest! {

@@ -3,12 +3,11 @@
 //! Protects: the server from more work than it can do in time. Waiting work makes everything slower; this notices the
 //! slowing before queues are full.
 //!
-//! Source: Netflix concurrency-limits, `Gradient2Limit.java` and `WindowedLimit.java` (main, 2024), with the RTT
-//! tolerance of 0.3. Per window of at least `window` and `min_samples`:
+//! Source: Netflix concurrency-limits 0.5, `Gradient2Limit.java` and `WindowedLimit.java`. Per window of at least `window` and `min_samples`:
 //! ```text
 //! short    = mean latency of the window
 //! long     = exponential mean of the windows' (factor 2 / (long_window + 1), plain mean of the first ten)
-//! long    := 0.9 long                          if long > 2 short: load has ended
+//! long    := 0.95 long                         if long > 2 short: load has ended
 //! gradient = max(0.5, min(1, tolerance · long / short))
 //! limit   := (1 − smoothing) · limit + smoothing · (gradient · limit + queue(limit)),   within min and max
 //! ```
@@ -180,7 +179,7 @@ impl Estimate {
         let (short, saturated) = (seen.mean_ns.max(1.0), seen.in_flight >= self.limit());
         self.long_ns = self.longer(config, short, saturated);
         if self.long_ns / short > 2.0 {
-            self.long_ns *= 0.9;
+            self.long_ns *= 0.95;
         }
         if !seen.dropped && f64::from(seen.in_flight) < self.limit / 2.0 {
             return;
@@ -412,7 +411,7 @@ mod tests {
         let config = published();
         let mut estimate = Estimate::new(&config);
         (0..10).for_each(|_| estimate.learn(&config, &seen(100.0 * MS, 20)));
-        (0..30).for_each(|_| estimate.learn(&config, &seen(10.0 * MS, 20)));
+        (0..40).for_each(|_| estimate.learn(&config, &seen(10.0 * MS, 20)));
         assert!(estimate.long_ns < 21.0 * MS, "{}", estimate.long_ns);
     }
 

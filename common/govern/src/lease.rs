@@ -13,7 +13,7 @@
 //! per `ping` finds out whether it can be asked again (go-zero `core/limit/tokenlimit.go`: rescue limiter, 100 ms).
 //!
 //! The distributed side is [`SCRIPT`]: GCRA that takes up to n, one round trip. Sources: GCRA as in [`crate::gcra`];
-//! leasing as in Doorman (YouTube, 2016) and the token leases of AWS, without their central scheduler.
+//! leasing as in Doorman (YouTube, 2016), without its central scheduler.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -361,6 +361,48 @@ mod tests {
             let per_request = f64::from(shared.questions) / admitted;
             assert!(per_request < 0.35, "{per_request} questions per request at {limit}/{burst}/{replicas}");
         }
+    }
+
+    #[test]
+    fn no_lease_takes_more_than_half_of_a_replicas_share_of_the_burst() {
+        let rate = rate(1000, 100);
+        let (mut shared, mut quota, mut sizes) = (Shared::new(rate), quota(rate, 5), Vec::new());
+        for n in 0..10_000 {
+            let now = NOW + MS / 10 * n;
+            match quota.take(now) {
+                Take::Admitted { ask: Some(wanted) } | Take::Ask(wanted) => {
+                    sizes.push(wanted.get());
+                    shared.answer(&mut quota, now, wanted);
+                }
+                Take::Admitted { ask: None } | Take::Refused { .. } => {}
+                Take::Wait(_) => unreachable!("the limiter answers at once"),
+            }
+        }
+        assert_eq!(sizes.iter().max(), Some(&10));
+    }
+
+    #[test]
+    fn at_a_steady_demand_nobody_waits_for_a_question_that_takes_ten_milliseconds() {
+        let rate = rate(10_000, 10_000);
+        let (mut shared, mut quota) = (Shared::new(rate), quota(rate, 1));
+        let (mut asked, mut waited) = (None, 0);
+        for n in 0..20_000 {
+            let now = NOW + MS / 2 * n;
+            if let Some((_, wanted)) = asked.take_if(|(at, _)| now.since(*at) >= 10 * MS) {
+                shared.answer(&mut quota, now, wanted);
+            }
+            match quota.take(now) {
+                Take::Admitted { ask } => asked = ask.map(|wanted| (now, wanted)).or(asked),
+                Take::Ask(wanted) => {
+                    asked = Some((now, wanted));
+                    waited += 1;
+                }
+                Take::Wait(_) => waited += 1,
+                Take::Refused { .. } => unreachable!("the limit is far"),
+            }
+        }
+        // The first leases are small.
+        assert!(waited < 200, "{waited} of 20 000");
     }
 
     #[test]

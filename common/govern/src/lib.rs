@@ -18,7 +18,8 @@
 //!
 //! How others are asked:
 //! - [`bulkhead`]: how many calls at once; [`breaker`]: whether to ask at all;
-//! - [`balance`]: which instance; [`ejection`]: and which not; [`lane`]: and of which version;
+//! - [`balance`] over [`endpoint`]s: which instance; [`ejection`]: and which not; [`lane`]: and of which version, which
+//!   travels in the [`baggage`];
 //! - [`retry`]: whether to ask again; [`backup`]: whether to ask a second one.
 //!
 //! All of it is configured by one document: [`rules`], whose mistakes are [`problems`].
@@ -47,7 +48,7 @@
 //!    inside the retries, because each attempt is evidence.
 //! 3. *Bulkhead* ([`bulkhead`], per callee): a full one is not the callee's failure and does not count for the breaker.
 //! 4. *Instance* ([`balance::pick`] over lane, ejection and load): last, so that what it knows is of this moment.
-//!    [`balance::Pending`] and [`ejection::Ejection::failed`] learn from connection errors, timeouts and internal
+//!    [`endpoint::Pending`] and [`ejection::Ejection::failed`] learn from connection errors, timeouts and internal
 //!    errors; never from business errors, which are answers.
 //!
 //! # What is not here
@@ -56,12 +57,14 @@
 //! have their place already. And nothing here is wired into the stacks of `common` yet.
 
 pub mod backup;
+pub mod baggage;
 pub mod balance;
 pub mod breaker;
 pub mod bulkhead;
 pub mod codel;
 pub mod cpu;
 pub mod ejection;
+pub mod endpoint;
 pub mod gcra;
 pub mod gradient;
 pub mod keyed_limit;
