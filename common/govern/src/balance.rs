@@ -22,7 +22,7 @@
 //!
 //! Reads are lock-free and nothing is allocated: an endpoint's estimate and its time share one word.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{cell::Cell, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -136,13 +136,20 @@ struct Weights<W> {
 
 impl<T: AsRef<Endpoint>> Candidates<'_, T> {
     fn among(&self, lane: Option<&LaneName>, health: Health, random: &mut impl FnMut() -> f64) -> Option<usize> {
+        let any_ejected = Cell::new(false);
         let weight_of = |index: usize| {
             let endpoint = self.endpoints[index].as_ref();
-            let is_open = health == Health::Any || !endpoint.standing().is_ejected();
-            if is_open && endpoint.lane() == lane { endpoint.weight(self.choice.balance, self.choice.now) } else { 0.0 }
+            if endpoint.standing().is_ejected() {
+                any_ejected.set(true);
+                if health == Health::Open {
+                    return 0.0;
+                }
+            }
+            if endpoint.lane() == lane { endpoint.weight(self.choice.balance, self.choice.now) } else { 0.0 }
         };
         let weights = Weights::new(self.endpoints.len(), weight_of);
         if health == Health::Open
+            && any_ejected.get()
             && let Some(probed) = self.due(lane)
         {
             return Some(probed);
@@ -209,16 +216,16 @@ impl<W: Fn(usize) -> f64> Weights<W> {
         let mut at = fraction * (self.total - but.map_or(0.0, |but| self.at(but)));
         let mut last = None;
         for index in 0..self.len {
-            let weight = self.at(index);
-            if weight <= 0.0 || Some(index) == but {
-                continue;
-            }
-            last = Some(index);
+            let weight = if Some(index) == but { 0.0 } else { self.at(index) };
             at -= weight;
             if at < 0.0 {
-                break;
+                return Some(index);
+            }
+            if weight > 0.0 {
+                last = Some(index);
             }
         }
+        // Sums of fractions are not exact.
         last
     }
 }
