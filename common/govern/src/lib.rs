@@ -37,9 +37,10 @@
 //!    [`gradient::Ending::Ignored`]: it says nothing about the server.
 //! 4. The handler.
 //!
-//! Every refusal goes out with [`retry_after`]: 429 from limits, with their own time, 503 from shedding. A limit comes
-//! as a number with every call of [`priority::Gate`], so that caps per class ([`rules::RouteRules`]) and the CPU only
-//! have to lower it.
+//! Every refusal goes out with [`retry_after`]: 429 from limits, with their own time, 503 from shedding. The limit comes
+//! as a number with every call of [`priority::Gate`], so that the CPU only has to lower it. It must be the same for all
+//! classes: with a limit of its own, a class could be refused while a lower one is let in. A cap of one class
+//! ([`rules::RouteRules::in_flight`]) is a [`bulkhead`] of its own, before the gate.
 //!
 //! A call that goes out, outermost first:
 //! 1. *Retry* ([`retry`]) and *backup* ([`backup`]) around everything, so that every attempt passes what follows; paid

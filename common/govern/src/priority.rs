@@ -181,7 +181,7 @@ impl Gate {
         Arc::new(Self { config, general: AtomicU32::new(0), reserved: AtomicU32::new(0) })
     }
 
-    /// Lets a request in if its class has room under `limit`. Never waits.
+    /// Lets a request in if its class has room under `limit`, which is the same for all classes. Never waits.
     pub fn try_enter(self: &Arc<Self>, class: Class, limit: u32) -> Option<Pass> {
         let pass = |area| Some(Pass { gate: Arc::clone(self), area });
         let below = |room: u32| move |in_flight: u32| (in_flight < room).then(|| in_flight + 1);
