@@ -14,6 +14,7 @@ use xtask::workspace;
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("idl", &[]),
     ("common", &["idl"]),
+    ("common/govern", &[]),
     ("gateway", &["idl", "common"]),
     ("services/account", &["idl", "common"]),
     ("services/setting", &["idl", "common"]),
@@ -28,8 +29,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 const FORBIDDEN_IN_DOMAIN: &[&str] =
     &["tokio", "volo", "volo_http", "volo_thrift", "motore", "sqlx", "redis", "http", "hyper", "reqwest"];
 
-/// The rules that account and gateways both judge tokens by.
-const SHARED_DOMAIN: &str = "common/src/token";
+/// The rules that account and gateways both judge tokens by, and those that keep a process standing in a flood.
+const SHARED_DOMAINS: &[&str] = &["common/src/token", "common/govern/src"];
 
 /// The feature with which a program can be told where to die (`common/src/crash_point.rs`).
 const CRASH_POINTS: &str = "crash-points";
@@ -132,7 +133,7 @@ fn is_domain(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "rs")
         && (file.components().any(|part| part.as_os_str() == "domain")
             || file.ends_with("domain.rs")
-            || file.starts_with(SHARED_DOMAIN))
+            || SHARED_DOMAINS.iter().any(|domain| file.starts_with(domain)))
 }
 
 fn forbidden_imports(file: &Path, source: &str) -> Vec<String> {
