@@ -63,6 +63,8 @@ struct OpenSegment {
     begun_at: Timestamp,
     /// Bytes of the commits that succeeded.
     kept_bytes: u64,
+    /// It would still be there after a power failure.
+    has_durable_name: bool,
     /// Has to be cut and completed before anything new is written.
     is_broken: bool,
     is_renamed: bool,
@@ -94,7 +96,7 @@ impl Appender {
             Some(open) => open,
             none => none.insert(self.parts.begin(&mut self.counters, &mut self.latest, now)?),
         };
-        let outcome = open.append(bytes, self.parts.durability);
+        let outcome = self.parts.append(open, bytes);
         match outcome {
             Ok(()) => {
                 self.counters.next_seq += lines;
@@ -162,40 +164,45 @@ impl AppenderParts {
         *latest = name.begun_at();
         let path = self.family.open_path(&self.directory, &name);
         let file = self.disk.create(&path)?;
-        if let Err(error) = self.disk.sync_directory(&self.directory) {
-            drop(file);
-            // Empty: if it stays it is removed at the next start.
-            let _ = self.disk.remove(&path);
-            return Err(error);
+        Ok(OpenSegment {
+            name,
+            path,
+            file,
+            begun_at: now,
+            kept_bytes: 0,
+            has_durable_name: false,
+            is_broken: false,
+            is_renamed: false,
+        })
+    }
+
+    fn append(&self, open: &mut OpenSegment, bytes: &[u8]) -> io::Result<()> {
+        if !open.has_durable_name {
+            self.disk.sync_directory(&self.directory)?;
+            open.has_durable_name = true;
         }
-        Ok(OpenSegment { name, path, file, begun_at: now, kept_bytes: 0, is_broken: false, is_renamed: false })
+        append_all(&mut *open.file, bytes)?;
+        if self.durability == Durability::Fsync {
+            open.file.sync()?;
+        }
+        open.kept_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Ok(())
     }
 
     /// Each step is repeated until it has succeeded once.
     fn complete(&self, open: &mut OpenSegment) -> io::Result<()> {
         if !open.is_renamed {
-            if open.is_broken {
-                open.file.truncate(open.kept_bytes)?;
-            }
-            open.file.sync()?;
             if open.kept_bytes == 0 {
                 self.disk.remove(&open.path)?;
             } else {
+                if open.is_broken {
+                    open.file.truncate(open.kept_bytes)?;
+                }
+                open.file.sync()?;
                 self.disk.rename(&open.path, &self.family.complete_path(&self.directory, &open.name))?;
             }
             open.is_renamed = true;
         }
         self.disk.sync_directory(&self.directory)
-    }
-}
-
-impl OpenSegment {
-    fn append(&mut self, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        append_all(&mut *self.file, bytes)?;
-        if durability == Durability::Fsync {
-            self.file.sync()?;
-        }
-        self.kept_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Ok(())
     }
 }

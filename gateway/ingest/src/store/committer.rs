@@ -75,16 +75,26 @@ struct Ending(Arc<Shared>);
 
 impl Committer {
     /// Runs until the store is closed and everything is written.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
+        // Told last, however this ends: whoever hears of it may open the directory again.
         let _ending = Ending(Arc::clone(&self.shared));
+        let mut committer = self;
+        committer.work();
+        committer.complete();
+    }
+
+    fn work(&mut self) {
         loop {
             match self.next_work() {
                 Work::Commit(batch) => self.commit(batch),
                 Work::Housekeeping => {}
-                Work::End => break,
+                Work::End => return,
             }
             self.keep_house();
         }
+    }
+
+    fn complete(&mut self) {
         for appender in [&mut self.events, &mut self.dead] {
             let completed = (0..COMPLETE_TRIES).map(|_| appender.complete()).find(Result::is_ok);
             if completed.is_none() {
