@@ -116,8 +116,8 @@ impl Committer {
             if waiting > 0 {
                 let commit_bytes = shared.config.commit_bytes.get();
                 let is_enough = state.phase != Phase::Open
-                    || waiting >= self.last_pushes / 2
-                    || state.queue.waiting_bytes() >= commit_bytes;
+                    || state.queue.waiting_bytes() >= commit_bytes
+                    || is_company(waiting, self.last_pushes);
                 let until = *lingers_until.get_or_insert_with(|| Instant::now() + shared.config.linger);
                 wait = until.saturating_duration_since(Instant::now());
                 if is_enough || wait.is_zero() {
@@ -296,6 +296,12 @@ impl Committer {
     }
 }
 
+/// Whether so many pushes are written without waiting for more. Half of the last time's is enough: what comes while they
+/// are written is next, and waiting for as many would wait for ever fewer.
+fn is_company(waiting: usize, last_pushes: usize) -> bool {
+    waiting >= last_pushes / 2
+}
+
 /// Whether an error says that there is no room.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
@@ -323,5 +329,24 @@ impl Drop for Ending {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_alone_waits_for_nobody_and_a_crowd_is_waited_for() {
+        assert!(is_company(1, 0) && is_company(1, 1), "one after the other");
+        assert!(is_company(1, 3), "after a few");
+        assert!(!is_company(1, 64) && !is_company(31, 64) && is_company(32, 64), "after many");
+    }
+
+    #[test]
+    fn no_room_is_told_from_a_broken_disk() {
+        let is_full = |error| is_full(&io::Error::from_raw_os_error(error));
+        // ENOSPC, EDQUOT, EFBIG of Linux; EIO, EROFS.
+        assert_eq!([28, 122, 27, 5, 30].map(is_full), [true, true, true, false, false]);
     }
 }

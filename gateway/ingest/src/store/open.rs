@@ -30,7 +30,7 @@ impl Ingest {
     /// Opens the store in `parts.data_dir`: takes it for this process alone, mends what a crash left behind, and fills the
     /// window of known events from the newest segments. `config` must be valid.
     ///
-    /// It reads and waits for the disk, about two seconds for a window of a million events: not for an async thread.
+    /// It reads and waits for the disk, some three seconds for a window of a million events: not for an async thread.
     ///
     /// # Errors
     /// [`OpenError`]; nothing runs then.
