@@ -59,6 +59,10 @@ pub(super) struct Committer {
     pub(super) last_pushes: usize,
     /// The last write failed: it is told once.
     pub(super) is_failing: bool,
+    /// A segment can't be completed: it is told once.
+    pub(super) is_stuck: bool,
+    /// It was told that there is no room.
+    pub(super) has_told_full: bool,
     pub(super) looked_at: Option<Instant>,
     pub(super) deleted_at: Option<Timestamp>,
 }
@@ -205,12 +209,11 @@ impl Committer {
 
     fn keep_house(&mut self) {
         let now = self.shared.clock.now();
-        for appender in [&mut self.events, &mut self.dead] {
-            if let Err(error) = appender.rotate(now)
-                && !self.is_failing
-            {
-                tracing::warn!(%error, "a segment could not be completed; it is tried again");
-            }
+        let rotated = [self.events.rotate(now), self.dead.rotate(now)];
+        let failure = rotated.into_iter().find_map(Result::err);
+        let was_stuck = std::mem::replace(&mut self.is_stuck, failure.is_some());
+        if let Some(error) = failure.filter(|_| !was_stuck && !self.is_failing) {
+            tracing::warn!(%error, "a segment could not be completed; it is tried again");
         }
         let is_due = self.looked_at.is_none_or(|looked_at| looked_at.elapsed() >= TICK);
         if is_due || cfg!(test) {
@@ -222,7 +225,8 @@ impl Committer {
     }
 
     fn look_at_disk(&mut self, now: Timestamp) {
-        let metrics = &self.shared.metrics;
+        let shared = Arc::clone(&self.shared);
+        let metrics = &shared.metrics;
         let age = self.events.open_age(now).as_secs();
         metrics.open_segment_age_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
         let directory = Family::Events.directory(&self.data_dir);
@@ -244,7 +248,7 @@ impl Committer {
         }
     }
 
-    fn judge_room(&self, free: u64) {
+    fn judge_room(&mut self, free: u64) {
         let least = self.shared.config.free_bytes_min;
         let mut state = self.shared.lock();
         let was_full = state.is_disk_full;
@@ -252,11 +256,13 @@ impl Committer {
         let is_full = state.is_disk_full;
         state.show(&self.shared.metrics);
         drop(state);
-        match (was_full, is_full) {
+        // A quota says no while the disk has room: that is told as the failed write that it is.
+        match (self.has_told_full, is_full) {
             (false, true) => tracing::error!(free, least, "there is no room on the disk: pushes are refused"),
             (true, false) => tracing::info!(free, "there is room on the disk: pushes are taken"),
             _ => {}
         }
+        self.has_told_full = is_full;
     }
 
     fn delete(&self, now: Timestamp, wanted_bytes: u64) {

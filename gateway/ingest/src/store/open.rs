@@ -108,6 +108,8 @@ impl Ingest {
             dead_buffer: Vec::new(),
             last_pushes: 0,
             is_failing: false,
+            is_stuck: false,
+            has_told_full: false,
             looked_at: None,
             deleted_at: None,
         };
