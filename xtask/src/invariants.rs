@@ -15,7 +15,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("idl", &[]),
     ("common", &["idl"]),
     ("common/govern", &[]),
-    ("gateway", &["idl", "common"]),
+    ("gateway", &["idl", "common", "ingest"]),
+    // Knows neither HTTP nor RPC: what it stores comes to it parsed.
+    ("gateway/ingest", &["common"]),
     ("services/account", &["idl", "common"]),
     ("services/setting", &["idl", "common"]),
     ("services/pay", &["idl", "common"]),
