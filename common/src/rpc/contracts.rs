@@ -77,6 +77,12 @@ thrift_contract! {
     write AdminRedeliverOrder;
     write AdminCloseOrder;
     write AdminRefundOrder;
+    write AdminRedeliverMany;
+    read AdminListDeadLetters;
+    read AdminListProducts;
+    read AdminGetProduct;
+    write AdminDeleteProduct;
+    read AdminSearchOrders;
 }
 
 #[cfg(test)]

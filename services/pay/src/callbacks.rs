@@ -2,12 +2,17 @@
 
 mod alarm;
 mod payment;
+mod replay;
 
 use std::sync::Arc;
 
-use common::{clock::SharedClock, error_code::PublicError};
+use common::{
+    clock::{SharedClock, Timestamp},
+    error_code::PublicError,
+};
 
 use self::alarm::Alarm;
+pub use self::replay::{Replayed, ReplayedOutcome};
 use crate::{
     apps::{App, Apps},
     channel_book::ChannelBook,
@@ -18,8 +23,7 @@ use crate::{
     error::OrderError,
     metrics::OrderMetrics,
     store::{
-        StoreError,
-        archive::Evidence,
+        archive::{self, Evidence},
         orders::{Orders, Receipt, Returned},
     },
 };
@@ -30,6 +34,10 @@ pub(crate) struct Came<'a> {
     pub(crate) channel: &'a str,
     pub(crate) app_id: i64,
     pub(crate) raw: RawCallback<'a>,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// It is judged and nothing comes of it.
+    pub(crate) only_judged: bool,
 }
 
 /// Judges callbacks. Cheap to clone.
@@ -85,12 +93,11 @@ impl Callbacks {
         channel: &dyn PaymentChannel,
         config: &ChannelConfig,
     ) -> Result<Judged, OrderError> {
-        let now = self.clock.now();
-        let mut verified = channel.verify(&came.raw, now);
+        let mut verified = channel.verify(&came.raw, came.at);
         if let Err(CallbackRefusal::BadSignature) = verified {
             // The app may have a new secret.
             let newest = self.apps.newest(came.app_id).await.map_err(OrderError::Account)?;
-            verified = build(config, newest.as_deref()).verify(&came.raw, now);
+            verified = build(config, newest.as_deref()).verify(&came.raw, came.at);
         }
         let facts = match verified {
             Ok(Verdict::Facts(facts)) => facts,
@@ -104,7 +111,7 @@ impl Callbacks {
                 return Ok(("ignored", Outcome::Accepted));
             }
             Ok(Verdict::Ask(_)) => {
-                self.alarm.raise(now, || {
+                self.alarm.raise(self.clock.now(), || {
                     tracing::error!(
                         channel = came.channel,
                         app_id = came.app_id,
@@ -115,7 +122,7 @@ impl Callbacks {
             }
             Err(refusal) => return Ok(self.not_believed(came, &refusal)),
         };
-        let headers = serde_json::to_string(came.raw.headers).map_err(|_| StoreError::Unreadable("headers"))?;
+        let headers = archive::headers_of(&came.raw)?;
         let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: came.raw.body };
         match &facts.what {
             What::Paid => self.paid(came, facts, evidence).await,
@@ -125,12 +132,16 @@ impl Callbacks {
 
     async fn paid(&self, came: Came<'_>, facts: PaymentFacts, evidence: Evidence<'_>) -> Result<Judged, OrderError> {
         let (channel, app_id) = (came.channel, came.app_id);
-        let Some(payment) = payment::payment(came, facts, self.clock.now()) else {
+        let Some(payment) = payment::payment(came, facts) else {
             tracing::warn!(channel, app_id, "a payment names no order of ours");
             return Ok(("unknown_order", Outcome::Refused));
         };
         let order_id = payment.order_id;
-        Ok(match self.orders.pay(&payment, evidence).await? {
+        let receipt = match came.only_judged {
+            true => self.orders.rehearse_pay(&payment).await?,
+            false => self.orders.pay(&payment, evidence).await?,
+        };
+        Ok(match receipt {
             Receipt::Paid => ("paid", Outcome::Accepted),
             Receipt::Repeated => ("repeated", Outcome::Accepted),
             Receipt::NoSuchOrder => {
@@ -160,7 +171,11 @@ impl Callbacks {
         evidence: Evidence<'_>,
     ) -> Result<Judged, OrderError> {
         let (channel, app_id, refund) = (came.channel, came.app_id, payment::refund(came, facts));
-        Ok(match self.orders.refund_by_channel(&refund, evidence).await? {
+        let returned = match came.only_judged {
+            true => self.orders.rehearse_refund(&refund).await?,
+            false => self.orders.refund_by_channel(&refund, evidence).await?,
+        };
+        Ok(match returned {
             Returned::Refunded => ("refunded", Outcome::Accepted),
             Returned::Repeated => ("repeated", Outcome::Accepted),
             Returned::NoSuchOrder => {

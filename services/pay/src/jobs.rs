@@ -1,7 +1,9 @@
-//! What one instance at a time does for all: letting orders expire, and forgetting keys.
+//! What one instance at a time does for all: letting orders expire, and forgetting keys, callbacks and attempts.
 //!
 //! Every instance asks for the job; the one that gets it works in steps, each a transaction that commits only while the
 //! job is its own.
+
+mod forget;
 
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use common::{
     sql::{JobTable, JobTurn, SqlError, Tx},
 };
 
+pub(crate) use self::forget::Walks;
 use crate::{service::Parts, store::StoreError};
 
 /// Where the leases lie.
@@ -34,7 +37,10 @@ pub(crate) enum JobError {
 pub(crate) async fn tidy_up(parts: &Parts) -> Result<usize, JobError> {
     let started = parts.clock.now();
     let Some(turn) = parts.jobs.take(TIDY_UP, started, lease_end(parts)).await? else { return Ok(0) };
-    let outcome = steps(parts, turn, started).await;
+    let outcome = match steps(parts, turn, started).await {
+        Ok(expired) => forget::forget(parts, turn, started).await.map(|()| expired),
+        Err(error) => Err(error),
+    };
     let ended = parts.clock.now();
     // A tenth early, so that the next look, which is never on time to the millisecond, finds it due.
     let due_at = started + parts.config.jobs.every * 9 / 10;

@@ -22,12 +22,13 @@
 //! - `callbacks`: what channels say, from the raw bytes to the answer.
 //! - `delivery`: telling game servers.
 //! - `apps`: the apps as account knows them.
-//! - `rpc`: one file per RPC method.
+//! - `rpc`: one file per RPC method. `by_hand`: what the command line does.
 //! - `service`: the parts put together. `jobs`, `background`: what runs beside the requests.
 //! - `config`, `error`, `metrics`: what can be configured, what can go wrong, what is counted.
 
 mod apps;
 mod background;
+mod by_hand;
 mod callbacks;
 mod channel_book;
 mod channel_calls;
@@ -45,7 +46,9 @@ mod store;
 mod testing;
 
 pub use self::{
-    apps::Apps,
+    apps::{Apps, AskApp},
+    by_hand::{ByHandError, DeadLetter, NotAgain, SentAgain},
+    callbacks::{Replayed, ReplayedOutcome},
     channel_calls::ChannelCallsConfig,
     config::{Config, JobsConfig},
     delivery::DeliveryConfig,

@@ -31,7 +31,7 @@ mod issuer_keys;
 mod json;
 mod jws;
 mod manifest;
-mod moment;
+pub(crate) mod moment;
 mod money;
 mod parameters;
 mod public_key;

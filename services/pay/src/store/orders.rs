@@ -8,6 +8,7 @@
 //! - `create`: a new order, or the one that was made for the same key.
 //! - `pay`: what a channel says was paid.
 //! - `refund`: what goes back, by an operator's hand or a channel's.
+//! - `rehearse`: what would become of either.
 //! - `expire`, `close`: what nobody paid.
 
 mod close;
@@ -16,6 +17,7 @@ mod expire;
 pub(crate) mod journal;
 mod pay;
 mod refund;
+mod rehearse;
 pub(crate) mod row;
 #[cfg(test)]
 mod tests;
