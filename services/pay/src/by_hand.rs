@@ -302,7 +302,7 @@ mod tests {
             let order_id = service.order("k-1").await;
             let mut wrong = payment(&order_id);
             wrong["amount"] = json!(300);
-            wrong["channel_order_id"] = json!("another payment");
+            wrong["channel_order_id"] = json!("another-payment");
             service.call_back(&wrong).await;
             service.clock.advance(Duration::from_secs(1));
             service.call_back(&payment(&order_id)).await;

@@ -22,6 +22,7 @@
 //! - `callbacks`: what channels say, from the raw bytes to the answer.
 //! - `delivery`: telling game servers.
 //! - `apps`: the apps as account knows them.
+//! - `reconciliation`: channels' bills beside the books.
 //! - `rpc`: one file per RPC method. `by_hand`: what the command line does.
 //! - `service`: the parts put together. `jobs`, `background`: what runs beside the requests.
 //! - `config`, `error`, `metrics`: what can be configured, what can go wrong, what is counted.
@@ -39,6 +40,7 @@ mod domain;
 mod error;
 mod jobs;
 mod metrics;
+pub mod reconciliation;
 mod rpc;
 mod service;
 mod store;

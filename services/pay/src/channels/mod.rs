@@ -41,6 +41,7 @@ mod testing;
 mod text;
 mod wechat_pay;
 
+pub(crate) use self::money::cny;
 pub use self::{
     apple_order::app_account_token,
     callback::{
