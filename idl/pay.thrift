@@ -158,4 +158,23 @@ service PayService {
     /// Gives an order back: out of the books, and at its channel where that can be asked. Idempotent. ORDER_STATE_FORBIDS of
     /// one that is not paid, or whose money the player has spent.
     pay_admin.RefundOrderResponse AdminRefundOrder(1: pay_admin.RefundOrderRequest req),
+
+    /// Has many orders of an app sent again, from the beginning of the schedule: those that were given up, or whatever
+    /// waits besides.
+    pay_admin.RedeliverManyResponse AdminRedeliverMany(1: pay_admin.RedeliverManyRequest req),
+
+    /// The orders of an app that nobody delivers any more, page by page. Read only.
+    pay_admin.ListDeadLettersResponse AdminListDeadLetters(1: pay_admin.ListDeadLettersRequest req),
+
+    /// The catalogue of an app, page by page. Read only.
+    pay_admin.ListProductsResponse AdminListProducts(1: pay_admin.ListProductsRequest req),
+
+    /// One product; NO_SUCH_PRODUCT. Read only.
+    pay_admin.GetProductResponse AdminGetProduct(1: pay_admin.GetProductRequest req),
+
+    /// Takes a product out of the catalogue; NO_SUCH_PRODUCT. Orders keep what they were made for.
+    pay_admin.DeleteProductResponse AdminDeleteProduct(1: pay_admin.DeleteProductRequest req),
+
+    /// Orders of an app by state, player and time, page by page. Read only.
+    pay_admin.SearchOrdersResponse AdminSearchOrders(1: pay_admin.SearchOrdersRequest req),
 }

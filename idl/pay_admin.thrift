@@ -132,3 +132,115 @@ struct RefundOrderResponse {
     /// "in_books" or "at_channel".
     2: optional string refund,
 }
+
+struct GetProductRequest {
+    1: required i64 app_id,
+    2: required string product_id,
+}
+
+struct Product {
+    1: required string product_id,
+    2: required string name,
+    /// Currency -> minor units.
+    3: required map<string, i64> prices,
+    /// Channel -> what the channel calls the product.
+    4: required map<string, string> channel_products,
+    5: required i64 updated_at,
+}
+
+struct GetProductResponse {
+    1: required Product product,
+}
+
+struct ListProductsRequest {
+    1: required i64 app_id,
+    /// The last product of the page before.
+    2: optional string after,
+    /// 1-200.
+    3: required i32 limit,
+}
+
+struct ListProductsResponse {
+    /// By id.
+    1: required list<Product> products,
+    2: required bool more,
+}
+
+struct DeleteProductRequest {
+    1: required string actor,
+    2: required i64 app_id,
+    3: required string product_id,
+}
+
+struct DeleteProductResponse {
+}
+
+struct SearchOrdersRequest {
+    1: required i64 app_id,
+    /// As in pay_order.Order.
+    2: optional string state,
+    3: optional i64 account_id,
+    /// Made at this moment or later, Unix milliseconds.
+    4: optional i64 from,
+    /// Made before this moment.
+    5: optional i64 until,
+    /// The last order of the page before.
+    6: optional string cursor,
+    /// 1-200.
+    7: required i32 limit,
+}
+
+struct SearchOrdersResponse {
+    /// Newest first.
+    1: required list<pay_order.Order> orders,
+    2: required bool more,
+}
+
+struct ListDeadLettersRequest {
+    1: required i64 app_id,
+    /// The `next` of the page before.
+    2: optional string cursor,
+    /// 1-200.
+    3: required i32 limit,
+}
+
+/// A paid order that nobody tells its game server of any more.
+struct DeadLetter {
+    1: required string order_id,
+    2: required i64 account_id,
+    3: required string product_id,
+    4: required i64 amount,
+    5: required string currency,
+    6: required string state,
+    7: optional i64 paid_at,
+    /// How often the game server was told.
+    8: required i32 attempts,
+    9: required i64 given_up_at,
+    /// What came of the last attempt, as in DeliveryAttempt. Absent: it is forgotten.
+    10: optional string last_outcome,
+    11: optional i32 last_status,
+    12: optional string last_detail,
+}
+
+struct ListDeadLettersResponse {
+    /// Those that were given up first first.
+    1: required list<DeadLetter> dead_letters,
+    /// There are more: where the next page begins.
+    2: optional string next,
+}
+
+struct RedeliverManyRequest {
+    1: required string actor,
+    2: required i64 app_id,
+    /// "dead" or "all-undelivered".
+    3: required string state,
+    /// 1-500.
+    4: required i32 limit,
+    /// At most 255 bytes, for the journals.
+    5: required string reason,
+}
+
+struct RedeliverManyResponse {
+    /// So many were put back. As many as `limit`: there may be more.
+    1: required i32 redelivered,
+}

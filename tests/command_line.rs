@@ -246,3 +246,54 @@ fn a_file_of_accounts_that_is_not_there_is_a_failure() {
     assert_eq!((answer.status, answer.output.as_str()), (Some(70), ""));
     assert!(answer.complaint.starts_with("playgate: the accounts can't be read: "), "{}", answer.complaint);
 }
+
+#[test]
+fn a_bill_that_differs_exits_1_one_that_does_not_0_and_one_that_can_not_be_used_65() {
+    let header = "channel_order_id,amount,currency,kind\n";
+    let shell = Shell::new(&[])
+        .with_file("empty.csv", header)
+        .with_file("stranger.csv", &format!("{header}C1,6.00,CNY,payment\nC2,0.06,CNY,fee\n"))
+        .with_file("other.csv", "a,b\n");
+    let reconcile = |bill: &str, more: &[&str]| {
+        let arguments = ["pay", "reconcile", "--channel", "store", "--app-id", "1001", "--day", "2026-11-29"];
+        shell.run(&[&arguments[..], &["--bill", bill], more].concat())
+    };
+    assert_eq!(reconcile("empty.csv", &[]).succeeded(), "store, app 1001, 2026-11-29: 0 lines in the bill\n");
+
+    let differs = reconcile("stranger.csv", &["--json"]);
+    assert_eq!((differs.status, differs.complaint.as_str()), (Some(1), ""));
+    let report: serde_json::Value = serde_json::from_str(&differs.output).expect("JSON");
+    assert_eq!(report["bill"], serde_json::json!({ "missing_here": 1, "other": 1 }));
+    assert_eq!(report["differences"][0]["reason"], "no_such_payment");
+    assert_eq!((&report["lines"], &report["totals"]["CNY"]["paid_there"]), (&2.into(), &600.into()));
+    let for_people = reconcile("stranger.csv", &[]);
+    assert_eq!(for_people.status, Some(1));
+    assert!(for_people.output.contains("missing_here (no_such_payment) line 2 payment C1 there 600 CNY"));
+
+    for (bill, more) in [("other.csv", &[][..]), ("nowhere.csv", &[]), ("empty.csv", &["--format", "wechat_pay"])] {
+        let refused = reconcile(bill, more);
+        assert_eq!((refused.status, refused.output.as_str()), (Some(65), ""), "{bill}");
+        assert!(refused.complaint.starts_with("playgate: the bill "), "{}", refused.complaint);
+    }
+    for more in [&["--zone", "China"][..], &["--columns", "number=a"], &["--format", "alipay", "--columns", "kind=a"]] {
+        let refused = reconcile("empty.csv", more);
+        assert_eq!((refused.status, refused.output.as_str()), (Some(64), ""), "{more:?}");
+        assert!(refused.complaint.starts_with("playgate: --"), "{}", refused.complaint);
+    }
+}
+
+#[test]
+fn orders_that_are_not_there_are_neither_replayed_nor_sent_again() {
+    let shell = Shell::new(&[]);
+    let replayed = shell.run(&["pay", "replay", "--order", "01JXT21Q00C5Z0E8T3Y6A9B2DK"]);
+    assert_eq!((replayed.status, replayed.complaint.as_str()), (Some(70), "playgate: there is no such order\n"));
+    assert_eq!(shell.run(&["pay", "dead-letters"]).succeeded(), "");
+    let redelivered = shell.run(&["pay", "redeliver", "--app-id", "1001", "--dead"]);
+    assert_eq!(redelivered.succeeded(), "{\"redelivered\":0,\"refused\":[]}\n");
+    let refused = shell.run(&["pay", "redeliver", "--app-id", "1001", "--order", "A", "B"]);
+    assert_eq!(refused.status, Some(65));
+    assert!(refused.output.starts_with("{\"redelivered\":0,\"refused\":[{\"order_id\":\"A\""), "{}", refused.output);
+    for wrong in [&["--app-id", "1001"][..], &["--dead"], &["--app-id", "1001", "--dead", "--order", "A"]] {
+        assert_eq!(shell.run(&[&["pay", "redeliver"], wrong].concat()).status, Some(64), "{wrong:?}");
+    }
+}

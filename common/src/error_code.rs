@@ -66,6 +66,7 @@ pub fn meaning(code: ErrorCode) -> Meaning {
         C::NO_SUCH_SETTING => ("there is no such setting", Caller),
         C::NO_SUCH_ORDER => ("there is no such order", Caller),
         C::NO_SUCH_PAYMENT_CHANNEL => ("there is no such payment channel", Caller),
+        C::NO_SUCH_PRODUCT => ("there is no such product", Caller),
         C::METHOD_NOT_ALLOWED => ("this route does not have that method", Caller),
         C::USERNAME_TAKEN => ("the username is taken", Caller),
         C::CREDENTIAL_ALREADY_LINKED => ("the credential belongs to another account", Caller),

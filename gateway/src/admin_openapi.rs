@@ -37,7 +37,13 @@ use crate::{endpoints::admin, openapi};
         admin::settings::diff_versions::diff_versions,
         admin::settings::roll_back_settings::roll_back_settings,
         admin::settings::explain_settings::explain_settings,
+        admin::list_products::list_products,
         admin::put_product::put_product,
+        admin::get_product::get_product,
+        admin::delete_product::delete_product,
+        admin::search_orders::search_orders,
+        admin::list_dead_letters::list_dead_letters,
+        admin::redeliver_many::redeliver_many,
         admin::get_order::get_order,
         admin::redeliver_order::redeliver_order,
         admin::close_order::close_order,
@@ -61,8 +67,13 @@ use crate::{endpoints::admin, openapi};
 struct Endpoints;
 
 /// Codes that only operators meet.
-const CODES: [ErrorCode; 4] =
-    [ErrorCode::NO_SUCH_APP, ErrorCode::APP_ID_TAKEN, ErrorCode::NO_SUCH_SETTING, ErrorCode::SETTINGS_CHANGED];
+const CODES: [ErrorCode; 5] = [
+    ErrorCode::NO_SUCH_APP,
+    ErrorCode::APP_ID_TAKEN,
+    ErrorCode::NO_SUCH_PRODUCT,
+    ErrorCode::NO_SUCH_SETTING,
+    ErrorCode::SETTINGS_CHANGED,
+];
 
 /// The whole document (OpenAPI 3.1).
 pub(crate) fn document() -> Value {

@@ -31,7 +31,7 @@ pub(crate) enum AppCommand {
 }
 
 /// Ids survive JavaScript and Lua.
-fn app_ids() -> clap::builder::RangedI64ValueParser<i64> {
+pub(super) fn app_ids() -> clap::builder::RangedI64ValueParser<i64> {
     clap::value_parser!(i64).range(1..1 << 53)
 }
 

@@ -13,7 +13,9 @@ use super::{
     failure::{Failure, complain},
     globals::Globals,
     key::{self, KeyCommand},
-    migrate, serve,
+    migrate,
+    pay::{self, PayCommand},
+    serve,
 };
 
 /// The login, token and pay platform behind a game SDK.
@@ -43,6 +45,9 @@ enum Command {
     /// Rotate the keys that tokens are made with.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Compare orders with channels' bills, and see to those that are stuck.
+    #[command(subcommand)]
+    Pay(PayCommand),
     /// Start a throw-away platform and walk a player through it.
     Demo,
     /// Check or show the configuration.
@@ -75,6 +80,7 @@ impl Cli {
             Command::App(command) => app::run(command, &self.globals).await,
             Command::Account(command) => account::run(command, &self.globals).await,
             Command::Key(command) => key::run(command, &self.globals).await,
+            Command::Pay(command) => pay::run(command, &self.globals).await,
             Command::Demo => demo::run().await,
             Command::Config(command) => config::run(command, &self.globals).await,
         }

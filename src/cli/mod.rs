@@ -1,6 +1,6 @@
 //! The command line: the only place where roles are composed. One file per command.
 //!
-//! Exit statuses: 0 it worked, 64 the command line or the configuration can't be used, 65 some of the data can't be used,
+//! Exit statuses: 0 it worked, 1 what was compared differs, 64 the command line or the configuration can't be used, 65 some of the data can't be used,
 //! 70 a fault of ours, 130 and 143 ended at once by a second signal. A complaint is one line on standard error that
 //! starts with `playgate: `.
 
@@ -14,6 +14,7 @@ mod globals;
 mod key;
 mod migrate;
 mod output;
+mod pay;
 mod serve;
 
 pub(crate) use self::{arguments::Cli, failure::complain};

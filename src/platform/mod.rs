@@ -19,5 +19,6 @@ mod start;
 pub(crate) use self::{
     account::{admin, import, reseal_under},
     database::{migrate_all, open as open_database},
+    pay::by_hand as pay_by_hand,
     start::{Logs, Process, Started, start},
 };

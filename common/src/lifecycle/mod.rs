@@ -18,7 +18,7 @@ pub use self::{
     background::BackgroundFailure,
     config::{DEVELOPMENT_DRAIN_DELAY, LifecycleConfig, PRODUCTION_DRAIN_DELAY, Timing},
     context::{RequestTasks, spawn_in_context},
-    exit::{EXIT_DATA, EXIT_SOFTWARE, EXIT_USAGE, ExitStatus},
+    exit::{EXIT_DATA, EXIT_DIFFERS, EXIT_SOFTWARE, EXIT_USAGE, ExitStatus},
     readiness::{Gate, Readiness, ReadinessReport},
     run::Lifecycle,
     signals::{Signal, Signals, StopRequests, Trigger},

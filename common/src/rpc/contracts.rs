@@ -78,6 +78,12 @@ thrift_contract! {
     write AdminRedeliverOrder;
     write AdminCloseOrder;
     write AdminRefundOrder;
+    write AdminRedeliverMany;
+    read AdminListDeadLetters;
+    read AdminListProducts;
+    read AdminGetProduct;
+    write AdminDeleteProduct;
+    read AdminSearchOrders;
 }
 
 #[cfg(test)]

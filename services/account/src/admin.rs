@@ -9,6 +9,7 @@ use common::{
     config::Secret,
     sql::{Database, SqlError},
 };
+use idl::account::AppInfo;
 
 use crate::{
     MasterKey,
@@ -20,6 +21,7 @@ use crate::{
     },
     error::AccountError,
     keys::{self, NewTokenKey, RotationError},
+    rpc::get_app::app_info,
     signing_keys::{self, NewSigningKey},
     store::{apps::Apps, token_keys::TokenKeys},
 };
@@ -102,6 +104,14 @@ impl Admin {
     /// Whether there is any app: tells a database in use from a fresh one.
     pub async fn has_apps(&self) -> Result<bool, AdminError> {
         Ok(Apps::new(self.database.clone()).any().await?)
+    }
+
+    /// An app with its live secrets, as instances of the service know it; `None` when there is none.
+    pub async fn find_app(&self, app_id: i64) -> Result<Option<AppInfo>, AdminError> {
+        let Ok(id) = AppId::parse(app_id) else { return Ok(None) };
+        let about = |error| AdminError::about(app_id, error);
+        let apps = crate::apps::Apps::load(self.database.clone(), Arc::clone(&self.vault)).await.map_err(about)?;
+        Ok(apps.find(id).await.map_err(about)?.map(|app| app_info(&app)))
     }
 
     /// Makes an app with the policy of a new one. Without an id it gets the next free one.

@@ -22,7 +22,7 @@ const USABLE_FOR: Duration = Duration::from_secs(600);
 const CAPACITY: u64 = 10_000;
 
 /// Asks account.
-type Ask = Arc<dyn Fn(GetAppRequest) -> BoxFuture<'static, Result<Option<AppInfo>, PublicError>> + Send + Sync>;
+pub type AskApp = Arc<dyn Fn(GetAppRequest) -> BoxFuture<'static, Result<Option<AppInfo>, PublicError>> + Send + Sync>;
 
 /// An app.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ struct Entry {
 /// Every app. Cheap to clone.
 #[derive(Clone)]
 pub struct Apps {
-    ask: Ask,
+    ask: AskApp,
     known: Cache<i64, Entry>,
 }
 
@@ -64,7 +64,8 @@ impl Apps {
         }))
     }
 
-    pub(crate) fn asking(ask: Ask) -> Self {
+    /// As whoever is asked knows them.
+    pub fn asking(ask: AskApp) -> Self {
         Self { ask, known: Cache::builder().max_capacity(CAPACITY).time_to_live(USABLE_FOR).build() }
     }
 

@@ -3,12 +3,17 @@
 pub(crate) mod alarm;
 mod judging;
 pub(crate) mod payment;
+mod replay;
 
 use std::sync::Arc;
 
-use common::{clock::SharedClock, error_code::PublicError};
+use common::{
+    clock::{SharedClock, Timestamp},
+    error_code::PublicError,
+};
 
 use self::alarm::Alarm;
+pub use self::replay::{Replayed, ReplayedOutcome};
 use crate::{
     apps::{App, Apps},
     channel_book::ChannelBook,
@@ -21,8 +26,7 @@ use crate::{
     google::Google,
     metrics::OrderMetrics,
     store::{
-        StoreError,
-        archive::Evidence,
+        archive::{self, Evidence},
         channel_tasks::Owed,
         orders::{Orders, Receipt, Refused, Returned},
     },
@@ -34,6 +38,10 @@ pub(crate) struct Came<'a> {
     pub(crate) channel: &'a str,
     pub(crate) app_id: i64,
     pub(crate) raw: RawCallback<'a>,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// It is judged and nothing comes of it.
+    pub(crate) only_judged: bool,
 }
 
 /// Judges callbacks. Cheap to clone.
@@ -102,10 +110,9 @@ impl Callbacks {
         };
         match verified {
             Ok(Verdict::Facts(facts)) => {
-                let headers = headers_json(came.raw.headers)?;
-                // A channel that calls with GET says everything in the query.
-                let body = if came.raw.body.is_empty() { came.raw.query.as_bytes() } else { came.raw.body };
-                let evidence = Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body };
+                let headers = archive::headers_of(&came.raw)?;
+                let (channel, app_id, body) = (came.channel, came.app_id, came.raw.body);
+                let evidence = Evidence { channel, app_id, headers: &headers, body };
                 self.believed(came, facts, evidence, None).await
             }
             Ok(Verdict::Ignored(reason)) => Ok(ignored(came, reason)),
@@ -122,13 +129,14 @@ impl Callbacks {
         owed: Option<Owed<'_>>,
     ) -> Result<Judged, OrderError> {
         let (channel, app_id) = (came.channel, came.app_id);
-        let Some(payment) = payment::payment(came, facts, self.clock.now()) else {
+        let Some(payment) = payment::payment(came, facts) else {
             tracing::warn!(channel, app_id, "a payment names no order of ours");
             return Ok(("unknown_order", Outcome::Refused));
         };
         let order_id = payment.order_id;
         common::crash_point!("judged");
         let receipt = match owed {
+            _ if came.only_judged => self.orders.rehearse_pay(&payment).await?,
             Some(owed) => self.orders.pay_owing(&payment, evidence, owed).await?,
             None => self.orders.pay(&payment, evidence).await?,
         };
@@ -166,11 +174,15 @@ impl Callbacks {
         evidence: Evidence<'_>,
     ) -> Result<Judged, OrderError> {
         let (channel, app_id, refund) = (came.channel, came.app_id, payment::refund(came, facts));
-        Ok(match self.orders.refund_by_channel(&refund, evidence).await? {
+        let returned = match came.only_judged {
+            true => self.orders.rehearse_refund(&refund).await?,
+            false => self.orders.refund_by_channel(&refund, evidence).await?,
+        };
+        Ok(match returned {
             Returned::Refunded => ("refunded", Outcome::Accepted),
             Returned::Part => ("partly_refunded", Outcome::Accepted),
             Returned::Repeated => ("repeated", Outcome::Accepted),
-            Returned::NoSuchOrder if refund.extent == Extent::Everything => {
+            Returned::NoSuchOrder if refund.extent == Extent::Everything && !came.only_judged => {
                 // Its payment may be on its way, or be handed in later.
                 let is_settled = self.orders.note_early_refund(app_id, channel, &refund.channel_order_id).await?;
                 tracing::warn!(channel, app_id, "a refund is for no payment of this app, and none will count");
@@ -237,10 +249,6 @@ impl Callbacks {
 fn ignored(came: Came<'_>, reason: &str) -> Judged {
     tracing::debug!(channel = came.channel, app_id = came.app_id, reason, "a callback says nothing of money");
     ("ignored", Outcome::Accepted)
-}
-
-fn headers_json(headers: &[(String, String)]) -> Result<String, StoreError> {
-    serde_json::to_string(headers).map_err(|_| StoreError::Unreadable("headers"))
 }
 
 /// Without an app there is no secret, and nothing is believed.

@@ -59,7 +59,7 @@ pub struct LedgerCheckConfig {
     pub step: NonZeroU32,
 }
 
-/// Orders that nobody paid, and keys that nobody needs any more.
+/// Orders that nobody paid, and what nobody needs any more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobsConfig {
@@ -74,6 +74,12 @@ pub struct JobsConfig {
     /// How long one run goes on with full batches. Protects the database from a run that never ends.
     #[serde(with = "humantime_serde")]
     pub longest_run: Duration,
+    /// How long the callbacks of channels are kept, the proof of what was paid. Those of orders that are not settled stay.
+    #[serde(with = "humantime_serde")]
+    pub keep_callbacks: Duration,
+    /// How long it is kept what came of every attempt to tell a game server. Those of orders that are not settled stay.
+    #[serde(with = "humantime_serde")]
+    pub keep_deliveries: Duration,
 }
 
 impl Default for Config {
@@ -108,6 +114,8 @@ impl Default for JobsConfig {
             batch: NonZeroU32::new(100).unwrap_or(NonZeroU32::MIN),
             lease: Duration::from_secs(60),
             longest_run: Duration::from_secs(20),
+            keep_callbacks: Duration::from_secs(400 * 24 * 3600),
+            keep_deliveries: Duration::from_secs(90 * 24 * 3600),
         }
     }
 }
@@ -123,6 +131,8 @@ impl Section for Config {
             ("jobs.lease", self.jobs.lease),
             ("jobs.longest_run", self.jobs.longest_run),
             ("ledger_check.every", self.ledger_check.every),
+            ("jobs.keep_callbacks", self.jobs.keep_callbacks),
+            ("jobs.keep_deliveries", self.jobs.keep_deliveries),
         ] {
             if duration.is_zero() {
                 return Err(Invalid::new(key, "must be longer than zero"));

@@ -50,6 +50,8 @@ pub(crate) enum OrderError {
     /// There is no such channel, or not here.
     #[error("there is no such channel")]
     NoSuchChannel,
+    #[error("there is no such product")]
+    NoSuchProduct,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -96,6 +98,7 @@ impl Refusal for OrderError {
                 PublicError::new(ErrorCode::ORDER_STATE_FORBIDS).detail("wallet", "no longer holds that much")
             }
             Self::NoSuchChannel => PublicError::new(ErrorCode::NO_SUCH_PAYMENT_CHANNEL),
+            Self::NoSuchProduct => PublicError::new(ErrorCode::NO_SUCH_PRODUCT),
             Self::Store(StoreError::Sql(error)) => error.public(),
             Self::Store(StoreError::Raced) => PublicError::new(ErrorCode::OVERLOADED),
             Self::Store(StoreError::Ledger(error)) => match &**error {

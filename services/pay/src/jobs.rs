@@ -1,9 +1,10 @@
-//! What one instance at a time does for all: letting orders expire, and forgetting keys. `ledger_check`: checking the books.
-//! `questions`: asking channels.
+//! What one instance at a time does for all: letting orders expire, and forgetting keys, callbacks and attempts.
+//! `ledger_check`: checking the books. `questions`: asking channels.
 //!
 //! Every instance asks for the job; the one that gets it works in steps, each a transaction that commits only while the
 //! job is its own.
 
+mod forget;
 pub(crate) mod ledger_check;
 pub(crate) mod questions;
 
@@ -15,6 +16,7 @@ use common::{
     sql::{JobTable, JobTurn, SqlError, Tx},
 };
 
+pub(crate) use self::forget::Walks;
 use crate::{service::Parts, store::StoreError};
 
 /// Where the leases lie.
@@ -38,7 +40,10 @@ pub(crate) enum JobError {
 pub(crate) async fn tidy_up(parts: &Parts) -> Result<usize, JobError> {
     let started = parts.clock.now();
     let Some(turn) = parts.jobs.take(TIDY_UP, started, lease_end(parts)).await? else { return Ok(0) };
-    let outcome = steps(parts, turn, started).await;
+    let outcome = match steps(parts, turn, started).await {
+        Ok(expired) => forget::forget(parts, turn, started).await.map(|()| expired),
+        Err(error) => Err(error),
+    };
     let ended = parts.clock.now();
     // A tenth early, so that the next look, which is never on time to the millisecond, finds it due.
     let due_at = started + parts.config.jobs.every * 9 / 10;

@@ -24,12 +24,14 @@
 //! - `delivery`: telling game servers.
 //! - `questions`: asking payment channels about orders, and for money back.
 //! - `apps`: the apps as account knows them.
-//! - `rpc`: one file per RPC method.
+//! - `reconciliation`: channels' bills beside the books.
+//! - `rpc`: one file per RPC method. `by_hand`: what the command line does.
 //! - `service`: the parts put together. `jobs`, `background`: what runs beside the requests.
 //! - `config`, `error`, `metrics`: what can be configured, what can go wrong, what is counted.
 
 mod apps;
 mod background;
+mod by_hand;
 mod callbacks;
 mod channel_book;
 mod channel_calls;
@@ -42,6 +44,7 @@ mod google;
 mod jobs;
 mod metrics;
 mod questions;
+pub mod reconciliation;
 mod rpc;
 mod service;
 mod store;
@@ -49,7 +52,9 @@ mod store;
 mod testing;
 
 pub use self::{
-    apps::Apps,
+    apps::{Apps, AskApp},
+    by_hand::{ByHandError, DeadLetter, NotAgain, SentAgain},
+    callbacks::{Replayed, ReplayedOutcome},
     channel_calls::ChannelCallsConfig,
     config::{Config, JobsConfig, LedgerCheckConfig},
     delivery::DeliveryConfig,

@@ -17,9 +17,11 @@ use idl::{
         RedeliverOrderResponse, SpendWalletRequest, SpendWalletResponse,
     },
     pay_admin::{
-        ChangeOrderRequest, ChangeOrderResponse, DescribeOrderRequest, DescribeOrderResponse, ListPayChannelsRequest,
-        ListPayChannelsResponse, PutPayChannelRequest, PutPayChannelResponse, PutProductRequest, PutProductResponse,
-        RefundOrderRequest, RefundOrderResponse,
+        ChangeOrderRequest, ChangeOrderResponse, DeleteProductRequest, DeleteProductResponse, DescribeOrderRequest,
+        DescribeOrderResponse, GetProductRequest, GetProductResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+        ListPayChannelsRequest, ListPayChannelsResponse, ListProductsRequest, ListProductsResponse,
+        PutPayChannelRequest, PutPayChannelResponse, PutProductRequest, PutProductResponse, RedeliverManyRequest,
+        RedeliverManyResponse, RefundOrderRequest, RefundOrderResponse, SearchOrdersRequest, SearchOrdersResponse,
     },
 };
 use prometheus::Registry;
@@ -91,6 +93,7 @@ pub struct Pay {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) config: Config,
+    pub(crate) database: Database,
     pub(crate) ledger: Ledger,
     pub(crate) products: Products,
     pub(crate) orders: Orders,
@@ -100,6 +103,7 @@ pub(crate) struct Parts {
     pub(crate) channel_tasks: ChannelTasks,
     pub(crate) questions: Questions,
     pub(crate) jobs: JobLeases,
+    pub(crate) walks: jobs::Walks,
     pub(crate) metrics: Arc<OrderMetrics>,
     pub(crate) google_metrics: Arc<GoogleMetrics>,
     pub(crate) clock: SharedClock,
@@ -161,7 +165,9 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             google,
             channel_tasks: ChannelTasks::new(database.clone(), clock.clone()),
             questions,
-            jobs: JobLeases::new(database, &jobs::TABLE),
+            jobs: JobLeases::new(database.clone(), &jobs::TABLE),
+            walks: jobs::Walks::default(),
+            database,
             metrics,
             google_metrics,
             clock,
@@ -236,6 +242,33 @@ impl PayService for Pay {
 
     async fn admin_refund_order(&self, request: RefundOrderRequest) -> Result<RefundOrderResponse, ServerError> {
         answer(Box::pin(rpc::admin::refund_order::refund_order(&self.parts, request)).await)
+    }
+
+    async fn admin_redeliver_many(&self, request: RedeliverManyRequest) -> Result<RedeliverManyResponse, ServerError> {
+        answer(Box::pin(rpc::admin::redeliver_many::redeliver_many(&self.parts, request)).await)
+    }
+
+    async fn admin_list_dead_letters(
+        &self,
+        request: ListDeadLettersRequest,
+    ) -> Result<ListDeadLettersResponse, ServerError> {
+        answer(Box::pin(rpc::admin::list_dead_letters::list_dead_letters(&self.parts, request)).await)
+    }
+
+    async fn admin_list_products(&self, request: ListProductsRequest) -> Result<ListProductsResponse, ServerError> {
+        answer(Box::pin(rpc::admin::list_products::list_products(&self.parts, request)).await)
+    }
+
+    async fn admin_get_product(&self, request: GetProductRequest) -> Result<GetProductResponse, ServerError> {
+        answer(Box::pin(rpc::admin::get_product::get_product(&self.parts, request)).await)
+    }
+
+    async fn admin_delete_product(&self, request: DeleteProductRequest) -> Result<DeleteProductResponse, ServerError> {
+        answer(Box::pin(rpc::admin::delete_product::delete_product(&self.parts, request)).await)
+    }
+
+    async fn admin_search_orders(&self, request: SearchOrdersRequest) -> Result<SearchOrdersResponse, ServerError> {
+        answer(Box::pin(rpc::admin::search_orders::search_orders(&self.parts, request)).await)
     }
 }
 

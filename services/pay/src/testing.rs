@@ -40,7 +40,7 @@ pub(crate) use self::{
     http_server::{Asked, HttpServer, Reply},
 };
 use crate::{
-    Apps, Config, Pay, Resources,
+    Apps, Config, DeliveryConfig, Pay, Resources,
     delivery::{Ringing, Worker},
     domain::{Currency, Extent, Money},
     store::{
@@ -125,6 +125,11 @@ impl Service {
     /// Another secret beside the others; it is the newest.
     pub(crate) fn rotate_secret(&self, secret: &str) {
         self.account.secrets.lock().expect("not poisoned").insert(0, secret.to_owned());
+    }
+
+    /// The only secret from now on.
+    pub(crate) fn change_secret(&self, secret: &str) {
+        *self.account.secrets.lock().expect("not poisoned") = vec![secret.to_owned()];
     }
 
     pub(crate) async fn put_product(
@@ -273,6 +278,11 @@ impl Service {
         assert_eq!(self.count(overdrawn).await, 0);
     }
 
+    /// What the clock of every instance says.
+    pub(crate) fn clock_now(&self) -> common::clock::Timestamp {
+        common::clock::Clock::now(&*self.clock)
+    }
+
     /// The number a query answers with.
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
         let (count,): (i64,) = self.database.read(query).one().await.expect("counted");
@@ -322,6 +332,17 @@ pub(crate) fn order_request(key: &str) -> CreateOrderRequest {
         extension: r#"{"from":"shop"}"#.into(),
         channel: None,
     }
+}
+
+/// Deliveries that are given up after one repetition, a minute after the first attempt, and a patience without end.
+pub(crate) fn impatient() -> Config {
+    let delivery = DeliveryConfig {
+        jitter: 0.0,
+        schedule: vec![std::time::Duration::from_secs(60).into()],
+        failures_before_pause: std::num::NonZeroU32::MAX,
+        ..DeliveryConfig::default()
+    };
+    Config { delivery, ..Config::default() }
 }
 
 /// What the sandbox says when an order was paid as it should be.

@@ -38,6 +38,17 @@ pub(super) fn run_account(
     run_to_end(command)
 }
 
+/// Runs `playgate pay ARGUMENTS`.
+pub(super) fn run_pay(
+    directory: &Path,
+    settings: &Settings,
+    arguments: &[&str],
+) -> impl Future<Output = Output> + Send + use<> {
+    let mut command = playgate(directory, settings);
+    command.arg("pay").args(arguments);
+    run_to_end(command)
+}
+
 async fn run_for_app(directory: &Path, settings: &Settings, arguments: &[&str]) -> App {
     serde_json::from_value(run(directory, settings, &[&["app"], arguments].concat()).await).unwrap()
 }

@@ -93,6 +93,11 @@ impl Platform {
         operator::run_account(self.directory.path(), &self.blueprint.for_commands(), arguments)
     }
 
+    /// Sees to orders, as an operator does: `playgate pay ARGUMENTS`, in [`directory`](Self::directory).
+    pub(crate) fn run_pay(&self, arguments: &[&str]) -> impl Future<Output = Output> + Send + use<> {
+        operator::run_pay(self.directory.path(), &self.blueprint.for_commands(), arguments)
+    }
+
     /// Where an operator works.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()

@@ -14,15 +14,9 @@ use volo::FastStr;
 
 use super::{
     pay_operator::PayOperator,
+    product::ProductPath,
     record::{Change, record},
 };
-
-/// Which product, in the path.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ProductPath {
-    app_id: i64,
-    product_id: FastStr,
-}
 
 /// The whole product: what is not in it is no longer there.
 #[derive(Debug, Deserialize, ToSchema)]

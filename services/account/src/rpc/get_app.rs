@@ -20,7 +20,8 @@ pub(crate) async fn get_app(parts: &Parts, request: GetAppRequest) -> Result<Get
     Ok(GetAppResponse { app: app.map(|app| app_info(&app)) })
 }
 
-fn app_info(app: &App) -> AppInfo {
+/// As callers see it.
+pub(crate) fn app_info(app: &App) -> AppInfo {
     AppInfo {
         app_id: app.app_id.get(),
         name: app.name.clone().into(),

@@ -8,7 +8,10 @@ use crate::{
     },
     error::OrderError,
     google::Unavailable,
-    store::{archive::Evidence, channel_tasks::Owed},
+    store::{
+        archive::{self, Evidence},
+        channel_tasks::Owed,
+    },
 };
 
 /// What judging a callback came to; the outer error is that nothing can be said yet.
@@ -22,12 +25,11 @@ impl Callbacks {
         channel: &dyn PaymentChannel,
         config: &ChannelConfig,
     ) -> Result<Verified, OrderError> {
-        let now = self.clock.now();
-        let verified = channel.verify(&came.raw, now);
+        let verified = channel.verify(&came.raw, came.at);
         if let Err(CallbackRefusal::BadSignature) = verified {
             // The app may have a new secret.
             let newest = self.apps.newest(came.app_id).await.map_err(OrderError::Account)?;
-            return Ok(build(config, newest.as_deref()).verify(&came.raw, now));
+            return Ok(build(config, newest.as_deref()).verify(&came.raw, came.at));
         }
         Ok(verified)
     }
@@ -39,14 +41,13 @@ impl Callbacks {
         config: &ChannelConfig,
         url: &str,
     ) -> Result<Verified, Unavailable> {
-        let now = self.clock.now();
         let verify = |keys| {
             let inputs = BuildInputs { issuer_keys: Some(keys), ..BuildInputs::default() };
-            config.build(&inputs).verify(&came.raw, now)
+            config.build(&inputs).verify(&came.raw, came.at)
         };
         let verified = verify(self.google.keys(url).await?);
         if let Err(CallbackRefusal::UnknownCertificate { .. }) = verified {
-            return Ok(verify(self.google.newer_keys(url, now).await?));
+            return Ok(verify(self.google.newer_keys(url, self.clock.now()).await?));
         }
         Ok(verified)
     }
@@ -75,7 +76,7 @@ impl Callbacks {
         match channel.read_answer(question, &answer) {
             Ok(Verdict::Facts(facts)) => {
                 // The notice said nothing of it: what proves the payment is the answer.
-                let headers = super::headers_json(&headers)?;
+                let headers = archive::pairs_of(&headers)?;
                 let evidence =
                     Evidence { channel: came.channel, app_id: came.app_id, headers: &headers, body: answer.body };
                 let owed = channel

@@ -1,7 +1,5 @@
 //! What a channel vouches for, as orders know it.
 
-use common::clock::Timestamp;
-
 use super::Came;
 use crate::{
     channels::{self, Charged, PaymentFacts, RefundExtent, What},
@@ -10,7 +8,7 @@ use crate::{
 };
 
 /// The payment; `None` when it names no order that could be one of ours, or an amount that nobody pays.
-pub(crate) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Option<Payment> {
+pub(crate) fn payment(came: Came<'_>, facts: PaymentFacts) -> Option<Payment> {
     let order_id = OrderId::parse(facts.order_id.as_deref()?).ok()?;
     let charged = match facts.charged {
         Charged::Exactly(amount) => Charge::Amount(money(amount)?),
@@ -23,7 +21,7 @@ pub(crate) fn payment(came: Came<'_>, facts: PaymentFacts, now: Timestamp) -> Op
         channel_order_id: facts.channel_order_id,
         charged,
         channel_product: facts.channel_product_id,
-        paid_at: facts.paid_at.unwrap_or(now),
+        paid_at: facts.paid_at.unwrap_or(came.at),
     })
 }
 

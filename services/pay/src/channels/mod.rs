@@ -33,7 +33,7 @@ mod issuer_keys;
 mod json;
 mod jws;
 mod manifest;
-mod moment;
+pub(crate) mod moment;
 mod money;
 mod parameters;
 mod private_key;
@@ -45,6 +45,7 @@ pub(crate) mod testing;
 mod text;
 mod wechat_pay;
 
+pub(crate) use self::money::cny;
 pub use self::{
     apple_order::app_account_token,
     asking::{AskInputs, AskedOrder, AskedRefund, PaymentAnswer, RefundAnswer},

@@ -6,17 +6,17 @@ use common::clock::Timestamp;
 const END_OF_TIME: i64 = 253_402_300_800;
 
 /// Unix milliseconds between 1970 and the year 9999.
-pub(super) fn from_millis(millis: i64) -> Option<Timestamp> {
+pub(crate) fn from_millis(millis: i64) -> Option<Timestamp> {
     (0..END_OF_TIME * 1000).contains(&millis).then(|| Timestamp::from_millis(millis))
 }
 
 /// Unix seconds between 1970 and the year 9999.
-pub(super) fn from_seconds(seconds: i64) -> Option<Timestamp> {
+pub(crate) fn from_seconds(seconds: i64) -> Option<Timestamp> {
     (0..END_OF_TIME).contains(&seconds).then(|| Timestamp::from_millis(seconds * 1000))
 }
 
 /// A moment of RFC 3339, such as `2026-11-30T10:34:56+08:00`. Fractions of a second are read to the millisecond.
-pub(super) fn from_rfc3339(raw: &str) -> Option<Timestamp> {
+pub(crate) fn from_rfc3339(raw: &str) -> Option<Timestamp> {
     let (date_and_time, rest) = raw.split_at_checked(19)?;
     let seconds = civil_seconds(date_and_time, "yyyy-MM-ddTHH:mm:ss")?;
     let (fraction, zone) = match rest.strip_prefix('.') {
@@ -33,7 +33,7 @@ pub(super) fn from_rfc3339(raw: &str) -> Option<Timestamp> {
 
 /// A moment in the time zone that lies `offset_minutes` east of Greenwich, written as `pattern`: `yyyy`, `MM`, `dd`, `HH`,
 /// `mm` and `ss`, each once, with anything between them.
-pub(super) fn from_civil(raw: &str, pattern: &str, offset_minutes: i32) -> Option<Timestamp> {
+pub(crate) fn from_civil(raw: &str, pattern: &str, offset_minutes: i32) -> Option<Timestamp> {
     from_seconds(civil_seconds(raw, pattern)? - i64::from(offset_minutes) * 60)
 }
 

@@ -98,7 +98,7 @@ impl fmt::Display for Money {
 
 /// The currency of channels that know no other.
 #[expect(clippy::expect_used, reason = "a constant")]
-pub(super) fn cny() -> Currency {
+pub(crate) fn cny() -> Currency {
     Currency::parse("CNY").expect("three upper-case letters")
 }
 

@@ -22,8 +22,25 @@ pub(crate) struct OrderIdError;
 impl OrderId {
     /// A number nobody has had before.
     pub(crate) fn new(now: Timestamp, random: &dyn Random) -> Self {
-        let millis = u128::try_from(now.as_millis()).unwrap_or(0) & ((1 << 48) - 1);
         let tail = random_bytes::<10>(random).iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+        Self::of(now, tail)
+    }
+
+    /// Not above any number that is made at `moment` or later, and above every one that was made before.
+    pub(crate) fn first_of(moment: Timestamp) -> Self {
+        Self::of(moment, 0)
+    }
+
+    /// The number's 128 bits, big-endian: half its size, for whoever has to remember many.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        let value = |letter: &u8| ALPHABET.iter().position(|known| known == letter).unwrap_or_default();
+        // The first letter holds three bits.
+        self.0.iter().fold(0_u128, |bits, letter| (bits << 5) | value(letter) as u128).to_be_bytes()
+    }
+
+    fn of(moment: Timestamp, tail: u128) -> Self {
+        // Moments before 1970 and after the year 10889 have no numbers.
+        let millis = u128::try_from(moment.as_millis()).unwrap_or(0).min((1 << 48) - 1);
         let bits = (millis << 80) | tail;
         let mut text = [0; LENGTH];
         for (place, letter) in text.iter_mut().rev().enumerate() {
@@ -76,6 +93,25 @@ mod tests {
         assert!(first.as_str() < later.as_str());
         // The time is that of every ULID.
         assert_eq!(&first.as_str()[..10], "01JXT21Q00");
+    }
+
+    #[test]
+    fn the_first_number_of_a_moment_stands_between_those_before_and_those_after() {
+        let random = SeededRandom::new(1);
+        let at = |millis| OrderId::new(Timestamp::from_millis(millis), &random);
+        let first = OrderId::first_of(Timestamp::from_millis(1_750_000_000_000));
+        assert!(at(1_749_999_999_999) < first && first <= at(1_750_000_000_000));
+        assert!(OrderId::first_of(Timestamp::from_millis(-1)) < first);
+        assert!(OrderId::first_of(Timestamp::from_millis(i64::MAX)) > at(1_750_000_000_000));
+    }
+
+    #[test]
+    fn the_bits_of_a_number_are_its_own() {
+        let random = SeededRandom::new(1);
+        let number = OrderId::new(Timestamp::from_millis(1_750_000_000_000), &random);
+        let other = OrderId::new(Timestamp::from_millis(1_750_000_000_000), &random);
+        assert_ne!(number.to_bytes(), other.to_bytes());
+        assert_eq!(number.to_bytes()[..6], 1_750_000_000_000_u64.to_be_bytes()[2..]);
     }
 
     #[test]

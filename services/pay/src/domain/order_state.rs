@@ -169,6 +169,14 @@ impl OrderState {
         }
     }
 
+    /// Whether nothing is under way any more: not the money, and not the delivery.
+    pub(crate) fn is_settled(self) -> bool {
+        match self {
+            Self::Delivered | Self::Expired | Self::Closed | Self::Refunded => true,
+            Self::Created | Self::Paying | Self::Paid | Self::Delivering | Self::Refunding => false,
+        }
+    }
+
     /// Whether the game server is still to be told, or may be told again.
     pub(crate) fn is_deliverable(self) -> bool {
         matches!(self, Self::Paid | Self::Delivering | Self::Delivered)

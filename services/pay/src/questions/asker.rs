@@ -4,7 +4,7 @@
 //! answer as evidence.
 
 use common::{
-    clock::{SharedClock, SharedRandom},
+    clock::{SharedClock, SharedRandom, Timestamp},
     error_code::PublicError,
     http::client::HttpCallError,
 };
@@ -21,7 +21,7 @@ use crate::{
     domain::{self, Order, QuestionKind},
     store::{
         StoreError,
-        archive::Evidence,
+        archive::{self, Evidence},
         orders::{Orders, Receipt, Returned, refund_number},
         questions::ClaimedQuestion,
     },
@@ -93,6 +93,8 @@ struct Answered<'a> {
     channel: &'a dyn PaymentChannel,
     answer: Answer<'a>,
     headers: &'a [(String, String)],
+    /// When it came.
+    at: Timestamp,
 }
 
 impl Outcome {
@@ -180,7 +182,7 @@ impl Asker {
         let response = self.calls.send(request).await?;
         let answer = Answer { status: response.status().as_u16(), headers: response.headers(), body: response.body() };
         let headers = answer.header_pairs();
-        let answered = Answered { claimed, channel: &*channel, answer, headers: &headers };
+        let answered = Answered { claimed, channel: &*channel, answer, headers: &headers, at: self.clock.now() };
         match claimed.kind {
             QuestionKind::Payment => self.payment(&answered).await,
             QuestionKind::Refund => self.refund(&answered, &asked_refund(order, amount, &refund_id)).await,
@@ -189,7 +191,7 @@ impl Asker {
 
     async fn payment(&self, answered: &Answered<'_>) -> Result<Outcome, Trouble> {
         let (order, lane) = (&answered.claimed.order, &answered.claimed.lane);
-        let said = answered.channel.read_payment(&asked_order(order), &answered.answer, self.clock.now())?;
+        let said = answered.channel.read_payment(&asked_order(order), &answered.answer, answered.at)?;
         match said {
             PaymentAnswer::Paid(facts) => self.paid(answered, facts).await,
             PaymentAnswer::NotPaid => Ok(Outcome::NotPaid),
@@ -207,7 +209,7 @@ impl Asker {
 
     async fn paid(&self, answered: &Answered<'_>, facts: PaymentFacts) -> Result<Outcome, Trouble> {
         let (came, order_id) = (answered.came(), answered.claimed.order.order_id);
-        let payment = payment::payment(came, facts, self.clock.now()).filter(|payment| payment.order_id == order_id);
+        let payment = payment::payment(came, facts).filter(|payment| payment.order_id == order_id);
         let other = CallbackRefusal::Malformed { field: "answer".into(), reason: "is not about the order" };
         let payment = payment.ok_or(other)?;
         let headers = answered.headers_json()?;
@@ -237,7 +239,7 @@ impl Asker {
 
     async fn refund(&self, answered: &Answered<'_>, asked: &AskedRefund<'_>) -> Result<Outcome, Trouble> {
         let (order, lane) = (&answered.claimed.order, &answered.claimed.lane);
-        let facts = match answered.channel.read_refund(asked, &answered.answer, self.clock.now())? {
+        let facts = match answered.channel.read_refund(asked, &answered.answer, answered.at)? {
             RefundAnswer::Done(facts) => facts,
             RefundAnswer::UnderWay => return Ok(Outcome::UnderWay),
             RefundAnswer::Refused { code } => {
@@ -271,11 +273,17 @@ impl Asker {
 impl<'a> Answered<'a> {
     fn came(&'a self) -> Came<'a> {
         let lane = &self.claimed.lane;
-        Came { channel: &lane.channel, app_id: lane.app_id, raw: self.answer.as_callback(self.headers) }
+        Came {
+            channel: &lane.channel,
+            app_id: lane.app_id,
+            raw: self.answer.as_callback(self.headers),
+            at: self.at,
+            only_judged: false,
+        }
     }
 
     fn headers_json(&self) -> Result<String, StoreError> {
-        serde_json::to_string(self.headers).map_err(|_| StoreError::Unreadable("headers"))
+        archive::pairs_of(self.headers)
     }
 
     fn evidence(&'a self, headers: &'a str) -> Evidence<'a> {

@@ -30,7 +30,8 @@ pub(crate) async fn handle_callback(
         headers: &headers,
         body: &request.body,
     };
-    let came = Came { channel: &request.channel, app_id: request.app_id, raw };
+    let (app_id, at) = (request.app_id, parts.clock.now());
+    let came = Came { channel: &request.channel, app_id, raw, at, only_judged: false };
     let Acknowledgement { status, content_type, body } = parts.callbacks.handle(came).await?;
     Ok(HandleCallbackResponse {
         status: i32::from(status),

@@ -19,6 +19,21 @@ pub(super) fn app_id(raw: i64) -> Result<i64, FieldError> {
     }
 }
 
+/// How many entries of a list are asked for.
+pub(super) fn limit(raw: i32, most: u32) -> Result<u32, FieldError> {
+    match u32::try_from(raw) {
+        Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
+        _ => Err(FieldError::new("limit", format!("must be between 1 and {most}"))),
+    }
+}
+
+/// A page, and whether there is more, of what was found one beyond the page.
+pub(super) fn page<T>(mut found: Vec<T>, limit: u32) -> (Vec<T>, bool) {
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    (found, more)
+}
+
 pub(super) fn order(order: Order) -> pay_order::Order {
     pay_order::Order {
         order_id: order.order_id.to_string().into(),

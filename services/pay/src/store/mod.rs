@@ -4,6 +4,7 @@
 pub(crate) mod archive;
 pub(crate) mod channel_tasks;
 pub(crate) mod channels;
+pub(crate) mod dead_letters;
 mod error;
 pub(crate) mod ledger;
 pub(crate) mod orders;
@@ -12,6 +13,8 @@ pub(crate) mod products;
 pub(crate) mod questions;
 pub(crate) mod refund_notices;
 pub(crate) mod refunds;
+pub(crate) mod retention;
+pub(crate) mod search;
 
 pub use self::ledger::{
     Ledger, LedgerError, PostError, Posted,

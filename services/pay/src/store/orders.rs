@@ -9,6 +9,7 @@
 //! - `pay`: what a channel says was paid.
 //! - `refund`: what goes back, by an operator's hand or a channel's. `refund_at_channel`: what the channel is asked for.
 //!   `early_refund`: what went back before anything was paid.
+//! - `rehearse`: what would become of either.
 //! - `expire`, `close`: what nobody paid.
 
 mod close;
@@ -21,6 +22,7 @@ pub(crate) mod journal;
 mod pay;
 mod refund;
 mod refund_at_channel;
+mod rehearse;
 pub(crate) mod row;
 #[cfg(test)]
 mod tests;

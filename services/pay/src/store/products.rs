@@ -22,13 +22,30 @@ const PUT: Sql = Sql::Each {
 
 const FIND: &str = "SELECT name, prices, channel_products FROM pay_products WHERE app_id = ? AND product_id = ?";
 
+const PAGE: &str = "SELECT product_id, name, prices, channel_products, updated_at FROM pay_products \
+     WHERE app_id = ? AND product_id > ? ORDER BY product_id LIMIT ?";
+
+const LISTED: &str = "SELECT product_id, name, prices, channel_products, updated_at FROM pay_products \
+     WHERE app_id = ? AND product_id = ?";
+
+const DELETE: &str = "DELETE FROM pay_products WHERE app_id = ? AND product_id = ?";
+
 /// What every app sells.
 #[derive(Clone, Debug)]
 pub(crate) struct Products {
     database: Database,
 }
 
+/// A product in its place in the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) product_id: ProductId,
+    pub(crate) product: Product,
+    pub(crate) updated_at: Timestamp,
+}
+
 type Row = (Text, Text, Text);
+type ListedRow = (Text, Text, Text, Text, i64);
 
 impl Products {
     pub(crate) fn new(database: Database) -> Self {
@@ -66,6 +83,23 @@ impl Products {
         let row: Option<Row> = self.database.read(FIND).bind(app_id).bind(product_id.as_str()).optional().await?;
         row.map(product).transpose()
     }
+
+    /// A product in its place in the catalogue.
+    pub(crate) async fn listed(&self, app_id: i64, product_id: &ProductId) -> Result<Option<Listed>, StoreError> {
+        let query = self.database.read(LISTED).bind(app_id).bind(product_id.as_str());
+        query.optional::<ListedRow>().await?.map(Listed::try_from).transpose()
+    }
+
+    /// Up to `most` products of an app by their ids, behind `after`; the empty text is before all of them.
+    pub(crate) async fn page(&self, app_id: i64, after: &str, most: u32) -> Result<Vec<Listed>, StoreError> {
+        let query = self.database.read(PAGE).bind(app_id).bind(after).bind(i64::from(most));
+        query.all::<ListedRow>().await?.into_iter().map(Listed::try_from).collect()
+    }
+
+    /// Takes a product out of the catalogue; `false`: there is none. Orders have a copy of what they were made for.
+    pub(crate) async fn delete(&self, app_id: i64, product_id: &ProductId) -> Result<bool, StoreError> {
+        Ok(self.database.write(DELETE).bind(app_id).bind(product_id.as_str()).execute().await? == 1)
+    }
 }
 
 /// The same, as a transaction sees it.
@@ -79,6 +113,18 @@ fn product((name, prices, channels): Row) -> Result<Product, StoreError> {
     let channels: BTreeMap<String, String> =
         serde_json::from_str(&channels).map_err(|_| StoreError::Unreadable("channel_products"))?;
     Product::new(&name, prices, channels).map_err(|_| StoreError::Unreadable("product"))
+}
+
+impl TryFrom<ListedRow> for Listed {
+    type Error = StoreError;
+
+    fn try_from((product_id, name, prices, channels, updated_at): ListedRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            product_id: ProductId::parse(&product_id).map_err(|_| StoreError::Unreadable("product_id"))?,
+            product: product((name, prices, channels))?,
+            updated_at: Timestamp::from_millis(updated_at),
+        })
+    }
 }
 
 /// The price of a product in a currency, if it is sold in it.

@@ -15,12 +15,17 @@ const REASON_BYTES_MAX: usize = 255;
 /// Which order, who, and why.
 pub(super) fn parse(request: &ChangeOrderRequest) -> Result<(OrderId, Hand<'_>), OrderError> {
     let order_id = wire::order_id(&request.order_id)?;
+    Ok((order_id, hand(&request.actor, &request.reason)?))
+}
+
+/// Who, and why.
+pub(super) fn hand<'a>(actor: &'a str, reason: &'a str) -> Result<Hand<'a>, OrderError> {
     let is_text = |text: &str, most: usize| text.len() <= most && !text.chars().any(char::is_control);
-    if request.actor.is_empty() || !is_text(&request.actor, ACTOR_BYTES_MAX) {
+    if actor.is_empty() || !is_text(actor, ACTOR_BYTES_MAX) {
         return Err(FieldError::new("actor", "must be 1-64 bytes without control characters").into());
     }
-    if !is_text(&request.reason, REASON_BYTES_MAX) {
+    if !is_text(reason, REASON_BYTES_MAX) {
         return Err(FieldError::new("reason", "must be at most 255 bytes without control characters").into());
     }
-    Ok((order_id, Hand { actor: &request.actor, reason: &request.reason }))
+    Ok(Hand { actor, reason })
 }

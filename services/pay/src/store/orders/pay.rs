@@ -180,7 +180,8 @@ fn is_of(order: &Order, payment: &Payment) -> bool {
         && order.app_id == payment.app_id
 }
 
-async fn judge(tx: &mut Tx, order: &Order, payment: &Payment) -> Result<Result<(), Refused>, StoreError> {
+/// Whether an order can be paid with this payment, or was.
+pub(super) async fn judge(tx: &mut Tx, order: &Order, payment: &Payment) -> Result<Result<(), Refused>, StoreError> {
     let channel_product = match &payment.channel_product {
         None => None,
         Some(_) => {

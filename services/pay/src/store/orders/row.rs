@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    sql::{Database, Sql, SqlError, Text, Tx},
+    sql::{Database, Query, Sql, SqlError, Text, Tx},
 };
 
 use crate::{
@@ -54,6 +54,11 @@ struct Row {
 pub(crate) async fn find(database: &Database, order_id: OrderId) -> Result<Option<Order>, StoreError> {
     let row: Option<Row> = database.read(FIND).bind(order_id.as_str()).optional().await?;
     row.map(Order::try_from).transpose()
+}
+
+/// The orders of a query that selects every column.
+pub(crate) async fn read_all(query: Query<'_>) -> Result<Vec<Order>, StoreError> {
+    query.all::<Row>().await?.into_iter().map(Order::try_from).collect()
 }
 
 /// Nobody else changes the order until the transaction ends.
