@@ -1,7 +1,7 @@
 //! Which payment channels an app has, and how they are changed.
 //!
 //! Configurations hold secrets: they are sealed at rest under a key of the service, and shown without them. What was read
-//! is used for a moment, so that a flood of callbacks costs one read a second.
+//! is used for a moment, and whoever comes while it is read waits for that: a flood of callbacks costs one read a second.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use common::{
     sql::{Contention, Database, SqlError},
     token::{cipher::Cipher, master_key::MasterKey},
 };
-use moka::sync::Cache;
+use moka::future::Cache;
 
 use crate::{
     channels::{ChannelConfig, ChannelConfigError},
@@ -50,7 +50,7 @@ pub(crate) struct ShownChannel {
 }
 
 /// Why a channel was not read, or not changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ChannelError {
     #[error(transparent)]
     Config(#[from] ChannelConfigError),
@@ -87,24 +87,24 @@ impl ChannelBook {
     /// A channel; `None` when the app has none of this name.
     pub(crate) async fn find(&self, app_id: i64, channel: &str) -> Result<Option<Arc<ChannelConfig>>, ChannelError> {
         let place = (app_id, channel.to_owned());
-        if let Some(known) = self.known.get(&place) {
-            return Ok(known);
-        }
+        let read = self.known.try_get_with(place, self.read(app_id, channel)).await;
+        read.map_err(|error: Arc<ChannelError>| ChannelError::clone(&error))
+    }
+
+    async fn read(&self, app_id: i64, channel: &str) -> Result<Option<Arc<ChannelConfig>>, ChannelError> {
         let stored = channels::find(&self.database, app_id, channel).await?;
         let found = match stored {
             Some(stored) => Some(self.open(app_id, channel, &stored)?),
+            // One that is for development stays what it was when the process is not.
             None => self.sandbox(channel),
         };
-        // One that is for development stays what it was when the process is not.
-        let found = found.map(Arc::new);
-        self.known.insert(place, found.clone());
-        Ok(found)
+        Ok(found.map(Arc::new))
     }
 
     /// Replaces the configuration of a channel; answers it as it is now.
     pub(crate) async fn put(&self, app_id: i64, channel: &str, json: &str) -> Result<ShownChannel, ChannelError> {
         let shown = self.database.retrying(|| self.put_once(app_id, channel, json)).await?;
-        self.known.invalidate(&(app_id, channel.to_owned()));
+        self.known.invalidate(&(app_id, channel.to_owned())).await;
         Ok(shown)
     }
 

@@ -88,6 +88,7 @@ impl Orders {
         if let Some(order) = self.find(payment.order_id).await?
             && order.state.was_paid()
             && is_of(&order, payment)
+            && order.compare_price(payment.charged).is_ok()
         {
             return Ok(Receipt::Repeated);
         }
@@ -193,7 +194,8 @@ pub(super) async fn judge(tx: &mut Tx, order: &Order, payment: &Payment) -> Resu
     if order.state.was_paid() {
         return Ok(match (order.app_id == payment.app_id, is_of(order, payment)) {
             (false, _) => Err(Mismatch::App.into()),
-            (true, true) => Ok(()),
+            // The same number, and suddenly another price: not the payment that it says it is.
+            (true, true) => order.compare_price(payment.charged).map_err(Refused::from),
             (true, false) => Err(Refused::PaidTwice),
         });
     }

@@ -200,6 +200,17 @@ common::on_each_database! {
         assert_eq!(service.wallet().await, 600);
     }
 
+    async fn a_payment_that_comes_again_with_another_price_is_no_repetition(database: TestDatabase) {
+        let service = Service::start(database).await;
+        let order_id = service.paid_order("k-1").await;
+        assert_eq!(service.call_back(&payment(&order_id)).await, "SUCCESS");
+        for _ in 0..2 {
+            assert_eq!(service.call_back(&payment_with(&order_id, &json!({ "amount": 601 }))).await, "FAIL");
+        }
+        assert_eq!(service.events(&order_id).await, ["created", "paid", "refused_payment"], "noted once");
+        assert_eq!((service.wallet().await, &*service.state(&order_id).await), (600, "paid"));
+    }
+
     async fn orders_that_race_for_one_payment_leave_one_winner(database: TestDatabase) {
         let service = Service::start(database).await;
         let replicas = [service.pay.clone(), service.replica().await];
