@@ -185,6 +185,7 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::LOGIN_KIND_DISABLED,
         C::APP_DISABLED,
         C::DEVICE_LIMIT_REACHED,
+        C::PARTNER_DISABLED,
         C::NO_SUCH_ROUTE,
         C::NO_SUCH_ACCOUNT,
         C::NO_SUCH_ORDER,
@@ -235,12 +236,15 @@ pub(crate) mod tests {
     }
 
     /// Answered to operators only, whose document adds them, or not yet answered to anybody.
-    const NOT_FOR_PLAYERS: [ErrorCode; 5] = [
+    const NOT_FOR_PLAYERS: [ErrorCode; 8] = [
         ErrorCode::OK,
+        ErrorCode::ACCEPTED,
         ErrorCode::NO_SUCH_APP,
         ErrorCode::APP_ID_TAKEN,
         ErrorCode::SETTINGS_CHANGED,
         ErrorCode::NO_SUCH_SETTING,
+        ErrorCode::NO_SUCH_PARTNER,
+        ErrorCode::PARTNER_TAKEN,
     ];
 
     #[test]

@@ -13,7 +13,9 @@ use super::{
     failure::{Failure, complain},
     globals::Globals,
     key::{self, KeyCommand},
-    migrate, serve,
+    migrate,
+    partner::{self, PartnerCommand},
+    serve,
 };
 
 /// The login, token and pay platform behind a game SDK.
@@ -37,6 +39,9 @@ enum Command {
     /// Create apps and rotate their secrets.
     #[command(subcommand)]
     App(AppCommand),
+    /// Make partners, who push events, and rotate their secrets.
+    #[command(subcommand)]
+    Partner(PartnerCommand),
     /// Import accounts of another platform.
     #[command(subcommand)]
     Account(AccountCommand),
@@ -73,6 +78,7 @@ impl Cli {
             Command::Serve(arguments) => serve::run(arguments, &self.globals).await,
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
+            Command::Partner(command) => partner::run(command, &self.globals).await,
             Command::Account(command) => account::run(command, &self.globals).await,
             Command::Key(command) => key::run(command, &self.globals).await,
             Command::Demo => demo::run().await,

@@ -14,6 +14,7 @@ mod globals;
 mod key;
 mod migrate;
 mod output;
+mod partner;
 mod serve;
 
 pub(crate) use self::{arguments::Cli, failure::complain};

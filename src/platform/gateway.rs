@@ -91,6 +91,7 @@ pub(super) fn listen(
     let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
     let endpoints = gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks });
     let parts = HttpParts {
+        larger_bodies: Vec::new(),
         clock: process.clock.clone(),
         random: process.random.clone(),
         registry: process.registry.clone(),
