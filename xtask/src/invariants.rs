@@ -14,7 +14,9 @@ use xtask::workspace;
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("idl", &[]),
     ("common", &["idl"]),
-    ("gateway", &["idl", "common"]),
+    ("gateway", &["idl", "common", "ingest"]),
+    // Knows neither HTTP nor RPC: what it stores comes to it parsed.
+    ("gateway/ingest", &["common"]),
     ("services/account", &["idl", "common"]),
     ("services/setting", &["idl", "common"]),
     ("services/pay", &["idl", "common"]),
