@@ -12,6 +12,7 @@ use super::{
     demo,
     failure::{Failure, complain},
     globals::Globals,
+    ingest::{self, IngestCommand},
     key::{self, KeyCommand},
     migrate,
     partner::{self, PartnerCommand},
@@ -42,6 +43,9 @@ enum Command {
     /// Make partners, who push events, and rotate their secrets.
     #[command(subcommand)]
     Partner(PartnerCommand),
+    /// Look into the events that partners have pushed.
+    #[command(subcommand)]
+    Ingest(IngestCommand),
     /// Import accounts of another platform.
     #[command(subcommand)]
     Account(AccountCommand),
@@ -79,6 +83,7 @@ impl Cli {
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
             Command::Partner(command) => partner::run(command, &self.globals).await,
+            Command::Ingest(command) => ingest::run(command, &self.globals).await,
             Command::Account(command) => account::run(command, &self.globals).await,
             Command::Key(command) => key::run(command, &self.globals).await,
             Command::Demo => demo::run().await,
