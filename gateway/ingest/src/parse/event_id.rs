@@ -144,6 +144,7 @@ mod tests {
         serde_json::from_str(json).ok()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as `id` answers")]
     fn given(text: &str) -> Option<EventId<'_>> {
         Some(EventId::Given(Cow::Borrowed(text)))
     }

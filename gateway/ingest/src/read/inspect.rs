@@ -164,7 +164,7 @@ mod tests {
         let torn = inspected(&[&first[..], &second[..40]].concat(), Family::Events);
         assert_eq!(torn.torn, Some(Torn { at, damage: Damage::NoChecksum }));
         assert_eq!((torn.lines, torn.damaged_lines, torn.bytes), (1, 1, at + 40));
-        let mut changed = second.clone();
+        let mut changed = second;
         changed[20] ^= 1;
         let inside = inspected(&[&first[..], &changed, &lines("a", 1, &["3"], 2)].concat(), Family::Events);
         assert_eq!(inside.torn, Some(Torn { at, damage: Damage::WrongChecksum }));

@@ -130,6 +130,7 @@ fn named(ids: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
     ids.into_iter().map(|id| format!("{{\"event_id\":\"{id}\"}}\n")).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as `accept` answers")]
 fn receipt(accepted: usize, duplicates: usize) -> Result<Receipt, IngestError> {
     Ok(Receipt { accepted, duplicates, refused: Vec::new() })
 }
