@@ -13,7 +13,7 @@ use super::*;
 
 const NOW: Timestamp = Timestamp::from_millis(1_750_000_000_000);
 const PATH: &str = "/v1/partner/ads/events";
-const BODY: &[u8] = br#"{"event_id":"e-1"}"#;
+const BODY: &str = r#"{"event_id":"e-1"}"#;
 
 /// Account, as far as this module sees it: it knows the partner `ads`.
 struct Account {
@@ -69,8 +69,14 @@ impl Account {
 /// The headers of a request that `secret` signs for the partner `ads`, at that time.
 fn signed(secret: &str, at: i64) -> Vec<(&'static str, String)> {
     let timestamp = at.to_string();
-    let content =
-        SignedContent { method: "POST", path: PATH, query: "", timestamp: &timestamp, nonce: "nonce-01", body: BODY };
+    let content = SignedContent {
+        method: "POST",
+        path: PATH,
+        query: "",
+        timestamp: &timestamp,
+        nonce: "nonce-01",
+        body: BODY.as_bytes(),
+    };
     let signature = common::http::SigningKey::new(secret.as_bytes()).sign(&content);
     vec![
         ("x-partner-id", "ads".to_owned()),
@@ -99,7 +105,7 @@ async fn push(
     let body = body.read_as_sent().await.map_err(|error| error.code.inner())?;
     let checked = partners.check((&name, found), &head, &body, Md5Over::Body, NOW).await;
     let partner = checked.map_err(|error| error.code.inner())?;
-    assert_eq!((partner.name.as_str(), &*body), ("ads", BODY));
+    assert_eq!((partner.name.as_str(), &*body), ("ads", BODY.as_bytes()));
     Ok(())
 }
 
