@@ -1,8 +1,10 @@
 //! The partners as account knows them, and whether a request is theirs.
 //!
-//! [`signing`] has the rules, [`limits`] what a partner may push, [`store`] what it pushes into. Here they are applied in the order of what they cost and what they may reveal: whatever the
-//! head says comes before the body is read, and only who signs well is told that a partner is disabled. While account
-//! can't be asked, who is known goes on, and who is not is an open question: 503, never 401.
+//! [`signing`] has the rules, [`limits`] what a partner may push, [`store`] what it pushes into, and [`door`] leads there.
+//!
+//! They are applied in the order of what they cost and what they may reveal: whatever the head says comes before the
+//! body is read, and only who signs well is told that a partner is disabled. While account can't be asked, who is known
+//! goes on, and who is not is an open question: 503, never 401.
 
 pub(crate) mod door;
 mod limits;

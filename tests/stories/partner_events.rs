@@ -83,7 +83,7 @@ async fn every_way_of_signing_is_taken_and_nothing_else(shape: Shape) {
         partner.signing_with("another").click(&[("click_id", "c-3")]).await.refused(4_010_002);
     }
     md5.signing_as("hmac").push(&event("e-2")).await.refused(4_010_002);
-    let nobody = Partner { name: "nobody".to_owned(), ..hmac.clone() };
+    let nobody = hmac.named("nobody");
     nobody.push(&event("e-2")).await.refused(4_010_002);
     nobody.signing_as("none").push(&event("e-2")).await.refused(4_010_001);
 
@@ -166,7 +166,7 @@ async fn clicks_are_events(shape: Shape) {
     for _ in 0..2 {
         assert_eq!(ads.click(&[("event_id", "e-1"), ("click_id", "c-1")]).await.status, 204);
     }
-    let answer = ads.click_by_form(&[("a", "1"), ("a", "%E4%BD%A0+x"), ("click_id", "c-2")]).await;
+    let answer = ads.click_by_form(&[("a", "1"), ("a", "2%E4%BD%A0+x"), ("click_id", "c-2")]).await;
     assert_eq!((answer.status, answer.text.as_str()), (204, ""));
     ads.click(&[("event_id", "")]).await.refused_field(4_000_001, "events[0]");
     platform.client().get(&ads.clicks_path()).await.refused(4_000_001);
@@ -176,7 +176,7 @@ async fn clicks_are_events(shape: Shape) {
     let events: Vec<_> = stored_lines(&data_dir(&platform)).into_iter().map(|line| line["event"].clone()).collect();
     let expected = [
         json!({ "click_id": "c-1", "event_id": "e-1" }),
-        json!({ "a": ["1", "\u{4f60} x"], "click_id": "c-2", "event_id": "c-2" }),
+        json!({ "a": ["1", "2\u{4f60} x"], "click_id": "c-2", "event_id": "c-2" }),
     ];
     assert_eq!(events, expected);
 }
@@ -305,7 +305,7 @@ async fn an_operator_looks_into_the_segments(shape: Shape) {
     let made = platform.run(&["partner", "create", "--name", "ads", "--signing", "none"]).await;
     assert_eq!(made, json!({ "partner": "ads" }));
     let ads = Partner::join(&platform, "logs", "none").await;
-    let of_ads = Partner { name: "ads".to_owned(), ..ads.clone() };
+    let of_ads = ads.named("ads");
     counts(&ads.push(&json!([{ "event_id": "a" }, { "event_id": "b" }])).await);
     counts(&of_ads.push(&json!({ "event_id": "c" })).await);
     let inspected = platform.run(&["ingest", "inspect"]).await;

@@ -15,7 +15,7 @@ pub(crate) struct Partner {
     client: Client,
     pub(crate) name: String,
     signing: String,
-    pub(crate) secret: String,
+    secret: String,
 }
 
 impl Partner {
@@ -36,6 +36,11 @@ impl Partner {
     /// The same, signing with another secret.
     pub(crate) fn signing_with(&self, secret: &str) -> Self {
         Self { secret: secret.to_owned(), ..self.clone() }
+    }
+
+    /// The same, under another name.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self.clone() }
     }
 
     /// The same, signing in another way.

@@ -76,7 +76,7 @@ fn with_event_id(parameters: &str) -> Cow<'_, str> {
     }
     // An empty one is a placeholder that nobody filled in.
     let Some(click_id) = click_id.filter(|click_id| !click_id.is_empty()) else { return Cow::Borrowed(parameters) };
-    let mut named = form_urlencoded::Serializer::new(format!("{parameters}&"));
+    let mut named = form_urlencoded::Serializer::new(parameters.to_owned());
     Cow::Owned(named.append_pair("event_id", &click_id).finish())
 }
 

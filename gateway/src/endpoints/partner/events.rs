@@ -31,6 +31,18 @@ use crate::{
 const CONTENT_TYPES: [&str; 5] =
     ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
+/// An event, or an array of events: JSON objects of any members. `event_id` makes it safe to push one again.
+#[derive(ToSchema)]
+#[schema(as = PartnerEvent, value_type = Object, example = json!({"event_id": "e-1", "kind": "install"}))]
+#[expect(dead_code, reason = "for the contract: events are taken as they are written")]
+struct Event(());
+
+/// Events, one JSON object a line.
+#[derive(ToSchema)]
+#[schema(as = PartnerEventLines, value_type = String, example = "{\"event_id\":\"e-1\"}\n{\"event_id\":\"e-2\"}\n")]
+#[expect(dead_code, reason = "for the contract: events are taken as they are written")]
+struct EventLines(());
+
 /// What became of the events.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PushEventsAnswer)]
@@ -59,7 +71,7 @@ pub(crate) struct Refused {
 /// `X-App-Id`; `md5-sorted` with `X-Signature` = hex MD5(body + secret); or not at all. A member `event_id` of an event
 /// (1-128 visible characters, or an integer) makes it safe to push it again. 400 when no event could be taken.
 #[utoipa::path(post, path = "/v1/partner/{partner}/events", operation_id = "push_events", tag = "Partners", security(("partner" = []), ()), params(("partner" = String, Path)),
-    request_body(content((Object = "application/json"), (String = "application/x-ndjson")), description = "Events; with `Content-Encoding: gzip` if they are compressed."),
+    request_body(content((Event = "application/json"), (EventLines = "application/x-ndjson")), description = "Events; with `Content-Encoding: gzip` if they are compressed."),
     responses((status = 202, body = Answer, description = "Every event that is counted is durable.")))]
 pub(crate) async fn push_events(
     Extension(gateway): Extension<Arc<Gateway>>,
