@@ -60,7 +60,7 @@ impl PartnerDirectory {
             Box::pin(async move {
                 let request = GetPartnerRequest { partner, read_again: read_again.then_some(true) };
                 let answer = within(patience, account.get_partner(request)).await;
-                answer.map_err(open_question)?.partner.map(Partner::new).transpose()
+                answer.map_err(open_question)?.partner.as_ref().map(Partner::new).transpose()
             })
         });
         Self(Directory::new(ask, capacity, tasks))
@@ -110,7 +110,7 @@ impl PartnerDirectory {
 
 impl Partner {
     /// An error: account has one that this version can't make sense of.
-    fn new(info: PartnerInfo) -> Result<Self, PublicError> {
+    fn new(info: &PartnerInfo) -> Result<Self, PublicError> {
         let Ok(name) = PartnerName::parse(&info.partner) else {
             tracing::error!(partner = %info.partner, "a partner's name can't be used");
             return Err(PublicError::internal());

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     fn limits(events_per_second: Option<i64>, burst: Option<i64>, share: Option<i64>) -> PartnerLimits {
-        of(&Chosen { events_per_second, burst, share, ..Chosen::default() })
+        of(&Chosen { events_per_second, burst, share })
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Account {
             secrets: secrets.into_iter().map(FastStr::from_static_str).collect(),
             limits: Default::default(),
         };
-        Partner::new(info).map(Some)
+        Partner::new(&info).map(Some)
     }
 
     fn directory(self: &Arc<Self>) -> PartnerDirectory {

@@ -34,13 +34,11 @@ const CONTENT_TYPES: [&str; 5] =
 /// An event, or an array of events: JSON objects of any members. `event_id` makes it safe to push one again.
 #[derive(ToSchema)]
 #[schema(as = PartnerEvent, value_type = Object, example = json!({"event_id": "e-1", "kind": "install"}))]
-#[expect(dead_code, reason = "for the contract: events are taken as they are written")]
 struct Event(());
 
 /// Events, one JSON object a line.
 #[derive(ToSchema)]
 #[schema(as = PartnerEventLines, value_type = String, example = "{\"event_id\":\"e-1\"}\n{\"event_id\":\"e-2\"}\n")]
-#[expect(dead_code, reason = "for the contract: events are taken as they are written")]
 struct EventLines(());
 
 /// What became of the events.
@@ -124,13 +122,13 @@ mod tests {
 
     use super::*;
 
-    fn with(name: http::HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn with(name: &http::HeaderName, values: &[&'static str]) -> HeaderMap {
         HeaderMap::from_iter(values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))))
     }
 
     #[test]
     fn events_come_plain_or_as_gzip_and_as_nothing_else() {
-        let encoding = |values: &[&'static str]| encoding(&with(CONTENT_ENCODING, values)).map_err(|error| error.code);
+        let encoding = |values: &[&'static str]| encoding(&with(&CONTENT_ENCODING, values)).map_err(|error| error.code);
         for (values, expected) in [
             (&[][..], Ok(Encoding::Plain)),
             (&["identity"], Ok(Encoding::Plain)),
@@ -146,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_body_says_that_it_is_json_or_lines_of_it() {
-        let accepted = |value: &'static str| require_events(&with(CONTENT_TYPE, &[value])).is_ok();
+        let accepted = |value: &'static str| require_events(&with(&CONTENT_TYPE, &[value])).is_ok();
         for good in
             ["application/json", "application/x-ndjson", "Application/JSON; charset=utf-8", "application/ndjson"]
         {
