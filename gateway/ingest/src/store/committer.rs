@@ -59,6 +59,10 @@ pub(super) struct Committer {
     pub(super) last_pushes: usize,
     /// The last write failed: it is told once.
     pub(super) is_failing: bool,
+    /// A segment can't be completed: it is told once.
+    pub(super) is_stuck: bool,
+    /// It was told that there is no room.
+    pub(super) has_told_full: bool,
     pub(super) looked_at: Option<Instant>,
     pub(super) deleted_at: Option<Timestamp>,
 }
@@ -116,8 +120,8 @@ impl Committer {
             if waiting > 0 {
                 let commit_bytes = shared.config.commit_bytes.get();
                 let is_enough = state.phase != Phase::Open
-                    || waiting >= self.last_pushes / 2
-                    || state.queue.waiting_bytes() >= commit_bytes;
+                    || state.queue.waiting_bytes() >= commit_bytes
+                    || is_company(waiting, self.last_pushes);
                 let until = *lingers_until.get_or_insert_with(|| Instant::now() + shared.config.linger);
                 wait = until.saturating_duration_since(Instant::now());
                 if is_enough || wait.is_zero() {
@@ -205,12 +209,11 @@ impl Committer {
 
     fn keep_house(&mut self) {
         let now = self.shared.clock.now();
-        for appender in [&mut self.events, &mut self.dead] {
-            if let Err(error) = appender.rotate(now)
-                && !self.is_failing
-            {
-                tracing::warn!(%error, "a segment could not be completed; it is tried again");
-            }
+        let rotated = [self.events.rotate(now), self.dead.rotate(now)];
+        let failure = rotated.into_iter().find_map(Result::err);
+        let was_stuck = std::mem::replace(&mut self.is_stuck, failure.is_some());
+        if let Some(error) = failure.filter(|_| !was_stuck && !self.is_failing) {
+            tracing::warn!(%error, "a segment could not be completed; it is tried again");
         }
         let is_due = self.looked_at.is_none_or(|looked_at| looked_at.elapsed() >= TICK);
         if is_due || cfg!(test) {
@@ -222,7 +225,8 @@ impl Committer {
     }
 
     fn look_at_disk(&mut self, now: Timestamp) {
-        let metrics = &self.shared.metrics;
+        let shared = Arc::clone(&self.shared);
+        let metrics = &shared.metrics;
         let age = self.events.open_age(now).as_secs();
         metrics.open_segment_age_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
         let directory = Family::Events.directory(&self.data_dir);
@@ -244,7 +248,7 @@ impl Committer {
         }
     }
 
-    fn judge_room(&self, free: u64) {
+    fn judge_room(&mut self, free: u64) {
         let least = self.shared.config.free_bytes_min;
         let mut state = self.shared.lock();
         let was_full = state.is_disk_full;
@@ -252,11 +256,13 @@ impl Committer {
         let is_full = state.is_disk_full;
         state.show(&self.shared.metrics);
         drop(state);
-        match (was_full, is_full) {
+        // A quota says no while the disk has room: that is told as the failed write that it is.
+        match (self.has_told_full, is_full) {
             (false, true) => tracing::error!(free, least, "there is no room on the disk: pushes are refused"),
             (true, false) => tracing::info!(free, "there is room on the disk: pushes are taken"),
             _ => {}
         }
+        self.has_told_full = is_full;
     }
 
     fn delete(&self, now: Timestamp, wanted_bytes: u64) {
@@ -296,6 +302,12 @@ impl Committer {
     }
 }
 
+/// Whether so many pushes are written without waiting for more. Half of the last time's is enough: what comes while they
+/// are written is next, and waiting for as many would wait for ever fewer.
+fn is_company(waiting: usize, last_pushes: usize) -> bool {
+    waiting >= last_pushes / 2
+}
+
 /// Whether an error says that there is no room.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
@@ -323,5 +335,24 @@ impl Drop for Ending {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_alone_waits_for_nobody_and_a_crowd_is_waited_for() {
+        assert!(is_company(1, 0) && is_company(1, 1), "one after the other");
+        assert!(is_company(1, 3), "after a few");
+        assert!(!is_company(1, 64) && !is_company(31, 64) && is_company(32, 64), "after many");
+    }
+
+    #[test]
+    fn no_room_is_told_from_a_broken_disk() {
+        let is_full = |error| is_full(&io::Error::from_raw_os_error(error));
+        // ENOSPC, EDQUOT, EFBIG of Linux; EIO, EROFS.
+        assert_eq!([28, 122, 27, 5, 30].map(is_full), [true, true, true, false, false]);
     }
 }

@@ -10,8 +10,9 @@ use crate::{
     window::{EventHash, EventHasher, Window},
 };
 
-/// Fills the window from the newest segments, and answers with the place of the last line. Reads no more segments than
-/// the window needs, and always the newest.
+/// Fills the window from the newest segments, and answers with the place of the last line. Reads the newest
+/// segment, and of the others only so many that the window's number of lines was read: a start takes no longer however
+/// much lies there.
 pub(super) fn remember(
     files: &[SegmentFile],
     hasher: &EventHasher,
@@ -35,10 +36,10 @@ pub(super) fn remember(
             tracing::warn!(segment = %file.name, at = found.whole_bytes, "a complete segment is damaged");
         }
         last_seq = last_seq.or(found.last_seq);
-        count += seen.len();
+        count += found.whole_lines;
         newest_first.push(seen);
         let is_too_old = latest.is_some_and(|latest| latest < oldest);
-        if count >= usize::try_from(entries).unwrap_or(usize::MAX) || is_too_old {
+        if count >= u64::from(entries) || is_too_old {
             break;
         }
     }

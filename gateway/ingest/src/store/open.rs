@@ -30,7 +30,7 @@ impl Ingest {
     /// Opens the store in `parts.data_dir`: takes it for this process alone, mends what a crash left behind, and fills the
     /// window of known events from the newest segments. `config` must be valid.
     ///
-    /// It reads and waits for the disk, about two seconds for a window of a million events: not for an async thread.
+    /// It reads and waits for the disk, some three seconds for a window of a million events: not for an async thread.
     ///
     /// # Errors
     /// [`OpenError`]; nothing runs then.
@@ -108,6 +108,8 @@ impl Ingest {
             dead_buffer: Vec::new(),
             last_pushes: 0,
             is_failing: false,
+            is_stuck: false,
+            has_told_full: false,
             looked_at: None,
             deleted_at: None,
         };

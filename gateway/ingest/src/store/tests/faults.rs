@@ -69,7 +69,7 @@ fn assert_whole(store: &Store, seed: u64) {
 
 #[tokio::test]
 async fn on_a_disk_that_fails_again_and_again_every_event_is_stored_once() {
-    for seed in 0..30 {
+    for seed in 0..25 {
         let store = Store::with(IngestConfig { segment_bytes: bytes(64 << 10), ..config() });
         store.disk.fail_one_in(3 + seed % 8, seed);
         let mut from = [0; CONNECTIONS];
@@ -86,7 +86,7 @@ async fn on_a_disk_that_fails_again_and_again_every_event_is_stored_once() {
 
 #[tokio::test]
 async fn after_any_number_of_power_failures_what_was_acknowledged_is_there_once() {
-    for seed in 0..40 {
+    for seed in 0..30 {
         let mut store = Store::open();
         let mut from = [0; CONNECTIONS];
         let mut random = fastrand::Rng::with_seed(seed);

@@ -52,8 +52,7 @@ fn question() -> Question {
 }
 
 fn answered(config: &Value, status: u16, body: &str) -> Result<Verdict, CallbackRefusal> {
-    build(config, None)
-        .read_answer(&question(), &Answer { status, headers: &http::HeaderMap::new(), body: body.as_bytes() })
+    build(config, None).read_answer(&question(), &Answer { status, headers: &http::HeaderMap::new(), body: body.as_bytes() })
 }
 
 fn answered_with(field: &str, value: Value) -> Result<Verdict, CallbackRefusal> {
