@@ -1,4 +1,5 @@
 include "account_admin.thrift"
+include "account_partner.thrift"
 include "common.thrift"
 
 namespace rs account
@@ -522,6 +523,10 @@ service AccountService {
     /// An app and its live secrets. Read only.
     GetAppResponse GetApp(1: GetAppRequest req),
 
+    /// A partner and its live secrets. Answers from memory, unless the partner is unknown there or `read_again` is set.
+    /// Read only.
+    account_partner.GetPartnerResponse GetPartner(1: account_partner.GetPartnerRequest req),
+
     /// The key ring, sealed: of use only to a role that has the master key. Answers from memory. Read only.
     GetTokenKeysResponse GetTokenKeys(1: GetTokenKeysRequest req),
 
@@ -547,6 +552,21 @@ service AccountService {
 
     /// Apps, from the database, in pages. Read only.
     account_admin.ListAppsResponse AdminListApps(1: account_admin.ListAppsRequest req),
+
+    /// Makes a partner. Not idempotent: a repeat is PARTNER_TAKEN.
+    account_partner.CreatePartnerResponse AdminCreatePartner(1: account_partner.CreatePartnerRequest req),
+
+    /// Changes a partner; every instance follows within `account.follow.apps_every`. Idempotent, but for its record.
+    account_partner.UpdatePartnerResponse AdminUpdatePartner(1: account_partner.UpdatePartnerRequest req),
+
+    /// Gives a partner a new secret. Not idempotent: of two rotations the first secret's predecessor is lost.
+    account_partner.RotatePartnerSecretResponse AdminRotatePartnerSecret(1: account_partner.RotatePartnerSecretRequest req),
+
+    /// A partner, from the database. Read only.
+    account_partner.DescribePartnerResponse AdminDescribePartner(1: account_partner.DescribePartnerRequest req),
+
+    /// Partners, from the database, in pages. Read only.
+    account_partner.ListPartnersResponse AdminListPartners(1: account_partner.ListPartnersRequest req),
 
     /// Replaces the document of a channel; every instance follows within `account.follow.apps_every`. Idempotent, but for
     /// its record and version.

@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "common.thrift",
         "account.thrift",
         "account_admin.thrift",
+        "account_partner.thrift",
         "setting.thrift",
         "setting_admin.thrift",
         "pay.thrift",

@@ -42,6 +42,7 @@ pub fn meaning(code: ErrorCode) -> Meaning {
     use ErrorCode as C;
     let (message, blame) = match code {
         C::OK => ("ok", Caller),
+        C::ACCEPTED => ("accepted", Caller),
         C::INVALID_ARGUMENT => ("a field has a value that is not allowed", Caller),
         C::MALFORMED_BODY => ("the body could not be read", Caller),
         C::MISSING_CREDENTIALS => ("credentials are missing or malformed", Caller),
@@ -59,9 +60,11 @@ pub fn meaning(code: ErrorCode) -> Meaning {
         C::ACCOUNT_PENDING_DELETION => ("the account is about to be deleted", Caller),
         C::LOGIN_KIND_DISABLED => ("this way to sign in is disabled", Caller),
         C::APP_DISABLED => ("the app is disabled", Caller),
+        C::PARTNER_DISABLED => ("the partner is disabled", Caller),
         C::DEVICE_LIMIT_REACHED => ("too many devices are signed in to this account", Caller),
         C::NO_SUCH_ROUTE => ("there is no such route", Caller),
         C::NO_SUCH_ACCOUNT => ("there is no such account", Caller),
+        C::NO_SUCH_PARTNER => ("there is no such partner", Caller),
         C::NO_SUCH_APP => ("there is no such app", Caller),
         C::NO_SUCH_SETTING => ("there is no such setting", Caller),
         C::NO_SUCH_ORDER => ("there is no such order", Caller),
@@ -70,6 +73,7 @@ pub fn meaning(code: ErrorCode) -> Meaning {
         C::METHOD_NOT_ALLOWED => ("this route does not have that method", Caller),
         C::USERNAME_TAKEN => ("the username is taken", Caller),
         C::CREDENTIAL_ALREADY_LINKED => ("the credential belongs to another account", Caller),
+        C::PARTNER_TAKEN => ("there is a partner of this name already", Caller),
         C::APP_ID_TAKEN => ("there is an app of this id already", Caller),
         C::SETTINGS_CHANGED => ("the settings were changed meanwhile", Caller),
         C::IDEMPOTENCY_KEY_REUSED => ("the idempotency key was used with another body", Caller),

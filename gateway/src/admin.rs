@@ -140,6 +140,11 @@ fn routes() -> Routes {
         .get("/admin/v1/bans", admin::list_bans::list_bans)
         .post("/admin/v1/bans", admin::ban_subject::ban_subject)
         .delete("/admin/v1/bans/{ban_id}", admin::lift_subject_ban::lift_subject_ban)
+        .post("/admin/v1/partners", admin::create_partner::create_partner)
+        .get("/admin/v1/partners", admin::list_partners::list_partners)
+        .get("/admin/v1/partners/{partner}", admin::get_partner::get_partner)
+        .patch("/admin/v1/partners/{partner}", admin::update_partner::update_partner)
+        .post("/admin/v1/partners/{partner}/rotate-secret", admin::rotate_partner_secret::rotate_partner_secret)
         .put("/admin/v1/log-level", admin::log_level::log_level)
         .get("/admin/v1/audit", admin::audit::audit)
 }

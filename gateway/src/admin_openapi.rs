@@ -18,6 +18,7 @@ use crate::{endpoints::admin, openapi};
         (name = "Orders", description = "Products, orders, deliveries and refunds."),
         (name = "Accounts", description = "Players."),
         (name = "Bans", description = "Devices and parts of the network that are kept out."),
+        (name = "Partners", description = "Other companies' servers that push events; docs/partners.md."),
         (name = "Process", description = "The process that answers, and no other."),
         (name = "Audit", description = "Who changed what."),
         (name = "Documentation", description = "The contract itself.")
@@ -59,6 +60,11 @@ use crate::{endpoints::admin, openapi};
         admin::list_bans::list_bans,
         admin::ban_subject::ban_subject,
         admin::lift_subject_ban::lift_subject_ban,
+        admin::create_partner::create_partner,
+        admin::list_partners::list_partners,
+        admin::get_partner::get_partner,
+        admin::update_partner::update_partner,
+        admin::rotate_partner_secret::rotate_partner_secret,
         admin::log_level::log_level,
         admin::audit::audit,
         admin::openapi_json::openapi_json,
@@ -67,12 +73,14 @@ use crate::{endpoints::admin, openapi};
 struct Endpoints;
 
 /// Codes that only operators meet.
-const CODES: [ErrorCode; 5] = [
+const CODES: [ErrorCode; 7] = [
     ErrorCode::NO_SUCH_APP,
     ErrorCode::APP_ID_TAKEN,
     ErrorCode::NO_SUCH_PRODUCT,
     ErrorCode::NO_SUCH_SETTING,
     ErrorCode::SETTINGS_CHANGED,
+    ErrorCode::NO_SUCH_PARTNER,
+    ErrorCode::PARTNER_TAKEN,
 ];
 
 /// The whole document (OpenAPI 3.1).

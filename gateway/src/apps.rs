@@ -1,18 +1,6 @@
-//! The apps' secrets as account knows them, kept for a moment so that checking a signature costs no call.
-//!
-//! An entry is fresh for a second; after that it is still used while a new one is fetched in the background, and for
-//! up to ten minutes when account cannot be asked: an outage there must not make signatures "bad". For the same reason
-//! a secret that fits nothing known is looked for once more before it is refused. What this module never does is decide
-//! that an app does not exist, or a secret is wrong, without account having said so.
+//! The apps' secrets as account knows them, kept for a moment in a [`Directory`].
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use common::{
     error_code::PublicError,
@@ -21,36 +9,12 @@ use common::{
 };
 use futures_util::future::BoxFuture;
 use idl::account::{AccountServiceClient, AppInfo, GetAppRequest};
-use moka::{
-    future::Cache,
-    ops::compute::{CompResult, Op},
-};
 use subtle::ConstantTimeEq;
-use tokio::{sync::Mutex, time::Instant};
 
-use crate::upstream::{open_question, within};
-
-/// How long an entry is used without asking again. A disabled app is refused this soon after the first request that
-/// finds the entry stale.
-const FRESH_FOR: Duration = Duration::from_secs(1);
-
-/// How long an entry is used when account cannot be asked.
-const USABLE_FOR: Duration = Duration::from_secs(600);
-
-/// A stale entry older than this is replaced before it is used (unless account cannot be asked): an app that nobody
-/// called for a while may have been disabled in the meantime.
-const ASK_FIRST_AFTER: Duration = Duration::from_secs(60);
-
-/// The time between two looks into the database because of secrets that fit nothing known. A wrong secret waits for the
-/// next look, and all that wait share it: guesses cost ten looks per app and second, however many they are.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-
-/// How long a failure to ask answers for the questions that follow. Bounds what an account that hangs can cost: one
-/// call per app and second.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// Asks account about an app.
-type Ask = Arc<dyn Fn(GetAppRequest) -> BoxFuture<'static, Result<Option<AppInfo>, PublicError>> + Send + Sync>;
+use crate::{
+    directory::{Ask, Directory, Question},
+    upstream::{open_question, within},
+};
 
 /// An app, ready to check requests against.
 struct App {
@@ -58,179 +22,38 @@ struct App {
     secrets: Vec<secrecy::SecretString>,
 }
 
-struct Entry {
-    /// `None`: account said that there is no such app.
-    app: Option<Arc<App>>,
-    /// When account was asked.
-    loaded_at: Instant,
-    /// It was read from the database, not from account's memory.
-    read_again: bool,
-    refreshing: AtomicBool,
-    /// Held by the one request that asks before the entry is used again; how that failed the last time.
-    turn: Mutex<Option<Failure>>,
-}
-
-/// An attempt to replace an entry that came to nothing.
-struct Failure {
-    at: Instant,
-    error: PublicError,
-}
-
 /// The directory of apps. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct AppDirectory {
-    ask: Ask,
-    entries: Cache<i64, Arc<Entry>>,
-    tasks: RequestTasks,
-}
+pub(crate) struct AppDirectory(Directory<i64, App>);
 
 impl fmt::Debug for AppDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppDirectory").field("entries", &self.entries.entry_count()).finish_non_exhaustive()
+        f.debug_struct("AppDirectory").finish_non_exhaustive()
     }
 }
 
 impl AppDirectory {
     /// A directory of up to `capacity` apps that waits up to `patience` for account.
     pub(crate) fn new(account: AccountServiceClient, patience: Duration, capacity: u64, tasks: RequestTasks) -> Self {
-        let ask: Ask = Arc::new(move |request| {
+        let ask: Ask<i64, App> = Arc::new(move |Question { key: app_id, read_again }| {
             let account = account.clone();
             Box::pin(async move {
+                let request = GetAppRequest { app_id, read_again: read_again.then_some(true) };
                 let answer = within(patience, account.get_app(request)).await;
-                Ok(answer.map_err(open_question)?.app)
+                Ok(answer.map_err(open_question)?.app.map(App::from))
             })
         });
-        Self::asking(ask, capacity, tasks)
-    }
-
-    fn asking(ask: Ask, capacity: u64, tasks: RequestTasks) -> Self {
-        Self { ask, tasks, entries: Cache::builder().max_capacity(capacity).time_to_live(USABLE_FOR).build() }
+        Self(Directory::new(ask, capacity, tasks))
     }
 
     /// Is this the secret of this app? For HTTP Basic; compared in constant time against every live secret.
     pub(crate) async fn authenticate(&self, app_id: i64, secret: &str) -> Result<bool, PublicError> {
-        let Some(app) = self.app(app_id).await? else { return Ok(false) };
+        let Some(app) = self.0.get(&app_id).await? else { return Ok(false) };
         if app.has_secret(secret) {
             return Ok(app.credentials.enabled);
         }
-        let newest = self.app_after_a_mismatch(app_id).await?;
+        let newest = self.0.after_a_mismatch(&app_id).await?;
         Ok(newest.is_some_and(|app| app.has_secret(secret) && app.credentials.enabled))
-    }
-
-    async fn app(&self, app_id: i64) -> Result<Option<Arc<App>>, PublicError> {
-        match self.entries.get(&app_id).await {
-            Some(entry) if entry.loaded_at.elapsed() <= FRESH_FOR => Ok(entry.app.clone()),
-            // Boxed: nearly every request ends above, and would carry the room for what is below.
-            _ => Box::pin(self.app_asked_for(app_id)).await,
-        }
-    }
-
-    async fn app_asked_for(&self, app_id: i64) -> Result<Option<Arc<App>>, PublicError> {
-        let entry = self.entry(app_id).await?;
-        let age = entry.loaded_at.elapsed();
-        if age <= FRESH_FOR {
-            return Ok(entry.app.clone());
-        }
-        if age > ASK_FIRST_AFTER || entry.app.is_none() {
-            // Account said "no such app" a while ago, or the entry is old: ask, and fall back on what is known.
-            return match self.replace(app_id, &entry, false).await {
-                Ok(replaced) => Ok(replaced.app.clone()),
-                Err(error) if entry.app.is_none() => Err(error),
-                Err(_) => Ok(entry.app.clone()),
-            };
-        }
-        if !entry.refreshing.swap(true, Ordering::Relaxed) {
-            self.refresh_in_background(app_id, entry.clone());
-        }
-        Ok(entry.app.clone())
-    }
-
-    /// The app after a secret fitted nothing that is known of it: it may have a new one. What is answered was read after
-    /// this was called.
-    async fn app_after_a_mismatch(&self, app_id: i64) -> Result<Option<Arc<App>>, PublicError> {
-        let entry = self.entry(app_id).await?;
-        Ok(self.replace(app_id, &entry, true).await?.app.clone())
-    }
-
-    async fn entry(&self, app_id: i64) -> Result<Arc<Entry>, PublicError> {
-        match self.entries.get(&app_id).await {
-            Some(entry) => Ok(entry),
-            None => {
-                let load = async {
-                    let loaded = self.load(app_id, false).await?;
-                    Ok(self.newer_than(app_id, &loaded).await.unwrap_or(loaded))
-                };
-                let loaded = self.entries.try_get_with(app_id, load).await;
-                loaded.map_err(|error: Arc<PublicError>| PublicError::clone(&error))
-            }
-        }
-    }
-
-    /// Replaces an entry. Requests that want the same one replaced wait for the first, and share what it met.
-    async fn replace(&self, app_id: i64, old: &Arc<Entry>, read_again: bool) -> Result<Arc<Entry>, PublicError> {
-        let called_at = Instant::now();
-        let mut failure = old.turn.lock().await;
-        if let Some(Failure { at, error }) = &*failure
-            && at.elapsed() <= ASK_AGAIN_AFTER
-        {
-            return Err(error.clone());
-        }
-        let current = self.entries.get(&app_id).await.filter(|current| !Arc::ptr_eq(current, old));
-        let answers = |current: &Arc<Entry>| !read_again || (current.read_again && current.loaded_at >= called_at);
-        if let Some(current) = current.filter(answers) {
-            return Ok(current);
-        }
-        if read_again && old.read_again {
-            tokio::time::sleep_until(old.loaded_at + BETWEEN_LOOKS).await;
-        }
-        match self.load(app_id, read_again).await {
-            Ok(loaded) => Ok(self.keep(app_id, loaded).await),
-            Err(error) => {
-                *failure = Some(Failure { at: Instant::now(), error: error.clone() });
-                Err(error)
-            }
-        }
-    }
-
-    fn refresh_in_background(&self, app_id: i64, entry: Arc<Entry>) {
-        let directory = self.clone();
-        self.tasks.spawn_in_context(async move {
-            match directory.load(app_id, false).await {
-                Ok(loaded) => drop(directory.keep(app_id, loaded).await),
-                Err(_) => entry.refreshing.store(false, Ordering::Relaxed),
-            }
-        });
-    }
-
-    /// Keeps what was looked up, unless something is kept that was looked up later: an answer that was long on its way says
-    /// what was so when it was asked for, and must not bring a secret back that has been revoked since. Answers the newer one.
-    async fn keep(&self, app_id: i64, loaded: Arc<Entry>) -> Arc<Entry> {
-        let kept = self.entries.entry(app_id).and_compute_with(|current| {
-            let newest = current.is_none_or(|current| current.value().loaded_at <= loaded.loaded_at);
-            std::future::ready(if newest { Op::Put(loaded.clone()) } else { Op::Nop })
-        });
-        match kept.await {
-            CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
-                entry.into_value()
-            }
-            CompResult::StillNone(_) | CompResult::Removed(_) => loaded,
-        }
-    }
-
-    async fn newer_than(&self, app_id: i64, loaded: &Entry) -> Option<Arc<Entry>> {
-        self.entries.get(&app_id).await.filter(|current| current.loaded_at > loaded.loaded_at)
-    }
-
-    async fn load(&self, app_id: i64, read_again: bool) -> Result<Arc<Entry>, PublicError> {
-        let loaded_at = Instant::now();
-        let app = (self.ask)(GetAppRequest { app_id, read_again: read_again.then_some(true) }).await?;
-        Ok(Arc::new(Entry {
-            app: app.map(|info| Arc::new(App::from(info))),
-            loaded_at,
-            read_again,
-            refreshing: AtomicBool::new(false),
-            turn: Mutex::new(None),
-        }))
     }
 }
 
@@ -257,22 +80,26 @@ impl From<AppInfo> for App {
 
 impl AppSecrets for AppDirectory {
     fn secrets(&self, app_id: i64) -> BoxFuture<'_, Result<Option<Arc<AppCredentials>>, PublicError>> {
-        Box::pin(async move { Ok(self.app(app_id).await?.map(|app| app.credentials.clone())) })
+        Box::pin(async move { Ok(self.0.get(&app_id).await?.map(|app| app.credentials.clone())) })
     }
 
     fn secrets_after_a_mismatch(&self, app_id: i64) -> BoxFuture<'_, Result<Option<Arc<AppCredentials>>, PublicError>> {
-        Box::pin(async move { Ok(self.app_after_a_mismatch(app_id).await?.map(|app| app.credentials.clone())) })
+        Box::pin(async move { Ok(self.0.after_a_mismatch(&app_id).await?.map(|app| app.credentials.clone())) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{PoisonError, atomic::AtomicUsize};
+    use std::sync::{
+        PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    };
 
     use futures_util::future::join_all;
-    use tokio::sync::Notify;
+    use tokio::{sync::Notify, time::Instant};
 
     use super::*;
+    use crate::directory::{ASK_AGAIN_AFTER, ASK_FIRST_AFTER, FRESH_FOR};
 
     const APP: i64 = 7;
 
@@ -309,22 +136,25 @@ mod tests {
             self.asked.load(Ordering::Relaxed)
         }
 
-        async fn answer(&self, request: GetAppRequest) -> Result<Option<AppInfo>, PublicError> {
+        async fn answer(
+            &self,
+            Question { key: app_id, read_again }: Question<i64>,
+        ) -> Result<Option<AppInfo>, PublicError> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
             if self.away.load(Ordering::Relaxed) {
                 return Err(PublicError::unavailable(Duration::from_secs(1)));
             }
-            if request.read_again.unwrap_or_default() {
+            if read_again {
                 self.remember();
             }
             let secrets = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(gate) = gate.filter(|_| request.read_again.is_none()) {
+            if let Some(gate) = gate.filter(|_| !read_again) {
                 gate.notified().await;
             }
             let secrets = secrets.into_iter().map(Into::into).collect();
-            Ok((request.app_id == APP).then(|| AppInfo {
+            Ok((app_id == APP).then(|| AppInfo {
                 app_id: APP,
                 name: "Game".into(),
                 enabled: true,
@@ -337,11 +167,11 @@ mod tests {
 
     fn directory(account: &Arc<Account>) -> AppDirectory {
         let account = account.clone();
-        let ask: Ask = Arc::new(move |request| {
+        let ask: Ask<i64, App> = Arc::new(move |question| {
             let account = account.clone();
-            Box::pin(async move { account.answer(request).await })
+            Box::pin(async move { Ok(account.answer(question).await?.map(App::from)) })
         });
-        AppDirectory::asking(ask, 100, RequestTasks::default())
+        AppDirectory(Directory::new(ask, 100, RequestTasks::default()))
     }
 
     #[tokio::test(start_paused = true)]
@@ -374,9 +204,8 @@ mod tests {
         account.rotate_to(vec!["new"]);
         assert_eq!(apps.authenticate(APP, "new").await, Ok(true));
         gate.notify_one();
-        apps.tasks.tracker().close();
-        apps.tasks.tracker().wait().await;
-        let kept = apps.entries.get(&APP).await.and_then(|entry| entry.app.clone()).expect("kept");
+        apps.0.settled().await;
+        let kept = apps.0.kept(&APP).await.expect("kept");
         assert_eq!((kept.has_secret("new"), kept.has_secret("old")), (true, false));
     }
 

@@ -24,6 +24,8 @@ pub enum RouteGroup {
     Server,
     /// `/v1/pay/*`: what payment channels call.
     Pay,
+    /// `/v1/partner/*`: what partners push.
+    Partner,
     /// `/oauth2/*` and `/.well-known/*`: the standards' endpoints.
     Oauth2,
     /// `/openapi.json` and `/docs`.
@@ -49,7 +51,10 @@ pub struct Config {
     /// again. Shorter than a game server's own patience, so that it is told rather than left hanging.
     #[serde(with = "humantime_serde")]
     pub verify_timeout: Duration,
-    /// Apps whose secrets are kept in memory. Beyond it the least used are asked for again; protects memory.
+    /// Bytes of partners' pushes of more than 256 KiB each that may be in memory at once, inflated, as far as can be told
+    /// beforehand. Beyond it they are told to come again (503); smaller ones are not counted. Protects memory.
+    pub large_pushes_in_flight: usize,
+    /// Apps, and partners, whose secrets are kept in memory. Beyond it the least used are asked for again; protects memory.
     pub app_cache_capacity: u64,
     /// What answers about tokens while account can't.
     pub fallback: FallbackConfig,
@@ -68,9 +73,17 @@ impl Default for Config {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
             unix_socket: None,
-            routes: vec![RouteGroup::Sdk, RouteGroup::Server, RouteGroup::Pay, RouteGroup::Oauth2, RouteGroup::Docs],
+            routes: vec![
+                RouteGroup::Sdk,
+                RouteGroup::Server,
+                RouteGroup::Pay,
+                RouteGroup::Partner,
+                RouteGroup::Oauth2,
+                RouteGroup::Docs,
+            ],
             optional_part_timeout: Duration::from_millis(500),
             verify_timeout: Duration::from_secs(1),
+            large_pushes_in_flight: 128 << 20,
             app_cache_capacity: 10_000,
             fallback: FallbackConfig::default(),
             stale_signing_keys_usable_for: Duration::from_secs(24 * 3600),
@@ -109,7 +122,13 @@ impl Section for Config {
             ));
         }
         if self.routes.is_empty() {
-            return Err(Invalid::new("routes", "is empty: name at least one of sdk, server, pay, oauth2, docs"));
+            return Err(Invalid::new(
+                "routes",
+                "is empty: name at least one of sdk, server, pay, partner, oauth2, docs",
+            ));
+        }
+        if self.large_pushes_in_flight == 0 {
+            return Err(Invalid::new("large_pushes_in_flight", "must be at least 1"));
         }
         if self.app_cache_capacity == 0 {
             return Err(Invalid::new("app_cache_capacity", "must be at least 1"));

@@ -8,7 +8,7 @@
 //! - `routes`: every route, in one list.
 //! - `endpoints`: one file per route.
 //! - `state`: what the endpoints share.
-//! - `apps`: the apps' secrets, as account knows them, kept for a moment.
+//! - `directory`: what account knows about those who sign, kept for a moment; `apps`, `partners`: who they are.
 //! - `signing_keys`: the public keys of ID tokens, the last good answer kept through an outage.
 //! - `nonces`: the nonces of changing requests, remembered by all gateways together.
 //! - `token_copy`: questions about tokens, asked of account, and of the gateway's own copy while account can't answer.
@@ -22,9 +22,11 @@ mod admin;
 mod admin_openapi;
 mod apps;
 mod config;
+mod directory;
 mod endpoints;
 mod nonces;
 mod openapi;
+mod partners;
 mod reach;
 mod routes;
 mod settings_copy;
@@ -37,6 +39,7 @@ pub use self::{
     admin::{AdminApi, admin_router},
     config::{Config, RouteGroup},
     openapi::document as openapi_document,
+    partners::store::EventStore,
     routes::{Endpoints, Parts, endpoints},
     settings_copy::{config::SettingsConfig, copy::SettingsCopy},
     token_copy::{config::FallbackConfig, tokens::Tokens},

@@ -7,7 +7,7 @@ use common::error_code::{ErrorCode, meaning};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use crate::endpoints::{documentation, oauth2, pay, sdk, server, well_known};
+use crate::endpoints::{documentation, oauth2, partner, pay, sdk, server, well_known};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,6 +19,7 @@ use crate::endpoints::{documentation, oauth2, pay, sdk, server, well_known};
         (name = "Players", description = "Called by game clients. `Authorization: Bearer <access_token>` where a session is needed."),
         (name = "Game servers", description = "Called by game servers, signed with the app's secret: `X-Signature` = hex HMAC-SHA256(app_secret, METHOD \\n PATH \\n RAW_QUERY \\n X-Timestamp \\n X-Nonce \\n hex(SHA-256(body)))."),
         (name = "Payment channels", description = "Called by payment channels, in their own forms."),
+        (name = "Partners", description = "Called by other companies' servers that push events; docs/partners.md."),
         (name = "Standards", description = "Endpoints that standards define, in their own forms."),
         (name = "Documentation", description = "The contract itself.")
     ),
@@ -49,6 +50,9 @@ use crate::endpoints::{documentation, oauth2, pay, sdk, server, well_known};
         server::wallet_spend::wallet_spend,
         pay::callback::callback,
         pay::callback_by_get::callback_by_get,
+        partner::events::push_events,
+        partner::clicks::push_click,
+        partner::clicks_by_get::push_click_by_get,
         oauth2::introspect::introspect,
         well_known::jwks::jwks,
         documentation::openapi_json::openapi_json,
@@ -89,13 +93,14 @@ pub(crate) fn complete(
 /// Puts the envelope around the operation's JSON answer and adds the error answers that every endpoint can give.
 fn wrap_in_envelope(path: &str, operation: &mut Value) {
     let responses = &mut operation["responses"];
-    if let Some(schema) = responses["200"].pointer_mut("/content/application~1json/schema") {
+    for (status, code) in [("200", ErrorCode::OK), ("202", ErrorCode::ACCEPTED)] {
+        let Some(schema) = responses[status].pointer_mut("/content/application~1json/schema") else { continue };
         let data = schema.take();
         *schema = json!({
             "type": "object",
             "required": ["code", "message", "request_id", "data"],
             "properties": {
-                "code": { "type": "integer", "const": ErrorCode::OK.inner() },
+                "code": { "type": "integer", "const": code.inner() },
                 "message": { "type": "string" },
                 "request_id": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
                 "data": data,
@@ -121,6 +126,10 @@ fn errors_of(path: &str, needs_credentials: bool) -> Vec<(&'static str, &'static
     }
     if path.starts_with("/v1/server/") {
         errors.push(("403", "The app is disabled."));
+    } else if path.starts_with("/v1/partner/") {
+        errors.push(("403", "The partner is disabled."));
+        errors.push(("413", "The body, what it inflates to, or the number of its events is too large."));
+        errors.push(("415", "A content type or encoding that is not taken here."));
     } else if is_one_of(&["login", "register", "phone-codes", "link"]) {
         errors.push((
             "403",
@@ -192,6 +201,7 @@ pub(crate) fn known_codes() -> impl Iterator<Item = ErrorCode> {
         C::LOGIN_KIND_DISABLED,
         C::APP_DISABLED,
         C::DEVICE_LIMIT_REACHED,
+        C::PARTNER_DISABLED,
         C::NO_SUCH_ROUTE,
         C::NO_SUCH_ACCOUNT,
         C::NO_SUCH_ORDER,
@@ -223,6 +233,8 @@ fn security_schemes() -> Value {
         "player": { "type": "http", "scheme": "bearer", "description": "The player's access token." },
         "app": { "type": "apiKey", "in": "header", "name": "X-Signature",
             "description": "With `X-App-Id`, `X-Timestamp` (ms, within 5 minutes) and `X-Nonce` (8-64 characters)." },
+        "partner": { "type": "apiKey", "in": "header", "name": "X-Signature",
+            "description": "As the partner is configured: `hmac` with `X-Partner-Id`, `X-Timestamp` (ms, within 5 minutes) and `X-Nonce` (8-64 characters); `md5-sorted`; or none." },
         "basic": { "type": "http", "scheme": "basic", "description": "`app_id:app_secret`." },
     })
 }
@@ -243,12 +255,15 @@ pub(crate) mod tests {
     }
 
     /// Answered to operators only, whose document adds them, or not yet answered to anybody.
-    const NOT_FOR_PLAYERS: [ErrorCode; 5] = [
+    const NOT_FOR_PLAYERS: [ErrorCode; 8] = [
         ErrorCode::OK,
+        ErrorCode::ACCEPTED,
         ErrorCode::NO_SUCH_APP,
         ErrorCode::APP_ID_TAKEN,
         ErrorCode::SETTINGS_CHANGED,
         ErrorCode::NO_SUCH_SETTING,
+        ErrorCode::NO_SUCH_PARTNER,
+        ErrorCode::PARTNER_TAKEN,
     ];
 
     #[test]

@@ -15,9 +15,10 @@ use volo_http::{context::ServerContext, request::Request, response::Response, se
 use crate::{
     apps::AppDirectory,
     config::{Config, RouteGroup},
-    endpoints::{documentation, oauth2, pay, sdk, server, well_known},
+    endpoints::{documentation, oauth2, partner, pay, sdk, server, well_known},
     nonces::SharedNonces,
     openapi,
+    partners::{PartnerDirectory, door::PartnerDoor, store::EventStore},
     settings_copy::copy::SettingsCopy,
     signing_keys::SigningKeys,
     state::Gateway,
@@ -40,6 +41,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// Tracks refreshes that run beside requests.
     pub tasks: RequestTasks,
+    /// What partners push into; needed where `gateway.routes` has their group.
+    pub events: Option<EventStore>,
 }
 
 impl fmt::Debug for Parts {
@@ -81,8 +84,10 @@ impl Service<ServerContext, Request> for Endpoints {
 
 /// The endpoints of the groups that `config` asks for.
 pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
-    let Parts { upstream, tokens, settings, shared, clock, tasks } = parts;
-    let apps = AppDirectory::new(upstream.account.clone(), config.verify_timeout, config.app_cache_capacity, tasks);
+    let Parts { upstream, tokens, settings, shared, clock, tasks, events } = parts;
+    let (account, patience, capacity) = (upstream.account.clone(), config.verify_timeout, config.app_cache_capacity);
+    let apps = AppDirectory::new(account.clone(), patience, capacity, tasks.clone());
+    let partners = PartnerDirectory::new(account, patience, capacity, tasks);
     let checks = Arc::new(SignatureChecks {
         secrets: Arc::new(apps.clone()),
         nonces: Arc::new(SharedNonces(shared)),
@@ -101,6 +106,7 @@ pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
         optional_part_timeout: config.optional_part_timeout,
         openapi_json: document.to_string().into(),
         docs_page: documentation::page::render(&document).into(),
+        partners: events.map(|events| PartnerDoor { partners, events }),
     });
     Endpoints { router: routes(&config.routes).into_router(), gateway, checks }
 }
@@ -138,6 +144,10 @@ fn routes(groups: &[RouteGroup]) -> Routes {
             RouteGroup::Pay => routes
                 .post("/v1/pay/callbacks/{channel}/{app_id}", pay::callback::callback)
                 .get("/v1/pay/callbacks/{channel}/{app_id}", pay::callback_by_get::callback_by_get),
+            RouteGroup::Partner => routes
+                .post("/v1/partner/{partner}/events", partner::events::push_events)
+                .post("/v1/partner/{partner}/clicks", partner::clicks::push_click)
+                .get("/v1/partner/{partner}/clicks", partner::clicks_by_get::push_click_by_get),
             RouteGroup::Oauth2 => routes
                 .post("/oauth2/introspect", oauth2::introspect::introspect)
                 .get("/.well-known/jwks.json", well_known::jwks::jwks),

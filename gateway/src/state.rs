@@ -4,11 +4,11 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use common::clock::SharedClock;
+use common::{clock::SharedClock, error_code::PublicError};
 
 use crate::{
-    apps::AppDirectory, settings_copy::copy::SettingsCopy, signing_keys::SigningKeys, token_copy::tokens::Tokens,
-    upstream::Upstream,
+    apps::AppDirectory, partners::door::PartnerDoor, settings_copy::copy::SettingsCopy, signing_keys::SigningKeys,
+    token_copy::tokens::Tokens, upstream::Upstream,
 };
 
 /// What the endpoints share.
@@ -22,6 +22,18 @@ pub(crate) struct Gateway {
     pub(crate) optional_part_timeout: Duration,
     pub(crate) openapi_json: Bytes,
     pub(crate) docs_page: Bytes,
+    /// There if partners are served here.
+    pub(crate) partners: Option<PartnerDoor>,
+}
+
+impl Gateway {
+    /// What partners push into.
+    pub(crate) fn partner_door(&self) -> Result<&PartnerDoor, PublicError> {
+        self.partners.as_ref().ok_or_else(|| {
+            tracing::error!("the routes of partners are served, but the gateway runs without a store of events");
+            PublicError::internal()
+        })
+    }
 }
 
 impl fmt::Debug for Gateway {

@@ -7,4 +7,6 @@ mod r#gen {
     include!(concat!(env!("OUT_DIR"), "/volo_gen.rs"));
 }
 
-pub use r#gen::volo_gen::{account, account_admin, common, pay, pay_admin, pay_order, setting, setting_admin};
+pub use r#gen::volo_gen::{
+    account, account_admin, account_partner, common, pay, pay_admin, pay_order, setting, setting_admin,
+};

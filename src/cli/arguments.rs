@@ -12,8 +12,10 @@ use super::{
     demo,
     failure::{Failure, complain},
     globals::Globals,
+    ingest::{self, IngestCommand},
     key::{self, KeyCommand},
     migrate,
+    partner::{self, PartnerCommand},
     pay::{self, PayCommand},
     serve,
 };
@@ -39,6 +41,12 @@ enum Command {
     /// Create apps and rotate their secrets.
     #[command(subcommand)]
     App(AppCommand),
+    /// Make partners, who push events, and rotate their secrets.
+    #[command(subcommand)]
+    Partner(PartnerCommand),
+    /// Look into the events that partners have pushed.
+    #[command(subcommand)]
+    Ingest(IngestCommand),
     /// Import accounts of another platform.
     #[command(subcommand)]
     Account(AccountCommand),
@@ -78,6 +86,8 @@ impl Cli {
             Command::Serve(arguments) => serve::run(arguments, &self.globals).await,
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
+            Command::Partner(command) => partner::run(command, &self.globals).await,
+            Command::Ingest(command) => ingest::run(command, &self.globals).await,
             Command::Account(command) => account::run(command, &self.globals).await,
             Command::Key(command) => key::run(command, &self.globals).await,
             Command::Pay(command) => pay::run(command, &self.globals).await,

@@ -11,9 +11,11 @@ mod config;
 mod demo;
 mod failure;
 mod globals;
+mod ingest;
 mod key;
 mod migrate;
 mod output;
+mod partner;
 mod pay;
 mod serve;
 

@@ -55,6 +55,7 @@ macro_rules! sections {
 
 sections! {
     gateway: gateway::Config,
+    ingest: ingest::IngestConfig,
     account: account::Config,
     setting: setting::Config,
     pay: pay::Config,

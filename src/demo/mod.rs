@@ -3,6 +3,7 @@
 //! Speaks to the platform as an integrator would, over HTTP with the documented signature, and checks every answer.
 
 mod order;
+mod partner;
 mod show;
 mod walk;
 

@@ -24,6 +24,7 @@ pub(super) enum Proof<'a> {
     Bearer(&'a str),
     Signed { app_id: i64, secret: &'a str },
     Basic { app_id: i64, secret: &'a str },
+    Partner { name: &'a str, secret: &'a str },
 }
 
 /// What came back.
@@ -126,19 +127,22 @@ fn proof_headers(method: &Method, target: &str, proof: Proof<'_>, body: &[u8]) -
             use base64::{Engine, engine::general_purpose::STANDARD};
             vec![("Authorization", format!("Basic {}", STANDARD.encode(format!("{app_id}:{secret}"))))]
         }
-        Proof::Signed { app_id, secret } => {
-            let (path, query) = target.split_once('?').unwrap_or((target, ""));
-            let timestamp = SystemClock.now().as_millis().to_string();
-            let nonce = hex::encode(random_bytes::<16>(&SystemRandom as &dyn Random));
-            let content =
-                SignedContent { method: method.as_str(), path, query, timestamp: &timestamp, nonce: &nonce, body };
-            let signature = SigningKey::new(secret.as_bytes()).sign(&content);
-            vec![
-                ("X-App-Id", app_id.to_string()),
-                ("X-Timestamp", timestamp),
-                ("X-Nonce", nonce),
-                ("X-Signature", signature),
-            ]
-        }
+        Proof::Signed { app_id, secret } => signed(("X-App-Id", app_id.to_string()), secret, method, target, body),
+        Proof::Partner { name, secret } => signed(("X-Partner-Id", name.to_owned()), secret, method, target, body),
     }
+}
+
+fn signed(
+    who: (&'static str, String),
+    secret: &str,
+    method: &Method,
+    target: &str,
+    body: &[u8],
+) -> Vec<(&'static str, String)> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let timestamp = SystemClock.now().as_millis().to_string();
+    let nonce = hex::encode(random_bytes::<16>(&SystemRandom as &dyn Random));
+    let content = SignedContent { method: method.as_str(), path, query, timestamp: &timestamp, nonce: &nonce, body };
+    let signature = SigningKey::new(secret.as_bytes()).sign(&content);
+    vec![who, ("X-Timestamp", timestamp), ("X-Nonce", nonce), ("X-Signature", signature)]
 }

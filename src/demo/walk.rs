@@ -6,11 +6,12 @@ use serde_json::json;
 
 use super::{
     order::{Operator, buy},
+    partner::push,
     show::{Proof, Shown},
 };
 use crate::first_run::DemoApp;
 
-/// Walks registration, login, verify, settings, an order, refresh and logout against the platform at `base`.
+/// Walks registration, login, verify, settings, an order, a partner's push, refresh and logout against the platform at `base`.
 /// Fails at the first answer that is not what the contract says.
 pub(crate) async fn walk(
     base: String,
@@ -63,6 +64,8 @@ pub(crate) async fn walk(
     shown.send_raw(Method::GET, &target, Proof::None, unchanged, String::new(), 304).await?;
 
     buy(&mut shown, demo, operator, &access_token).await?;
+
+    push(&mut shown, operator).await?;
 
     shown.title("The session is refreshed");
     let refresh = json!({ "app_id": app_id, "refresh_token": refresh_token });

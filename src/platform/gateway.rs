@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use common::{
     http::{
-        AccessLog, HttpParts,
+        AccessLog, HttpParts, LargerBodies,
         edge::{EdgeMetrics, Listener, serve},
         http_stack,
     },
     shared::SharedState,
     token::master_key::TokenKeyVault,
 };
-use gateway::{Config, Parts, SettingsCopy, Tokens, Upstream};
+use gateway::{Config, EventStore, Parts, SettingsCopy, Tokens, Upstream};
 
 use super::{Process, account};
 use crate::{
@@ -61,10 +61,12 @@ pub(super) fn settings(config: &Config, upstream: &Upstream, process: &Process) 
     Ok(settings)
 }
 
-/// What answers for the other roles while they can't.
+/// What a gateway has of its own: what answers for the other roles while they can't, and the store of events.
 pub(super) struct Copies {
     pub(super) tokens: Tokens,
     pub(super) settings: SettingsCopy,
+    /// What partners push into, where their routes are served.
+    pub(super) events: Option<EventStore>,
 }
 
 /// Binds the public listeners and serves them until the process stops.
@@ -87,10 +89,14 @@ pub(super) fn listen(
         listeners.push(Listener::bind_unix(path)?);
         listening.push(Listening { what: "gateway", address: format!("unix:{}", path.display()) });
     }
-    let Copies { tokens, settings } = copies;
+    let Copies { tokens, settings, events } = copies;
+    let partners_bodies =
+        |events: &EventStore| LargerBodies { path_prefix: "/v1/partner/", limit: events.longest_body() };
+    let larger_bodies = events.iter().map(partners_bodies).collect();
     let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
-    let endpoints = gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks });
+    let endpoints = gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks, events });
     let parts = HttpParts {
+        larger_bodies,
         clock: process.clock.clone(),
         random: process.random.clone(),
         registry: process.registry.clone(),

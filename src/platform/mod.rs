@@ -8,6 +8,7 @@ mod admin_token;
 mod data_dir;
 mod database;
 mod directory;
+mod events;
 mod gateway;
 mod operator;
 mod pay;

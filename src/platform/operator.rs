@@ -65,6 +65,7 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
     };
     let edge = EdgeConfig { body_limit: config.body_limit, ..EdgeConfig::default() };
     let parts = HttpParts {
+        larger_bodies: Vec::new(),
         clock: process.clock.clone(),
         random: process.random.clone(),
         registry: process.registry.clone(),

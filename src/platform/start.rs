@@ -18,7 +18,7 @@ use prometheus::Registry;
 use super::{
     account, admin_token, database,
     directory::Directory,
-    gateway, operator, pay,
+    events, gateway, operator, pay,
     rpc::{self, Calling, Services},
     setting,
     shared::Shared,
@@ -128,7 +128,8 @@ pub(crate) async fn start(
         let access_log = Arc::clone(&logs.access);
         let token_keys = gateway::token_keys(role, configuration, process)?;
         let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
-        let copies = gateway::Copies { tokens, settings };
+        let events = events::open(configuration, process).await?;
+        let copies = gateway::Copies { tokens, settings, events };
         listeners.extend(gateway::listen(&configuration.gateway, upstream, copies, shared, access_log, process)?);
     }
     started.open();

@@ -16,6 +16,7 @@ async fn the_demo_walks_through_the_main_job_and_ends_well(_shape: Shape) {
         "/v1/server/tokens/verify",
         "/v1/sdk/settings",
         "/v1/sdk/orders",
+        "/v1/partner/ads/events",
         "x-signature",
         "\"delivered\"",
         "\"valid\"",

@@ -21,6 +21,7 @@ mod logout;
 mod me;
 mod order_delivery;
 mod orders;
+mod partner_events;
 mod password;
 mod pay_channels;
 mod pay_doors;

@@ -3,6 +3,8 @@
 //! A declared length over the limit is refused before a byte is read. A chunked body has no length, so it is counted
 //! while it is read; the byte that goes over the limit ends the reading, and whatever the handler makes of that, the
 //! client is told the truth: 413.
+//!
+//! There is one limit, and a larger one for paths that are made for large bodies.
 
 use std::{
     convert::Infallible,
@@ -30,12 +32,33 @@ use crate::error_code::{ErrorCode, PublicError};
 pub struct BodyLimit<S> {
     inner: S,
     limit: usize,
+    larger: Arc<[LargerBodies]>,
+}
+
+/// Paths whose bodies may be larger than others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargerBodies {
+    /// What their paths begin with.
+    pub path_prefix: &'static str,
+    /// Bytes of a body at most.
+    pub limit: usize,
 }
 
 impl<S> BodyLimit<S> {
     /// Lets bodies of up to `limit` bytes through to `inner`.
     pub fn new(inner: S, limit: usize) -> Self {
-        Self { inner, limit }
+        Self { inner, limit, larger: Arc::new([]) }
+    }
+
+    /// The same with exceptions. Of two that fit a path the first counts; none makes the limit smaller.
+    #[must_use]
+    pub fn with_larger(self, larger: &[LargerBodies]) -> Self {
+        Self { larger: larger.into(), ..self }
+    }
+
+    fn limit_for(&self, path: &str) -> usize {
+        let larger = self.larger.iter().find(|larger| path.starts_with(larger.path_prefix));
+        larger.map_or(self.limit, |larger| larger.limit.max(self.limit))
     }
 }
 
@@ -48,12 +71,13 @@ where
 
     async fn call(&self, cx: &mut ServerContext, request: Request) -> Result<Response, Infallible> {
         let size = request.body().size_hint();
-        if size.lower() > u64::try_from(self.limit).unwrap_or(u64::MAX) {
+        let limit = self.limit_for(request.uri().path());
+        if size.lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
             return Ok(too_large());
         }
         let (request, counted) = match size.exact() {
             Some(_) => (request, None),
-            None => count(request, self.limit),
+            None => count(request, limit),
         };
         let response = self.inner.call(cx, request).await?;
         let exceeded = counted.is_some_and(|exceeded| exceeded.load(Ordering::Relaxed));
@@ -101,5 +125,22 @@ impl HttpBody for CountedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_made_for_large_bodies_have_a_limit_of_their_own_and_it_is_never_smaller() {
+        let larger = [
+            LargerBodies { path_prefix: "/v1/partner/", limit: 100 },
+            LargerBodies { path_prefix: "/v1/small/", limit: 1 },
+        ];
+        let layer = BodyLimit::new((), 10).with_larger(&larger);
+        for (path, limit) in [("/v1/partner/ads/events", 100), ("/v1/partner", 10), ("/v1/small/a", 10), ("/", 10)] {
+            assert_eq!(layer.limit_for(path), limit, "{path}");
+        }
     }
 }

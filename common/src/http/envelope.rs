@@ -24,6 +24,10 @@ const TYPICAL_ANSWER_BYTES: usize = 512;
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<T>(pub T);
 
+/// A successful answer with `data`, of work that is kept and not yet done: 202.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<T>(pub T);
+
 /// A refusal or fault as an answer. What it says is what the [`PublicError`] holds and nothing more.
 #[derive(Clone, Debug)]
 pub struct ApiError(pub PublicError);
@@ -41,17 +45,27 @@ pub(super) struct AnsweredCode(pub(super) ErrorCode);
 
 impl<T: Serialize> IntoResponse for Envelope<T> {
     fn into_response(self) -> Response {
-        let mut body = Vec::with_capacity(TYPICAL_ANSWER_BYTES);
-        body.extend_from_slice(br#"{"code":2000000,"message":"ok","request_id":""#);
-        body.extend_from_slice(&request_id());
-        body.extend_from_slice(br#"","data":"#);
-        if let Err(error) = serde_json::to_writer(&mut body, &self.0) {
-            tracing::error!(%error, "an answer could not be written as JSON");
-            return ApiError(PublicError::internal()).into_response();
-        }
-        body.push(b'}');
-        json_response(StatusCode::OK, body)
+        enveloped(StatusCode::OK, br#"{"code":2000000,"message":"ok","request_id":""#, &self.0)
     }
+}
+
+impl<T: Serialize> IntoResponse for Accepted<T> {
+    fn into_response(self) -> Response {
+        enveloped(StatusCode::ACCEPTED, br#"{"code":2020000,"message":"accepted","request_id":""#, &self.0)
+    }
+}
+
+fn enveloped(status: StatusCode, beginning: &[u8], data: &impl Serialize) -> Response {
+    let mut body = Vec::with_capacity(TYPICAL_ANSWER_BYTES);
+    body.extend_from_slice(beginning);
+    body.extend_from_slice(&request_id());
+    body.extend_from_slice(br#"","data":"#);
+    if let Err(error) = serde_json::to_writer(&mut body, data) {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        return ApiError(PublicError::internal()).into_response();
+    }
+    body.push(b'}');
+    json_response(status, body)
 }
 
 impl IntoResponse for ApiError {

@@ -33,12 +33,13 @@ mod tests;
 
 pub use self::{
     access::{AccessLog, AccessRecord},
-    body_limit::BodyLimit,
+    body_limit::{BodyLimit, LargerBodies},
     client_address::{ClientAddress, TrustedNetworks},
-    envelope::{ApiError, Envelope, retry_after_header},
+    envelope::{Accepted, ApiError, Envelope, retry_after_header},
     extract::{
         AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Path, Query, RawRequest,
-        SignatureChecks, Signed, SignedApp, SignedOnce,
+        SignatureChecks, SignatureClaim, Signed, SignedApp, SignedOnce, UnreadBody, UnreadRequest, check_not_made,
+        only_one,
     },
     front::Front,
     routes::{Endpoint, Routes},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{AccessLog, BodyLimit, Front, edge::EdgeConfig};
+use super::{AccessLog, BodyLimit, Front, body_limit::LargerBodies, edge::EdgeConfig};
 use crate::clock::{SharedClock, SharedRandom};
 
 /// What the layers need from outside.
@@ -20,6 +20,8 @@ pub struct HttpParts {
     pub access_log: Arc<dyn AccessLog>,
     /// Which listener this is (`public`, `operator`): a label of the metrics.
     pub listener: &'static str,
+    /// Paths whose bodies may be larger than [`EdgeConfig::body_limit`].
+    pub larger_bodies: Vec<LargerBodies>,
 }
 
 /// A service with everything around it.
@@ -38,7 +40,7 @@ pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Resu
     // Limits per account, device and app join here, nearest the handler: only there the caller's identity is known.
 
     // Counted bytes and not declared ones, inside everything that answers early: a refusal below costs no reading.
-    let service = BodyLimit::new(service, config.body_limit);
+    let service = BodyLimit::new(service, config.body_limit).with_larger(&parts.larger_bodies);
 
     // Limits per address join here: they need the client address of the front layer and nothing of the body.
 

@@ -23,6 +23,7 @@ thrift_contract! {
     write RevokeSessions;
     read Authenticate;
     read GetApp;
+    read GetPartner;
     read GetTokenKeys;
     read FollowRevocations;
     read GetSigningKeys;
@@ -31,6 +32,11 @@ thrift_contract! {
     write AdminRotateAppSecret;
     read AdminDescribeApp;
     read AdminListApps;
+    write AdminCreatePartner;
+    write AdminUpdatePartner;
+    write AdminRotatePartnerSecret;
+    read AdminDescribePartner;
+    read AdminListPartners;
     write AdminPutChannel;
     read AdminListChannels;
     read AdminFindAccount;

@@ -10,6 +10,7 @@ pub(crate) mod if_none_match;
 pub(crate) mod oauth2;
 pub(crate) mod order;
 pub(crate) mod page;
+pub(crate) mod partner;
 pub(crate) mod pay;
 pub(crate) mod sdk;
 pub(crate) mod server;

@@ -16,11 +16,19 @@ use crate::{
     app_editor::{AppDraft, AppEditor},
     config::{Config, TokenConfig},
     domain::{
-        app::AppName, audit::Actor, field::FieldError, ids::AppId, key_rotation::TooManyKeys, master_key::Vault,
-        policy::AppPolicy, signing_key_vault::SigningKeyVault,
+        app::AppName,
+        audit::Actor,
+        field::FieldError,
+        ids::AppId,
+        key_rotation::TooManyKeys,
+        master_key::Vault,
+        partner::{PartnerLimits, PartnerName, Signing},
+        policy::AppPolicy,
+        signing_key_vault::SigningKeyVault,
     },
     error::AccountError,
     keys::{self, NewTokenKey, RotationError},
+    partner_editor::PartnerEditor,
     rpc::get_app::app_info,
     signing_keys::{self, NewSigningKey},
     store::{apps::Apps, token_keys::TokenKeys},
@@ -46,6 +54,15 @@ pub struct NewApp {
     pub app_secret: Secret,
 }
 
+/// A partner and its newest secret, which is shown this once.
+#[derive(Clone, Debug)]
+pub struct NewPartner {
+    /// What it is called.
+    pub partner: String,
+    /// Signs its requests: 64 hexadecimal digits, used as they are written. None: its requests are not signed.
+    pub secret: Option<Secret>,
+}
+
 /// A key that was added, and those that went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
@@ -69,6 +86,15 @@ pub enum AdminError {
     /// There is no app of that id.
     #[error("there is no app {0}")]
     NoSuchApp(i64),
+    /// There is a partner of that name.
+    #[error("partner {0} exists already")]
+    PartnerExists(String),
+    /// There is no partner of that name.
+    #[error("there is no partner {0}")]
+    NoSuchPartner(String),
+    /// The platform is full.
+    #[error("there are as many partners as there can be")]
+    TooManyPartners,
     /// The platform is full.
     #[error("there are as many apps as there can be")]
     TooManyApps,
@@ -135,6 +161,21 @@ impl Admin {
         Ok(NewApp { app_id, app_secret })
     }
 
+    /// Makes a partner whose requests are signed as `signing` says: `hmac`, `md5-sorted` or `none`.
+    pub async fn create_partner(&self, name: &str, signing: &str) -> Result<NewPartner, AdminError> {
+        let (partner, signing) = (PartnerName::parse(name)?, Signing::parse(signing)?);
+        let created = self.partners().create(&self.actor, &partner, signing, PartnerLimits::default()).await;
+        let (_, secret) = created.map_err(|error| AdminError::about_partner(name, error))?;
+        Ok(NewPartner { partner: name.to_owned(), secret })
+    }
+
+    /// Gives a partner a new secret. The one before stays good until the next rotation; older ones end now.
+    pub async fn rotate_partner_secret(&self, name: &str) -> Result<NewPartner, AdminError> {
+        let rotated = self.partners().rotate_secret(&self.actor, &PartnerName::parse(name)?).await;
+        let secret = rotated.map_err(|error| AdminError::about_partner(name, error))?;
+        Ok(NewPartner { partner: name.to_owned(), secret: Some(secret) })
+    }
+
     /// Adds a key that will seal access tokens once every instance has had time to read it, and deletes the keys that
     /// no living token needs.
     pub async fn rotate_token_key(&self, tokens: &TokenConfig) -> Result<NewKey, AdminError> {
@@ -148,6 +189,15 @@ impl Admin {
         let (database, pace) = (self.database.clone(), config.id_token_pace());
         let rotated = signing_keys::rotate(database, &self.signing_key_vault, pace, &*self.clock, &*self.random);
         Ok(rotated.await?.into())
+    }
+
+    fn partners(&self) -> PartnerEditor {
+        PartnerEditor {
+            database: self.database.clone(),
+            vault: Arc::clone(&self.vault),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+        }
     }
 
     fn apps(&self) -> AppEditor {
@@ -168,6 +218,18 @@ impl AdminError {
             AccountError::AppIdTaken => Self::AppExists(app_id),
             AccountError::NoSuchApp => Self::NoSuchApp(app_id),
             AccountError::TooManyApps => Self::TooManyApps,
+            error => error.into(),
+        }
+    }
+}
+
+impl AdminError {
+    /// What became of something that was to be done to this partner.
+    fn about_partner(name: &str, error: AccountError) -> Self {
+        match error {
+            AccountError::PartnerTaken => Self::PartnerExists(name.to_owned()),
+            AccountError::NoSuchPartner => Self::NoSuchPartner(name.to_owned()),
+            AccountError::TooManyPartners => Self::TooManyPartners,
             error => error.into(),
         }
     }
@@ -251,6 +313,26 @@ mod tests {
             }
             let unknown = admin.rotate_app_secret(4242).await;
             assert!(matches!(unknown, Err(AdminError::NoSuchApp(4242))), "{unknown:?}");
+        }
+
+        async fn partners_are_made_once_and_get_secrets_of_their_own(database: TestDatabase) {
+            let service = Service::start(database).await;
+            let admin = service.admin();
+            let made = admin.create_partner("ads", "hmac").await.expect("made");
+            let first = made.secret.expect("a secret");
+            let second = admin.rotate_partner_secret("ads").await.expect("rotated").secret.expect("a secret");
+            assert_ne!(first.expose(), second.expose());
+            assert!(admin.create_partner("open", "none").await.expect("made").secret.is_none());
+            let again = admin.create_partner("ads", "none").await;
+            assert!(matches!(&again, Err(AdminError::PartnerExists(name)) if name == "ads"), "{again:?}");
+            let unknown = admin.rotate_partner_secret("nobody").await;
+            assert!(matches!(&unknown, Err(AdminError::NoSuchPartner(_))), "{unknown:?}");
+            for (name, signing) in [("Ads", "hmac"), ("other", "rsa")] {
+                let refused = admin.create_partner(name, signing).await;
+                assert!(matches!(refused, Err(AdminError::Argument(_))), "{refused:?}");
+            }
+            let shown = format!("{first:?} {:?}", service.audit().await);
+            assert!(!shown.contains(first.expose()) && shown.contains("partner.create"), "{shown}");
         }
 
         async fn a_new_token_key_leaves_living_tokens_good_and_old_keys_go_when_theirs_have_expired(

@@ -4,17 +4,10 @@
 //! that is not there, so that a new app works from its first request. While the database is away the last known apps
 //! stay good.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use common::sql::Database;
-use tokio::sync::Mutex;
 
 use crate::{
     domain::{
@@ -25,6 +18,7 @@ use crate::{
         master_key::{Secret, Vault},
     },
     error::AccountError,
+    shared_read::SharedRead,
     store::{self, apps::StoredApp},
 };
 
@@ -34,17 +28,7 @@ pub(crate) struct Apps {
     store: store::apps::Apps,
     vault: Arc<Vault>,
     known: ArcSwap<HashMap<AppId, Arc<App>>>,
-    /// How many reads have begun.
-    begun: AtomicU64,
-    /// Held while reading, so that one read runs at a time.
-    last_read: Mutex<LastRead>,
-}
-
-/// How the last read that ended went.
-#[derive(Debug)]
-struct LastRead {
-    number: u64,
-    outcome: Result<(), AccountError>,
+    reads: SharedRead,
 }
 
 impl Apps {
@@ -53,8 +37,7 @@ impl Apps {
             store: store::apps::Apps::new(database),
             vault,
             known: ArcSwap::default(),
-            begun: AtomicU64::new(0),
-            last_read: Mutex::new(LastRead { number: 0, outcome: Ok(()) }),
+            reads: SharedRead::default(),
         };
         apps.refresh().await?;
         Ok(apps)
@@ -79,19 +62,13 @@ impl Apps {
         Ok(self.known.load().get(&id).cloned())
     }
 
-    /// Reads every app again. Callers that come while a read runs share the next one, whatever its outcome: a storm of
-    /// unknown ids, or a database that does not answer, costs one read at a time.
+    /// Reads every app again.
     pub(crate) async fn refresh(&self) -> Result<(), AccountError> {
-        let begun_before = self.begun.load(Ordering::SeqCst);
-        let mut last = self.last_read.lock().await;
-        if last.number > begun_before {
-            // It began after this call did, so it has seen everything this call could ask for.
-            return last.outcome.clone();
-        }
-        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let outcome = self.read().await.map(|apps| self.known.store(Arc::new(apps)));
-        *last = LastRead { number, outcome: outcome.clone() };
-        outcome
+        let read = async {
+            self.known.store(Arc::new(self.read().await?));
+            Ok(())
+        };
+        self.reads.run(read).await
     }
 
     async fn read(&self) -> Result<HashMap<AppId, Arc<App>>, AccountError> {
@@ -109,31 +86,5 @@ impl Apps {
         };
         let secrets = secrets.iter().map(unseal_secret).collect::<Result<_, _>>()?;
         Ok(App { app_id, name, enabled, policy, delivery_url, refund_url, secrets })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-
-    use crate::{domain::ids::AppId, testing::Service};
-
-    common::on_each_database! {
-        async fn a_storm_of_unknown_apps_shares_its_reads(database: TestDatabase) {
-            let service = Service::start(database).await;
-            let apps = &service.account.parts().apps;
-            let before = apps.begun.load(Ordering::SeqCst);
-            let turn = apps.last_read.lock().await;
-            let mut waiting: Vec<_> =
-                (5000..5100).map(|id| Box::pin(apps.find(AppId::parse(id).expect("in range")))).collect();
-            for asked in &mut waiting {
-                assert!(futures_util::poll!(asked.as_mut()).is_pending());
-            }
-            drop(turn);
-            for asked in waiting {
-                assert!(asked.await.expect("an answer").is_none());
-            }
-            assert_eq!(apps.begun.load(Ordering::SeqCst) - before, 1);
-        }
     }
 }

@@ -99,6 +99,12 @@ pub(crate) enum AccountError {
     AppIdTaken,
     #[error("there are as many apps as there can be")]
     TooManyApps,
+    #[error("there is no such partner")]
+    NoSuchPartner,
+    #[error("there is a partner of this name")]
+    PartnerTaken,
+    #[error("there are as many partners as there can be")]
+    TooManyPartners,
     /// Could not tell: the token names a key newer than what this instance has been able to read, or says what only a
     /// later version understands.
     #[error(transparent)]
@@ -157,6 +163,9 @@ impl Refusal for AccountError {
             Self::SubjectBanned { what, ban } => return banned(ban).detail("kind", kind_of(*what)),
             Self::TooManyBans => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many bans"),
             Self::TooManyApps => return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many apps"),
+            Self::TooManyPartners => {
+                return PublicError::new(ErrorCode::FORBIDDEN).message("there are too many partners");
+            }
             Self::Shared(error) => return error.public(),
             Self::PhoneCodesFull(NoRoom { retry_after }) => {
                 return PublicError::new(ErrorCode::OVERLOADED).retry_after(*retry_after);
@@ -178,6 +187,8 @@ impl Refusal for AccountError {
             Self::DeviceLimitReached => ErrorCode::DEVICE_LIMIT_REACHED,
             Self::NoSuchApp => ErrorCode::NO_SUCH_APP,
             Self::AppIdTaken => ErrorCode::APP_ID_TAKEN,
+            Self::NoSuchPartner => ErrorCode::NO_SUCH_PARTNER,
+            Self::PartnerTaken => ErrorCode::PARTNER_TAKEN,
             Self::TokenRevoked { reason: None } => ErrorCode::TOKEN_REVOKED,
             Self::RefreshTokenReused => ErrorCode::REFRESH_TOKEN_REUSED,
             Self::NoSuchAccount => ErrorCode::NO_SUCH_ACCOUNT,

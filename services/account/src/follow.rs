@@ -21,6 +21,7 @@ impl Account {
         tasks.extend([
             self.repeat("account-revocations", config.follow.revocations_every, follow_revocations),
             self.repeat("account-apps", config.follow.apps_every, follow_apps),
+            self.repeat("account-partners", config.follow.apps_every, follow_partners),
             self.repeat("account-channels", config.follow.apps_every, follow_channels),
             self.repeat("account-bans", config.follow.apps_every, follow_bans),
             self.repeat("account-keys", config.follow.keys_every, follow_keys),
@@ -74,6 +75,10 @@ async fn follow_revocations(account: Account) -> StepOutcome {
 
 async fn follow_apps(account: Account) -> StepOutcome {
     Ok(account.parts().apps.refresh().await?)
+}
+
+async fn follow_partners(account: Account) -> StepOutcome {
+    Ok(account.parts().partners.refresh().await?)
 }
 
 async fn follow_channels(account: Account) -> StepOutcome {

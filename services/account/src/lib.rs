@@ -15,14 +15,15 @@
 //! - `rpc`: one file per method. `sign_in`: what register and login share.
 //! - `password_upgrades`: hashes of other platforms become ours.
 //! - `phone_codes`: codes that are sent to phones. `channels`: stores and platforms that say who a player is.
-//! - `hash_pool`, `keys`, `signing_keys`, `apps`, `revocations`: what is kept ready in memory.
+//! - `hash_pool`, `keys`, `signing_keys`, `apps`, `partners`, `revocations`: what is kept ready in memory. `shared_read`: how
+//!   the two in the middle are read.
 //! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
 //! - `history`: what happens to accounts is written down.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `jobs`: what one instance at a time does for all.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
-//! - `app_editor`: how apps are changed.
+//! - `app_editor`, `partner_editor`: how apps and partners are changed.
 //! - [`admin`], [`import`], [`master_key`], [`reseal`]: for the command line.
 
 pub mod admin;
@@ -40,6 +41,8 @@ pub mod import;
 mod jobs;
 mod keys;
 pub mod master_key;
+mod partner_editor;
+mod partners;
 mod password_upgrades;
 mod phone_codes;
 pub mod reseal;
@@ -47,6 +50,7 @@ mod revocations;
 mod risk;
 mod rpc;
 mod service;
+mod shared_read;
 mod sign_in;
 mod signing_keys;
 mod start;

@@ -51,6 +51,8 @@ pub struct Resealed {
     pub app_secrets: u64,
     /// Documents of channels.
     pub channels: u64,
+    /// Secrets of partners.
+    pub partner_secrets: u64,
     /// Phones of players.
     pub phones: u64,
     /// Phones that opened under neither key, and were left as they are.
@@ -78,7 +80,8 @@ pub enum ResealError {
 struct Vaults {
     token_keys: TokenKeyVault,
     signing_keys: SigningKeyVault,
-    app_secrets: Vault,
+    /// Secrets of apps and partners.
+    secrets: Vault,
     channels: ChannelVault,
     personal_data: PersonalData,
 }
@@ -118,6 +121,7 @@ impl Reseal {
                 Place::TokenKey(_) | Place::SigningKey(_) => done.keys += 1,
                 Place::AppSecret { .. } => done.app_secrets += 1,
                 Place::Channel { .. } => done.channels += 1,
+                Place::PartnerSecret { .. } => done.partner_secrets += 1,
             }
         }
         Ok(changed)
@@ -156,7 +160,7 @@ impl Vaults {
         Self {
             token_keys: TokenKeyVault::new(master_key),
             signing_keys: SigningKeyVault::new(master_key),
-            app_secrets: Vault::new(master_key),
+            secrets: Vault::new(master_key),
             channels: ChannelVault::new(master_key),
             personal_data: PersonalData::new(master_key),
         }
@@ -168,11 +172,14 @@ impl Vaults {
             Place::TokenKey(id) => self.token_keys.open(*id, sealed).map(|key| owned(key.as_slice())),
             Place::SigningKey(number) => self.signing_keys.open(*number, sealed).map(|seed| owned(seed.as_slice())),
             Place::AppSecret { app_id, version } => {
-                self.app_secrets.open(Secret::AppSecret { app_id: *app_id, version: *version }, sealed)
+                self.secrets.open(Secret::AppSecret { app_id: *app_id, version: *version }, sealed)
             }
             Place::Channel { app_id, channel, version } => {
                 let place = DocumentPlace { app_id: *app_id, channel, version: *version };
                 self.channels.open(place, sealed).map(|document| owned(document.as_bytes()))
+            }
+            Place::PartnerSecret { partner, version } => {
+                self.secrets.open(Secret::PartnerSecret { partner, version: *version }, sealed)
             }
         }
     }
@@ -183,11 +190,14 @@ impl Vaults {
             Place::TokenKey(id) => self.token_keys.seal(*id, opened.try_into().ok()?, random),
             Place::SigningKey(number) => self.signing_keys.seal(*number, opened.try_into().ok()?, random),
             Place::AppSecret { app_id, version } => {
-                self.app_secrets.seal(Secret::AppSecret { app_id: *app_id, version: *version }, opened, random)
+                self.secrets.seal(Secret::AppSecret { app_id: *app_id, version: *version }, opened, random)
             }
             Place::Channel { app_id, channel, version } => {
                 let place = DocumentPlace { app_id: *app_id, channel, version: *version };
                 self.channels.seal(place, std::str::from_utf8(opened).ok()?, random)
+            }
+            Place::PartnerSecret { partner, version } => {
+                self.secrets.seal(Secret::PartnerSecret { partner, version: *version }, opened, random)
             }
         })
     }
@@ -205,6 +215,7 @@ fn described(place: &Place) -> &'static str {
         Place::SigningKey(_) => "a key that signs ID tokens",
         Place::AppSecret { .. } => "the secret of an app",
         Place::Channel { .. } => "the document of a channel",
+        Place::PartnerSecret { .. } => "the secret of a partner",
     }
 }
 
@@ -213,6 +224,7 @@ fn record(done: &Resealed) -> AuditRecord {
         ("keys", done.keys),
         ("app_secrets", done.app_secrets),
         ("channels", done.channels),
+        ("partner_secrets", done.partner_secrets),
         ("phones", done.phones),
         ("unreadable_phones", done.unreadable_phones),
         ("device_bans_lifted", done.device_bans_lifted),
@@ -237,6 +249,7 @@ mod tests {
     use idl::{
         account::{AccountService, GetAppRequest, TokenStatus},
         account_admin::{BanSubject, BanSubjectRequest},
+        account_partner::{CreatePartnerRequest, GetPartnerRequest, RotatePartnerSecretRequest},
     };
 
     use super::*;
@@ -260,6 +273,20 @@ mod tests {
         app.app.expect("the app").secrets.iter().map(ToString::to_string).collect()
     }
 
+    /// The secrets of a partner, which is made first, with two.
+    async fn partner_secrets(service: &Service, make: bool) -> Vec<String> {
+        if make {
+            let (actor, partner) = ("operator".into(), "ads".into());
+            let request = CreatePartnerRequest { actor, partner, signing: "hmac".into(), limits: None };
+            public(service.account.admin_create_partner(request).await).expect("made");
+            let request = RotatePartnerSecretRequest { actor: "operator".into(), partner: "ads".into() };
+            public(service.account.admin_rotate_partner_secret(request).await).expect("rotated");
+        }
+        let request = GetPartnerRequest { partner: "ads".into(), read_again: None };
+        let partner = public(service.account.get_partner(request).await).expect("an answer").partner.expect("there");
+        partner.secrets.iter().map(ToString::to_string).collect()
+    }
+
     common::on_each_database! {
         async fn players_apps_and_tokens_are_the_same_under_another_key(database: TestDatabase) {
             let phones = Phones::start().await;
@@ -272,9 +299,18 @@ mod tests {
             let by_channel = by_channel.expect("signed in").tokens;
             let by_password = service.register("ann").await.expect("registered").tokens;
             let secrets = app_secrets(&service).await;
+            let partner_secrets = partner_secrets(&service, true).await;
+            assert_eq!(partner_secrets.len(), 2);
 
             let done = reseal(&service).await;
-            let expected = Resealed { keys: done.keys, app_secrets: 1, channels: 1, phones: 1, ..Resealed::default() };
+            let expected = Resealed {
+                keys: done.keys,
+                app_secrets: 1,
+                partner_secrets: 2,
+                channels: 1,
+                phones: 1,
+                ..Resealed::default()
+            };
             assert_eq!(done, expected);
             assert!(done.keys >= 2, "one of each kind: {done:?}");
             let under_old = crate::open(phones.config(), service.master_key(), resources(service.database.clone(), &service.clock));
@@ -282,6 +318,7 @@ mod tests {
 
             service.restart_under(new_key(), phones.config()).await;
             assert_eq!(app_secrets(&service).await, secrets);
+            assert_eq!(self::partner_secrets(&service, false).await, partner_secrets);
             assert_eq!(service.status(&by_phone.access_token).await, TokenStatus::VALID);
             let lost = service.refresh(&by_phone.refresh_token).await;
             assert_eq!(code(lost), ErrorCode::TOKEN_INVALID, "refresh tokens are made under the key itself");

@@ -34,6 +34,11 @@ use idl::{
         RotateAppSecretRequest, RotateAppSecretResponse, UnlockAccountRequest, UnlockAccountResponse, UpdateAppRequest,
         UpdateAppResponse,
     },
+    account_partner::{
+        CreatePartnerRequest, CreatePartnerResponse, DescribePartnerRequest, DescribePartnerResponse,
+        GetPartnerRequest, GetPartnerResponse, ListPartnersRequest, ListPartnersResponse, RotatePartnerSecretRequest,
+        RotatePartnerSecretResponse, UpdatePartnerRequest, UpdatePartnerResponse,
+    },
 };
 use volo_thrift::ServerError;
 
@@ -55,6 +60,8 @@ use crate::{
     history::Recorder,
     jobs::JobMetrics,
     keys::Keys,
+    partner_editor::PartnerEditor,
+    partners::Partners,
     password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery},
     revocations::{self, Revocations},
@@ -95,6 +102,8 @@ pub(crate) struct Parts {
     pub(crate) apps: Apps,
     pub(crate) channels: Channels,
     pub(crate) app_editor: AppEditor,
+    pub(crate) partners: Partners,
+    pub(crate) partner_editor: PartnerEditor,
     pub(crate) audit: Audit,
     pub(crate) revocations: Revocations,
     /// None where there is no feed: the other instances, if any, read the database.
@@ -267,6 +276,10 @@ impl AccountService for Account {
         answer(Box::pin(rpc::get_app::get_app(&self.parts, req)).await)
     }
 
+    async fn get_partner(&self, req: GetPartnerRequest) -> Result<GetPartnerResponse, ServerError> {
+        answer(Box::pin(rpc::get_partner::get_partner(&self.parts, req)).await)
+    }
+
     async fn get_token_keys(&self, req: GetTokenKeysRequest) -> Result<GetTokenKeysResponse, ServerError> {
         answer(rpc::get_token_keys::get_token_keys(&self.parts, &req))
     }
@@ -305,6 +318,32 @@ impl AccountService for Account {
 
     async fn admin_list_apps(&self, req: ListAppsRequest) -> Result<ListAppsResponse, ServerError> {
         answer(Box::pin(rpc::admin::list_apps::list_apps(&self.parts, req)).await)
+    }
+
+    async fn admin_create_partner(&self, req: CreatePartnerRequest) -> Result<CreatePartnerResponse, ServerError> {
+        answer(Box::pin(rpc::admin::create_partner::create_partner(&self.parts, req)).await)
+    }
+
+    async fn admin_update_partner(&self, req: UpdatePartnerRequest) -> Result<UpdatePartnerResponse, ServerError> {
+        answer(Box::pin(rpc::admin::update_partner::update_partner(&self.parts, req)).await)
+    }
+
+    async fn admin_rotate_partner_secret(
+        &self,
+        req: RotatePartnerSecretRequest,
+    ) -> Result<RotatePartnerSecretResponse, ServerError> {
+        answer(Box::pin(rpc::admin::rotate_partner_secret::rotate_partner_secret(&self.parts, req)).await)
+    }
+
+    async fn admin_describe_partner(
+        &self,
+        req: DescribePartnerRequest,
+    ) -> Result<DescribePartnerResponse, ServerError> {
+        answer(Box::pin(rpc::admin::describe_partner::describe_partner(&self.parts, req)).await)
+    }
+
+    async fn admin_list_partners(&self, req: ListPartnersRequest) -> Result<ListPartnersResponse, ServerError> {
+        answer(Box::pin(rpc::admin::list_partners::list_partners(&self.parts, req)).await)
     }
 
     async fn admin_put_channel(&self, req: PutChannelRequest) -> Result<PutChannelResponse, ServerError> {

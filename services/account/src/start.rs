@@ -33,6 +33,8 @@ use crate::{
     history::recorder,
     jobs::{self, JobMetrics},
     keys::{self, Keys},
+    partner_editor::PartnerEditor,
+    partners::Partners,
     password_upgrades::PasswordUpgrades,
     phone_codes::{Budget, Delivery, DeliveryStartError},
     revocations::{self, Revocations},
@@ -141,6 +143,7 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         revocations,
         announcements: feed.map(|feed| Announcements::new(feed, &registry)).transpose()?,
         apps: Apps::load(database.clone(), Arc::clone(&vault)).await?,
+        partners: Partners::load(database.clone(), Arc::clone(&vault)).await?,
         channels: Channels::load(
             &config.channels,
             master_key,
@@ -152,6 +155,12 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         )
         .await?,
         app_editor: AppEditor {
+            database: database.clone(),
+            vault: Arc::clone(&vault),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        },
+        partner_editor: PartnerEditor {
             database: database.clone(),
             vault: Arc::clone(&vault),
             clock: Arc::clone(&clock),

@@ -302,7 +302,7 @@ pub(crate) async fn open(
     clock: &Arc<ManualClock>,
 ) -> Account {
     let resources = Resources { feed, ..resources(database, clock) };
-    running(crate::open(config, master_key, resources).await.expect("the service starts"))
+    running(Box::pin(crate::open(config, master_key, resources)).await.expect("the service starts"))
 }
 
 /// With the tasks that its requests need, and without those that follow other instances: tests say when they do.

@@ -98,6 +98,11 @@ impl Platform {
         operator::run_pay(self.directory.path(), &self.blueprint.for_commands(), arguments)
     }
 
+    /// Runs `playgate ARGUMENTS`, as an operator does, and reads the JSON it prints.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Value {
+        operator::run(self.directory.path(), &self.blueprint.for_commands(), arguments).await
+    }
+
     /// Where an operator works.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()

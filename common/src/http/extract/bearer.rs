@@ -26,7 +26,7 @@ impl FromContext for Bearer {
 }
 
 fn token_of(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = only_one(headers, AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = only_one(headers, &AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     let well_formed = !token.is_empty() && !token.contains(char::is_whitespace);
     (scheme.eq_ignore_ascii_case("bearer") && well_formed).then_some(token)

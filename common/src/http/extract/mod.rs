@@ -10,10 +10,12 @@
 //! - [`only_one`]: a header that may not come twice.
 //! - [`bearer`]: a player's access token.
 //! - [`signed`]: a game server's signed request.
-//! - [`raw`]: everything as it came.
+//! - [`claim`]: what the headers of a signed request claim.
+//! - [`raw`]: everything as it came. [`unread`]: the same, with the body still to come.
 
 mod bearer;
 mod body;
+mod claim;
 mod field_error;
 mod form;
 mod json;
@@ -23,13 +25,17 @@ mod path;
 mod query;
 mod raw;
 mod signed;
+mod unread;
 
 pub use self::{
     bearer::Bearer,
+    claim::{SignatureClaim, check_not_made},
     form::Form,
     json::{Json, OptionalJson},
+    only_one::only_one,
     path::Path,
     query::Query,
     raw::RawRequest,
     signed::{AppCredentials, AppSecrets, NonceStore, SignatureChecks, Signed, SignedApp, SignedOnce},
+    unread::{UnreadBody, UnreadRequest},
 };

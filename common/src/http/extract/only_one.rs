@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header's value; `None` when it is missing or given more than once.
-pub(super) fn only_one(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+pub fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then_some(value)

@@ -8,26 +8,24 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, request::Parts};
 use serde::de::DeserializeOwned;
 use volo::context::Context;
 use volo_http::{body::Body, context::ServerContext, server::extract::FromRequest};
 
 use super::{
     body::read_body,
+    claim::{SignatureClaim, check_not_made, digits},
     json::{parse, require_json},
     only_one::only_one,
 };
 use crate::{
-    clock::{SharedClock, Timestamp},
-    error_code::{DEFAULT_RETRY_AFTER, ErrorCode, PublicError},
-    http::{ApiError, CLOCK_WINDOW, SignedContent, SigningKey, signing::is_fresh},
+    clock::SharedClock,
+    error_code::{ErrorCode, PublicError},
+    http::{ApiError, CLOCK_WINDOW, SigningKey},
 };
 
 const X_APP_ID: HeaderName = HeaderName::from_static("x-app-id");
-const X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
-const X_NONCE: HeaderName = HeaderName::from_static("x-nonce");
-const X_SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
 /// A nonce is remembered until the last moment at which its request could still be fresh: it may have been stamped a
 /// whole window ahead of our clock, and stays fresh for a window after that.
@@ -106,8 +104,8 @@ impl<T: DeserializeOwned + Send> FromRequest for Signed<T> {
 
     async fn from_request(cx: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, ApiError> {
         let checks = checks_of(cx)?;
-        let (claim, body) = authenticate(&checks, &parts, body).await?;
-        Ok(Self { app: SignedApp { app_id: claim.app_id }, body: parse_signed(&parts.headers, &body)? })
+        let (app_id, _, body) = authenticate(&checks, &parts, body).await?;
+        Ok(Self { app: SignedApp { app_id }, body: parse_signed(&parts.headers, &body)? })
     }
 }
 
@@ -116,75 +114,41 @@ impl<T: DeserializeOwned + Send> FromRequest for SignedOnce<T> {
 
     async fn from_request(cx: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, ApiError> {
         let checks = checks_of(cx)?;
-        let (claim, body) = authenticate(&checks, &parts, body).await?;
-        let first = checks.nonces.first_use(claim.app_id, claim.nonce, NONCE_LIFETIME).await;
-        if !first.map_err(could_not_tell)? {
+        let (app_id, claim, body) = authenticate(&checks, &parts, body).await?;
+        let first = checks.nonces.first_use(app_id, claim.nonce(), NONCE_LIFETIME).await;
+        if !first.map_err(check_not_made)? {
             return Err(ApiError(PublicError::new(ErrorCode::NONCE_REPLAYED)));
         }
-        Ok(Self { app: SignedApp { app_id: claim.app_id }, body: parse_signed(&parts.headers, &body)? })
+        Ok(Self { app: SignedApp { app_id }, body: parse_signed(&parts.headers, &body)? })
     }
 }
 
-/// What the headers claim, before anything is proven.
-#[derive(Debug)]
-struct Claim<'a> {
-    app_id: i64,
-    timestamp: &'a str,
-    sent_at: Timestamp,
-    nonce: &'a str,
-    signature: &'a [u8],
-}
-
-impl<'a> Claim<'a> {
-    fn of(headers: &'a HeaderMap) -> Option<Self> {
-        let text = |name| only_one(headers, name)?.to_str().ok();
-        let app_id = digits(text(X_APP_ID)?)?.parse().ok().filter(|app_id| *app_id > 0)?;
-        let timestamp = text(X_TIMESTAMP)?;
-        let nonce = text(X_NONCE)?;
-        let signature = only_one(headers, X_SIGNATURE)?.as_bytes();
-        let well_formed = (8..=64).contains(&nonce.len())
-            && nonce.bytes().all(|byte| byte.is_ascii_graphic())
-            && !signature.is_empty();
-        let sent_at = Timestamp::from_millis(digits(timestamp)?.parse().ok()?);
-        well_formed.then_some(Self { app_id, timestamp, sent_at, nonce, signature })
-    }
-}
-
-/// A number has one spelling: no sign, no leading zero.
-fn digits(text: &str) -> Option<&str> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    plain.then_some(text)
+/// Who the headers claim to be, before anything is proven.
+fn claimed_app(headers: &HeaderMap) -> Option<i64> {
+    digits(only_one(headers, &X_APP_ID)?.to_str().ok()?)?.parse().ok().filter(|app_id| *app_id > 0)
 }
 
 async fn authenticate<'a>(
     checks: &SignatureChecks,
     parts: &'a Parts,
     body: Body,
-) -> Result<(Claim<'a>, Bytes), PublicError> {
+) -> Result<(i64, SignatureClaim<'a>, Bytes), PublicError> {
     let refuse = |code| Err(PublicError::new(code));
-    let Some(claim) = Claim::of(&parts.headers) else {
+    let Some((app_id, claim)) = claimed_app(&parts.headers).zip(SignatureClaim::of(&parts.headers)) else {
         return refuse(ErrorCode::MISSING_CREDENTIALS);
     };
-    if !is_fresh(claim.sent_at, checks.clock.now()) {
+    if !claim.is_fresh(checks.clock.now()) {
         return refuse(ErrorCode::STALE_TIMESTAMP);
     }
-    let Some(mut app) = checks.secrets.secrets(claim.app_id).await.map_err(could_not_tell)? else {
+    let Some(mut app) = checks.secrets.secrets(app_id).await.map_err(check_not_made)? else {
         // Not "no such app": a stranger learns nothing about which apps exist.
         return refuse(ErrorCode::BAD_SIGNATURE);
     };
     let body = read_body(&parts.headers, body).await?;
-    let content = SignedContent {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or_default(),
-        timestamp: claim.timestamp,
-        nonce: claim.nonce,
-        body: &body,
-    };
-    if !content.is_signed_by(&app.keys, claim.signature) {
-        let newest = checks.secrets.secrets_after_a_mismatch(claim.app_id).await.map_err(could_not_tell)?;
+    if !claim.is_signed_by(&app.keys, parts, &body) {
+        let newest = checks.secrets.secrets_after_a_mismatch(app_id).await.map_err(check_not_made)?;
         match newest {
-            Some(newest) if content.is_signed_by(&newest.keys, claim.signature) => app = newest,
+            Some(newest) if claim.is_signed_by(&newest.keys, parts, &body) => app = newest,
             _ => return refuse(ErrorCode::BAD_SIGNATURE),
         }
     }
@@ -192,7 +156,7 @@ async fn authenticate<'a>(
     if !app.enabled {
         return refuse(ErrorCode::APP_DISABLED);
     }
-    Ok((claim, body))
+    Ok((app_id, claim, body))
 }
 
 /// A request without a body has no content type, and reads as JSON's `null`: `()` and options accept it.
@@ -202,14 +166,6 @@ fn parse_signed<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result
     }
     require_json(headers)?;
     parse(body)
-}
-
-/// The law: a check that could not be made is 429 or 503, whatever went wrong behind it.
-fn could_not_tell(error: PublicError) -> PublicError {
-    match StatusCode::from_u16(error.http_status()) {
-        Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => error,
-        _ => PublicError::unavailable(error.retry_after.unwrap_or(DEFAULT_RETRY_AFTER)),
-    }
 }
 
 fn checks_of(cx: &ServerContext) -> Result<Arc<SignatureChecks>, PublicError> {

@@ -94,6 +94,7 @@ impl TestEdge {
         let registry = Registry::new();
         let access = Arc::new(RecordedAccess::default());
         let parts = HttpParts {
+            larger_bodies: Vec::new(),
             clock: Arc::new(ManualClock::default()),
             random: Arc::new(SeededRandom::new(1)),
             registry: registry.clone(),

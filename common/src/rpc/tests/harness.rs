@@ -216,8 +216,8 @@ fn unscripted() -> ServerError {
 
 /// Methods of the contract that no test calls.
 macro_rules! unscripted {
-    ($($method:ident: $request:ident -> $response:ident;)+) => {
-        $(async fn $method(&self, _: idl::account_admin::$request) -> Result<idl::account_admin::$response, ServerError> {
+    ($module:ident => $($method:ident: $request:ident -> $response:ident;)+) => {
+        $(async fn $method(&self, _: idl::$module::$request) -> Result<idl::$module::$response, ServerError> {
             Err(unscripted())
         })+
     };
@@ -312,6 +312,7 @@ impl AccountService for Script {
     }
 
     unscripted! {
+        account_admin =>
         admin_create_app: CreateAppRequest -> CreateAppResponse;
         admin_update_app: UpdateAppRequest -> UpdateAppResponse;
         admin_rotate_app_secret: RotateAppSecretRequest -> RotateAppSecretResponse;
@@ -332,5 +333,15 @@ impl AccountService for Script {
         admin_record_change: RecordChangeRequest -> RecordChangeResponse;
         admin_list_history: ListHistoryRequest -> ListHistoryResponse;
         admin_list_audit: ListAuditRequest -> ListAuditResponse;
+    }
+
+    unscripted! {
+        account_partner =>
+        get_partner: GetPartnerRequest -> GetPartnerResponse;
+        admin_create_partner: CreatePartnerRequest -> CreatePartnerResponse;
+        admin_update_partner: UpdatePartnerRequest -> UpdatePartnerResponse;
+        admin_rotate_partner_secret: RotatePartnerSecretRequest -> RotatePartnerSecretResponse;
+        admin_describe_partner: DescribePartnerRequest -> DescribePartnerResponse;
+        admin_list_partners: ListPartnersRequest -> ListPartnersResponse;
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     field::FieldError,
     ids::{AccountId, AppId},
+    partner::PartnerName,
 };
 
 /// Who made a change, as far as the platform can tell them apart: 1-64 bytes without control characters.
@@ -78,6 +79,10 @@ impl Target {
 
     pub(crate) fn account(account_id: AccountId) -> Self {
         Self { kind: "account".to_owned(), id: account_id.to_string() }
+    }
+
+    pub(crate) fn partner(name: &PartnerName) -> Self {
+        Self { kind: "partner".to_owned(), id: name.as_str().to_owned() }
     }
 
     /// A ban of a device or of a part of the network.

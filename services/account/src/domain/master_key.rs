@@ -10,20 +10,23 @@ pub(crate) use common::token::master_key::expand;
 pub use common::token::master_key::{MasterKey, NotAMasterKey};
 use zeroize::Zeroizing;
 
-use super::{cipher::Cipher, ids::AppId};
+use super::{cipher::Cipher, ids::AppId, partner::PartnerName};
 
 /// Seals the secrets that are kept in SQL.
 pub(crate) struct Vault {
     token_keys: TokenKeyVault,
     app_secrets: Cipher,
+    partner_secrets: Cipher,
     refresh_tokens: hmac::Key,
 }
 
 /// Which secret is sealed. Part of the associated data: a sealed secret that is moved to another row does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Secret {
+pub(crate) enum Secret<'a> {
     /// One of an app's secrets.
     AppSecret { app_id: AppId, version: i64 },
+    /// One of a partner's secrets.
+    PartnerSecret { partner: &'a PartnerName, version: i64 },
 }
 
 impl Vault {
@@ -31,6 +34,7 @@ impl Vault {
         Self {
             token_keys: TokenKeyVault::new(master_key),
             app_secrets: Cipher::new(&master_key.derive("app secrets at rest, 1")),
+            partner_secrets: Cipher::new(&master_key.derive("partner secrets at rest, 1")),
             refresh_tokens: hmac::Key::new(hmac::HMAC_SHA256, master_key.derive("refresh token mac, 1").as_ref()),
         }
     }
@@ -46,18 +50,19 @@ impl Vault {
     }
 
     /// nonce | ciphertext | tag.
-    pub(crate) fn seal(&self, secret: Secret, plaintext: &[u8], random: &dyn Random) -> Vec<u8> {
+    pub(crate) fn seal(&self, secret: Secret<'_>, plaintext: &[u8], random: &dyn Random) -> Vec<u8> {
         self.cipher(secret).seal_for_storage(&secret.associated_data(), plaintext, random)
     }
 
     /// `None`: sealed under another master key, for another secret, or damaged.
-    pub(crate) fn open(&self, secret: Secret, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn open(&self, secret: Secret<'_>, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         self.cipher(secret).open_stored(&secret.associated_data(), sealed)
     }
 
-    fn cipher(&self, secret: Secret) -> &Cipher {
+    fn cipher(&self, secret: Secret<'_>) -> &Cipher {
         match secret {
             Secret::AppSecret { .. } => &self.app_secrets,
+            Secret::PartnerSecret { .. } => &self.partner_secrets,
         }
     }
 }
@@ -68,10 +73,11 @@ impl fmt::Debug for Vault {
     }
 }
 
-impl Secret {
+impl Secret<'_> {
     fn associated_data(self) -> Vec<u8> {
         match self {
             Self::AppSecret { app_id, version } => [app_id.get().to_be_bytes(), version.to_be_bytes()].concat(),
+            Self::PartnerSecret { partner, version } => [&version.to_be_bytes(), partner.as_str().as_bytes()].concat(),
         }
     }
 }
@@ -82,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    fn app_secret(app_id: i64, version: i64) -> Secret {
+    fn app_secret(app_id: i64, version: i64) -> Secret<'static> {
         Secret::AppSecret { app_id: AppId::parse(app_id).expect("in range"), version }
     }
 
@@ -99,6 +105,23 @@ mod tests {
         assert_eq!(Vault::new(&MasterKey::generate(&random)).open(app_secret(1, 1), &sealed), None);
         assert_eq!(vault.open(app_secret(1, 1), &sealed[..sealed.len() - 1]), None);
         assert_eq!(vault.open(app_secret(1, 1), b"short"), None);
+    }
+
+    #[test]
+    fn a_partners_secret_opens_for_that_partner_only() {
+        let random = SeededRandom::new(1);
+        let vault = Vault::new(&MasterKey::generate(&random));
+        let [ads, logs] = ["ads", "logs"].map(|name| PartnerName::parse(name).expect("a name"));
+        let place = Secret::PartnerSecret { partner: &ads, version: 1 };
+        let sealed = vault.seal(place, b"secret", &random);
+        assert_eq!(vault.open(place, &sealed).as_deref().map(Vec::as_slice), Some(b"secret".as_slice()));
+        for other in [
+            Secret::PartnerSecret { partner: &logs, version: 1 },
+            Secret::PartnerSecret { partner: &ads, version: 2 },
+            app_secret(1, 1),
+        ] {
+            assert_eq!(vault.open(other, &sealed), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! In reading order:
 //! - [`credential`], [`username`], [`password`], [`device`], [`client`]: wire text becomes a value that is right, or is refused.
 //! - [`app`], [`app_details`], [`policy`], [`device_class`], [`device_limit`]: what an app is, and what it allows.
+//! - [`partner`]: who pushes events, and how what is pushed is signed.
 //! - [`switches`]: what an operator has switched for sign-ins, on top of an app's policy.
 //! - [`channel`]: the documents of channels, and how credentials are judged by them.
 //! - [`stored_hash`]: the forms in which a password hash is stored, ours and those of other platforms.
@@ -39,6 +40,7 @@ pub(crate) mod history;
 pub(crate) mod id_token;
 pub(crate) mod key_rotation;
 pub(crate) mod master_key;
+pub(crate) mod partner;
 pub(crate) mod password;
 pub(crate) mod personal_data;
 pub(crate) mod phone;

@@ -14,6 +14,7 @@ pub(crate) mod end_session;
 pub(crate) mod follow_revocations;
 pub(crate) mod get_app;
 pub(crate) mod get_history;
+pub(crate) mod get_partner;
 pub(crate) mod get_profile;
 pub(crate) mod get_signing_keys;
 pub(crate) mod get_token_keys;

@@ -9,7 +9,7 @@
 //! - [`bans`]: who may not play.
 //! - [`subject_bans`]: devices and parts of the network that are kept out.
 //! - [`revocations`]: the feed that other instances follow.
-//! - [`apps`], [`channels`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
+//! - [`apps`], [`channels`], [`partners`], [`token_keys`], [`signing_keys`]: what is read rarely and kept in memory.
 //! - [`audit`]: what operators changed.
 //! - [`history`]: what happened to accounts.
 //! - [`imports`]: accounts of another platform, many at once.
@@ -27,6 +27,7 @@ mod earlier_rotations;
 pub(crate) mod history;
 pub(crate) mod imports;
 pub(crate) mod links;
+pub(crate) mod partners;
 pub(crate) mod passwords;
 pub(crate) mod phone_codes;
 pub(crate) mod revocations;

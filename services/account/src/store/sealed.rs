@@ -6,13 +6,14 @@ use common::{
     token::key_ring::KeyId,
 };
 
-use super::{account_id, accounts::EVERY_APP, app_id, audit, counter};
+use super::{account_id, accounts::EVERY_APP, app_id, audit, counter, partners};
 use crate::{
     domain::{
         audit::AuditRecord,
         channel::identity::ChannelName,
         credential::CredentialKind,
         ids::{AccountId, AppId},
+        partner::PartnerName,
         personal_data::PhoneIndex,
     },
     error::AccountError,
@@ -38,6 +39,7 @@ pub(crate) enum Place {
     AppSecret { app_id: AppId, version: i64 },
     SigningKey(u32),
     Channel { app_id: AppId, channel: ChannelName, version: i64 },
+    PartnerSecret { partner: PartnerName, version: i64 },
 }
 
 /// A phone where it stands.
@@ -77,6 +79,14 @@ impl SealedRows {
             let channel = ChannelName::parse(&String::from(channel));
             let channel = channel.map_err(|_| AccountError::Damaged("account_channels.channel"))?;
             rows.push(SealedRow { place: Place::Channel { app_id: app_id(id)?, channel, version }, sealed });
+        }
+        let found: Vec<(Text, i64, Vec<u8>)> =
+            self.database.read("SELECT partner, version, sealed FROM account_partner_secrets").all().await?;
+        for (partner, version, sealed) in found {
+            rows.push(SealedRow {
+                place: Place::PartnerSecret { partner: partners::name(&partner)?, version },
+                sealed,
+            });
         }
         Ok(rows)
     }
@@ -183,6 +193,10 @@ async fn write(tx: &mut Tx, row: &SealedRow) -> Result<(), SqlError> {
             let update =
                 tx.sql("UPDATE account_channels SET sealed = ? WHERE app_id = ? AND channel = ? AND version = ?");
             update.bind(sealed).bind(app_id.get()).bind(channel.as_str()).bind(*version).execute().await
+        }
+        Place::PartnerSecret { partner, version } => {
+            let update = tx.sql("UPDATE account_partner_secrets SET sealed = ? WHERE partner = ? AND version = ?");
+            update.bind(sealed).bind(partner.as_str()).bind(*version).execute().await
         }
     };
     written.map(drop)
