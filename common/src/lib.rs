@@ -8,7 +8,7 @@
 //! - [`field`]: a field that was refused, and why.
 //! - [`context`]: what travels with a request: trace and deadline.
 //! - [`config`]: layered configuration, sections, validation, redacted print.
-//! - [`crash_point`]: places where a test can have a process die; nothing in a build that is shipped.
+//! - [`mod@crash_point`]: places where a test can have a process die; nothing in a build that is shipped.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
 //! - [`maintenance`]: how a sign-in is refused while a game is under maintenance.
 //! - [`telemetry`]: logs, the access log, metrics, traces, the operator listener.

@@ -7,7 +7,7 @@
 //! - [`query`]: the query string.
 //! - [`path`]: the parameters in the path.
 //! - [`form`]: a form body.
-//! - [`only_one`]: a header that may not come twice.
+//! - [`mod@only_one`]: a header that may not come twice.
 //! - [`bearer`]: a player's access token.
 //! - [`signed`]: a game server's signed request.
 //! - [`claim`]: what the headers of a signed request claim.
