@@ -1,4 +1,4 @@
-//! `cargo xtask bench [verify|settings|login|orders|callbacks|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
+//! `cargo xtask bench [verify|settings|login|orders|callbacks|ingest|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer command talks to its terminal")]
 
@@ -103,6 +103,7 @@ fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Result
         Group::Login => setup.login(progress)?,
         Group::Orders => purchases::orders(setup, progress)?,
         Group::Callbacks => purchases::callbacks(setup, progress)?,
+        Group::Ingest => setup.ingest(progress)?,
         Group::Limits => setup.limits(progress)?,
         Group::LoginVerify => {
             let contention = contention::measure(setup, progress)?;

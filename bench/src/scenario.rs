@@ -9,6 +9,7 @@ use crate::{
     bare,
     client::Request,
     database::Database,
+    ingest,
     load::Order,
     peer::{self, Peer},
     platform::{Backing, Installation, Platform},
@@ -35,6 +36,8 @@ pub enum Group {
     Orders,
     /// From a payment channel's callback to the game server, likewise.
     Callbacks,
+    /// Events that partners push, one at a time and in batches, each acknowledged when it is durable.
+    Ingest,
     /// Verifications at an even pace, alone and beside as many password logins as the platform takes.
     #[value(name = "login_verify")]
     LoginVerify,
@@ -135,6 +138,34 @@ impl Setup<'_> {
             self.refresh("refresh", &["bare_fsync"], &embedded),
             durable(self.refresh("refresh_mariadb", &["refresh", "bare_fsync"], &on_mariadb)),
             bare_argon2(),
+            bare_fsync(),
+        ];
+        rounds::run(&targets, self.plan, progress)
+    }
+
+    /// `ingest_single`, `ingest_batch`, beside a bare route and a bare disk.
+    pub fn ingest(&self, progress: impl Fn(&str)) -> Result<Vec<Series>> {
+        progress("starting the platform in one process");
+        let installation = Installation::new(self.program, self.workers)?;
+        let platform = installation.start_merged()?;
+        let partner = ingest::partner(&platform)?;
+        progress("starting the peer");
+        let route = Peer::bare_route(self.peers, self.workers)?;
+        let work = |events, accepted| ingest::served(&platform, &partner, self.connections, events, accepted);
+        let targets = [
+            target(
+                "ingest_single",
+                &["bare_route", "bare_fsync"],
+                platform.process_ids(),
+                Work::Served(work(1, r#""accepted":1,"#)),
+            ),
+            target(
+                "ingest_batch",
+                &["ingest_single"],
+                platform.process_ids(),
+                Work::Served(work(ingest::BATCH, r#""accepted":500,"#)),
+            ),
+            self.peer_target("bare_route", &route),
             bare_fsync(),
         ];
         rounds::run(&targets, self.plan, progress)

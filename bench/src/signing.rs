@@ -1,4 +1,4 @@
-//! Requests as a game server signs them.
+//! Requests as game servers and partners sign them.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,20 +23,41 @@ impl App {
         self.sign_at(request, now_millis(), &nonce)
     }
 
-    fn sign_at(&self, mut request: Request, timestamp_ms: u128, nonce: &str) -> Request {
-        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-        let body_hash = hex::encode(digest::digest(&digest::SHA256, request.body.as_bytes()));
-        let text = format!("{}\n{path}\n{query}\n{timestamp_ms}\n{nonce}\n{body_hash}", request.method);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.app_secret.as_bytes());
-        let signature = hex::encode(hmac::sign(&key, text.as_bytes()));
-        request.headers.extend([
-            ("X-App-Id", self.app_id.to_string()),
-            ("X-Timestamp", timestamp_ms.to_string()),
-            ("X-Nonce", nonce.to_owned()),
-            ("X-Signature", signature),
-        ]);
-        request
+    fn sign_at(&self, request: Request, timestamp_ms: u128, nonce: &str) -> Request {
+        signed(request, ("X-App-Id", self.app_id.to_string()), &self.app_secret, timestamp_ms, nonce)
     }
+}
+
+/// A partner's credentials.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    /// Its name.
+    pub name: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+impl Partner {
+    /// Adds the four headers. Partners' nonces are not remembered, so it may be repeated as a signed read may.
+    #[must_use]
+    pub fn sign(&self, request: Request) -> Request {
+        signed(request, ("X-Partner-Id", self.name.clone()), &self.secret, now_millis(), "bench-nonce")
+    }
+}
+
+fn signed(mut request: Request, who: (&'static str, String), secret: &str, timestamp_ms: u128, nonce: &str) -> Request {
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let body_hash = hex::encode(digest::digest(&digest::SHA256, request.body.as_bytes()));
+    let text = format!("{}\n{path}\n{query}\n{timestamp_ms}\n{nonce}\n{body_hash}", request.method);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let signature = hex::encode(hmac::sign(&key, text.as_bytes()));
+    request.headers.extend([
+        who,
+        ("X-Timestamp", timestamp_ms.to_string()),
+        ("X-Nonce", nonce.to_owned()),
+        ("X-Signature", signature),
+    ]);
+    request
 }
 
 #[expect(clippy::disallowed_methods, reason = "a game server signs with the time it is")]
