@@ -255,13 +255,14 @@ pub(crate) mod tests {
     }
 
     /// Answered to operators only, whose document adds them, or not yet answered to anybody.
-    const NOT_FOR_PLAYERS: [ErrorCode; 8] = [
+    const NOT_FOR_PLAYERS: [ErrorCode; 9] = [
         ErrorCode::OK,
         ErrorCode::ACCEPTED,
         ErrorCode::NO_SUCH_APP,
         ErrorCode::APP_ID_TAKEN,
         ErrorCode::SETTINGS_CHANGED,
         ErrorCode::NO_SUCH_SETTING,
+        ErrorCode::NO_SUCH_PRODUCT,
         ErrorCode::NO_SUCH_PARTNER,
         ErrorCode::PARTNER_TAKEN,
     ];
