@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct DeliveryConfig {
     /// Deliveries under way at once, of one instance. Protects its sockets and the database.
     pub concurrency: NonZeroU32,
-    /// Of them those to one app. Protects a game server, and the other apps from one that hangs.
+    /// Of them those to one app, and never more than half of what the others leave. Protects a game server, and the other
+    /// apps from those that hang.
     pub per_app: NonZeroU32,
     /// How long one attempt may take, from the connection to the last byte of the answer.
     #[serde(with = "humantime_serde")]

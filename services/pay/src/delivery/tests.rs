@@ -32,6 +32,42 @@ fn with(status: u16, body: &str) -> Answering {
     Answering::With(status, body.to_owned())
 }
 
+/// With room for so many, a game that hangs gets `its_share`, and another one is told of everything meanwhile.
+async fn one_that_hangs_leaves_room(database: common::sql::testing::TestDatabase, room: u32, its_share: usize) {
+    // So patient that nothing that hangs is over before the test is.
+    let delivery = DeliveryConfig {
+        concurrency: NonZeroU32::new(room).expect("not zero"),
+        timeout: Duration::from_secs(3600),
+        lease: Duration::from_secs(7200),
+        look_every: Duration::from_millis(20),
+        ..config().delivery
+    };
+    let config = Config { delivery, ..config() };
+    let (service, dead, well) =
+        (Service::start_with(database, config).await, GameServer::start().await, GameServer::start().await);
+    service.deliver_to(APP, &dead.url());
+    service.deliver_to(OTHER_APP, &well.url());
+    dead.answer(Answering::Hanging);
+    let mut running = JoinSet::new();
+    running.spawn(service.pay.deliver(CancellationToken::new()).expect("nobody else has it"));
+    for number in 0..20 {
+        service.paid_order(&format!("k-{number}")).await;
+    }
+    until("the dead game has what one app may have", || async { dead.received().len() == its_share }).await;
+    for number in 0..20 {
+        let theirs = service.create_with(&format!("k-{number}"), |request| request.app_id = OTHER_APP).await;
+        let theirs = theirs.expect("made").order_id;
+        let answer = call_back_on(&service.pay, OTHER_APP, &payment(&theirs)).await.expect("a channel");
+        assert_eq!(answer.status, 200);
+        until("the other game is told", || async { well.received().len() == number + 1 }).await;
+    }
+    let delivered = "SELECT COUNT(*) FROM pay_orders WHERE state = 5";
+    until("it is written down", || async { service.count(delivered).await == 20 }).await;
+    assert_eq!(dead.received().len(), its_share, "of one app only so many are under way");
+    assert_eq!(service.count("SELECT COUNT(*) FROM pay_deliveries").await, 20, "what hangs has come to nothing yet");
+    running.shutdown().await;
+}
+
 common::on_each_database! {
     async fn a_paid_order_is_told_to_the_game_server_signed_and_whole(database: TestDatabase) {
         let (service, game) = (Service::start(database).await, GameServer::start().await);
@@ -376,37 +412,12 @@ common::on_each_database! {
     }
 
     async fn a_game_that_hangs_does_not_keep_a_running_worker_from_telling_others(database: TestDatabase) {
-        // So patient that nothing that hangs is over before the test is.
-        let delivery = DeliveryConfig {
-            timeout: Duration::from_secs(3600),
-            lease: Duration::from_secs(7200),
-            look_every: Duration::from_millis(20),
-            ..config().delivery
-        };
-        let config = Config { delivery, ..config() };
-        let (service, dead, well) =
-            (Service::start_with(database, config).await, GameServer::start().await, GameServer::start().await);
-        service.deliver_to(APP, &dead.url());
-        service.deliver_to(OTHER_APP, &well.url());
-        dead.answer(Answering::Hanging);
-        let mut running = JoinSet::new();
-        running.spawn(service.pay.deliver(CancellationToken::new()).expect("nobody else has it"));
-        for number in 0..20 {
-            service.paid_order(&format!("k-{number}")).await;
-        }
-        until("the dead game has what one app may have", || async { dead.received().len() == 8 }).await;
-        for number in 0..20 {
-            let theirs = service.create_with(&format!("k-{number}"), |request| request.app_id = OTHER_APP).await;
-            let theirs = theirs.expect("made").order_id;
-            let answer = call_back_on(&service.pay, OTHER_APP, &payment(&theirs)).await.expect("a channel");
-            assert_eq!(answer.status, 200);
-            until("the other game is told", || async { well.received().len() == number + 1 }).await;
-        }
-        let delivered = "SELECT COUNT(*) FROM pay_orders WHERE state = 5";
-        until("it is written down", || async { service.count(delivered).await == 20 }).await;
-        assert_eq!(dead.received().len(), 8, "of one app only so many are under way");
-        assert_eq!(service.count("SELECT COUNT(*) FROM pay_deliveries").await, 20, "what hangs has come to nothing yet");
-        running.shutdown().await;
+        // With room for 64, one app may have 8 of it.
+        one_that_hangs_leaves_room(database, 64, 8).await;
+    }
+
+    async fn a_game_that_hangs_has_at_most_half_of_the_room(database: TestDatabase) {
+        one_that_hangs_leaves_room(database, 8, 4).await;
     }
 
     async fn an_answer_that_comes_in_drops_or_has_no_end_is_none(database: TestDatabase) {

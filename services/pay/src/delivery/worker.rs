@@ -202,13 +202,15 @@ impl Worker {
         }
     }
 
-    /// How many more may fly there.
+    /// How many more may fly there. Never more than half of what the others leave: many that hang at once don't take all
+    /// the room there is.
     fn room(&self, target: Target) -> usize {
         let config = &self.parts.config;
         let free = (config.concurrency.get() as usize).saturating_sub(self.flights.len());
         let lane = self.apps.get(&target).copied().unwrap_or_default();
         let cap = lane.breaker.room(config.per_app.get() as usize, self.parts.clock.now());
-        free.min(cap.saturating_sub(lane.flying))
+        let share = (free + lane.flying).div_ceil(2);
+        free.min(cap.min(share).saturating_sub(lane.flying))
     }
 
     fn claim(&self) -> Claim {

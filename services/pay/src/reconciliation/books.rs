@@ -26,7 +26,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT order_id, app_id, channel, channel_order_id, amount, currency, state, paid_at, delivered_at, \
-             updated_at FROM pay_orders WHERE ",
+             updated_at, (SELECT CAST(COALESCE(SUM(amount), 0) AS SIGNED) FROM pay_refunds \
+             WHERE pay_refunds.order_id = pay_orders.order_id) AS refunded FROM pay_orders WHERE ",
             $rest
         )
     };
@@ -52,6 +53,7 @@ struct Row {
     paid_at: Option<i64>,
     delivered_at: Option<i64>,
     updated_at: i64,
+    refunded: i64,
 }
 
 /// The orders of one channel of one app.
@@ -143,6 +145,7 @@ impl TryFrom<Row> for Ours {
             channel_order_id: row.channel_order_id.map(String::from),
             price: Money::new(row.amount, currency).map_err(|_| StoreError::Unreadable("amount"))?,
             state: row::state(row.state)?,
+            refunded: row.refunded,
             is_acknowledged: row.delivered_at.is_some(),
             paid_at: row.paid_at.map(Timestamp::from_millis),
             changed_at: Timestamp::from_millis(row.updated_at),

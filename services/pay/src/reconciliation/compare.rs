@@ -23,6 +23,8 @@ pub(super) struct Ours {
     pub(super) channel_order_id: Option<String>,
     pub(super) price: Money,
     pub(super) state: OrderState,
+    /// Minor units that are back by the books.
+    pub(super) refunded: i64,
     pub(super) is_acknowledged: bool,
     pub(super) paid_at: Option<Timestamp>,
     /// When it last changed: of one that is refunded, when it was.
@@ -43,6 +45,8 @@ pub(super) struct Found<'a> {
 struct Seen {
     payment: bool,
     refund: bool,
+    /// Minor units, in all its refunds.
+    refunded: i64,
 }
 
 /// A comparison under way.
@@ -136,7 +140,8 @@ impl Comparison {
             Kind::Payment => judge_payment(line, ours),
             Kind::Refund => {
                 seen.refund = true;
-                judge_refund(line, ours)
+                seen.refunded = seen.refunded.saturating_add(line.money.map_or(0, |money| money.amount));
+                judge_refund(line, ours, seen.refunded)
             }
         }
     }
@@ -189,7 +194,8 @@ fn judge_payment(line: &BillLine, ours: &Ours) -> Judged {
     }
 }
 
-fn judge_refund(line: &BillLine, ours: &Ours) -> Judged {
+/// `so_far`: what the bill says went back of the order, this line included.
+fn judge_refund(line: &BillLine, ours: &Ours, so_far: i64) -> Judged {
     let price = ours.price;
     let is_part = match line.money {
         Some(money) if money.currency != price.currency() => return (Class::AmountDiffers, "currency"),
@@ -200,6 +206,7 @@ fn judge_refund(line: &BillLine, ours: &Ours) -> Judged {
     match ours.state {
         // In parts, or at once.
         OrderState::Refunding | OrderState::Refunded => (Class::Matched, ""),
+        _ if is_part && so_far <= ours.refunded => (Class::Matched, ""),
         _ if is_part => (Class::StateDiffers, "refunded_there_in_part"),
         _ => (Class::StateDiffers, "refunded_there"),
     }
@@ -278,6 +285,7 @@ mod tests {
             channel_order_id: Some("C1".to_owned()),
             price: Money::new(600, cny()).expect("an amount"),
             state,
+            refunded: 0,
             is_acknowledged: state == OrderState::Delivered,
             paid_at: Some(noon()),
             changed_at: noon(),
@@ -346,6 +354,15 @@ mod tests {
         ] {
             assert_eq!(beside(&line(Kind::Refund, amount), &ours(state)), judged, "{state} {amount}");
         }
+    }
+
+    #[test]
+    fn refunds_of_a_part_match_as_far_as_the_books_have_them() {
+        let mut comparison = Comparison::new("alipay".to_owned(), APP, day());
+        let ours = Ours { refunded: 200, ..ours(OrderState::Delivered) };
+        let found = Found { by_payment: Some(&ours), by_number: None };
+        let classes = [(); 3].map(|()| comparison.judge(&line(Kind::Refund, 100), found).0);
+        assert_eq!(classes, [Class::Matched, Class::Matched, Class::StateDiffers]);
     }
 
     #[test]

@@ -258,6 +258,15 @@ mod tests {
             assert_eq!(report(&service, APP, &bill.concat()).await, found, "the same again");
         }
 
+        async fn a_refund_of_a_part_matches_if_the_books_have_it(database: TestDatabase) {
+            let (service, noon, _game) = at_noon(database).await;
+            let order_id = paid_at(&service, "part", noon).await;
+            let bill = format!("{order_id},sandbox-{order_id},1.00,CNY,refund\n");
+            assert_eq!(report(&service, APP, &bill).await.bill.of(Class::StateDiffers), 1);
+            service.give_back(&order_id, Some("r-1"), 100).await;
+            assert_eq!(report(&service, APP, &bill).await.bill.of(Class::Matched), 1);
+        }
+
         async fn bills_and_books_of_many_batches_are_compared_to_the_last_line(database: TestDatabase) {
             let (service, noon, _game) = at_noon(database).await;
             let first = paid_at(&service, "first", noon).await;
