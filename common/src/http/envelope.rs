@@ -78,7 +78,7 @@ impl IntoResponse for ApiError {
             code: error.code.inner(),
             message: &error.message,
             request_id: std::str::from_utf8(&request_id).unwrap_or_default(),
-            retry_after_ms: retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: retry_after.map(whole_millis),
             details: &error.details,
         };
         // Strings and integers only: this can't fail, and an empty body with the right status would do if it did.
@@ -90,6 +90,11 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(AnsweredCode(error.code));
         response
     }
+}
+
+/// Never too early, and never "at once": who is told to wait has something to wait for.
+fn whole_millis(after: Duration) -> u64 {
+    u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
 }
 
 #[derive(Serialize)]
@@ -127,7 +132,7 @@ pub fn retry_after_header(error: &PublicError) -> Option<HeaderValue> {
 
 /// `Retry-After` counts whole seconds; rounding up never sends a client back too early.
 fn whole_seconds(after: Duration) -> u64 {
-    after.as_secs() + u64::from(after.subsec_nanos() > 0)
+    (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
 }
 
 /// The request id as 32 lower-case hex digits; all zero outside a request.
@@ -202,6 +207,14 @@ mod tests {
             let (_, retry, body) = answer(ApiError(PublicError::new(code))).await;
             let millis = body["retry_after_ms"].as_u64().expect("retry_after_ms");
             assert_eq!(retry, Some(millis.div_ceil(1000)), "{}", code.inner());
+        }
+    }
+
+    #[test]
+    fn whoever_has_to_wait_is_never_told_to_wait_for_nothing() {
+        for (micros, millis, seconds) in [(0, 1, 1), (1, 1, 1), (1_001, 2, 1), (2_000, 2, 1), (1_000_001, 1_001, 2)] {
+            let after = Duration::from_micros(micros);
+            assert_eq!((whole_millis(after), whole_seconds(after)), (millis, seconds), "{micros}");
         }
     }
 
