@@ -5,6 +5,7 @@
 
 use std::{fmt, future::Future, time::Duration};
 
+use govern::lane::LaneName;
 use tokio::time::Instant;
 
 use crate::clock::{Random, random_bytes};
@@ -58,6 +59,11 @@ pub struct RequestContext {
     pub sampled: bool,
     /// When the caller stops waiting. Work nobody waits for is dropped.
     pub deadline: Option<Instant>,
+    /// Which instances of every service on the way it prefers. None: the base.
+    pub lane: Option<LaneName>,
+    /// It is asked again, by whoever asks: nobody further down may ask again for it, or the attempts of each hop would
+    /// multiply (what Envoy and Finagle call the stop of a chain of retries).
+    pub is_repeat: bool,
 }
 
 tokio::task_local! {
@@ -68,7 +74,12 @@ impl RequestContext {
     /// A fresh context for work that nobody outside asked for.
     pub fn root(random: &dyn Random) -> Self {
         let trace_id = TraceId::new(random);
-        Self { trace_id, parent_span: trace_id.first_span(), sampled: false, deadline: None }
+        Self::of_trace(trace_id, trace_id.first_span(), false)
+    }
+
+    /// A context of which only the trace is known: no deadline, no lane.
+    pub fn of_trace(trace_id: TraceId, parent_span: u64, sampled: bool) -> Self {
+        Self { trace_id, parent_span, sampled, deadline: None, lane: None, is_repeat: false }
     }
 
     /// The context of the request this task works on.
@@ -144,7 +155,7 @@ mod tests {
         let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let (trace_id, parent_span, sampled) = RequestContext::parse_traceparent(header).expect("well formed");
         assert!(sampled);
-        assert_eq!(RequestContext { trace_id, parent_span, sampled, deadline: None }.traceparent(), header);
+        assert_eq!(RequestContext::of_trace(trace_id, parent_span, sampled).traceparent(), header);
         for bad in [
             "",
             "00",

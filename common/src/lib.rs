@@ -1,12 +1,14 @@
 //! What every role shares, and nothing that only one of them needs.
 //!
-//! Services and the gateway depend on this crate and on `idl`, never on each other.
+//! Services and the gateway depend on this crate and on `idl`, never on each other. What keeps a process standing in a
+//! flood is decided by the pure rules of `common/govern`, which this crate wires.
 //!
 //! In reading order:
 //! - [`clock`]: time and randomness, passed in.
 //! - [`error_code`]: what goes wrong, as callers see it; the only table code → HTTP → retry.
 //! - [`field`]: a field that was refused, and why.
-//! - [`context`]: what travels with a request: trace and deadline.
+//! - [`context`]: what travels with a request: trace, deadline and lane.
+//! - [`governance`]: the rules that requests and calls are governed by, changed while the process runs.
 //! - [`config`]: layered configuration, sections, validation, redacted print.
 //! - [`mod@crash_point`]: places where a test can have a process die; nothing in a build that is shipped.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
@@ -27,6 +29,7 @@ pub mod crash_point;
 pub mod discovery;
 pub mod error_code;
 pub mod field;
+pub mod governance;
 pub mod http;
 mod late_timer;
 pub mod lifecycle;

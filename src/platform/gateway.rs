@@ -99,6 +99,7 @@ pub(super) fn listen(
         larger_bodies,
         clock: process.clock.clone(),
         random: process.random.clone(),
+        governance: process.governance.clone(),
         registry: process.registry.clone(),
         access_log,
         listener: "public",

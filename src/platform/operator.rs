@@ -68,6 +68,7 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
         larger_bodies: Vec::new(),
         clock: process.clock.clone(),
         random: process.random.clone(),
+        governance: process.governance.clone(),
         registry: process.registry.clone(),
         access_log: Arc::new(AdminRequests(Arc::clone(&logs.access))),
         listener: "operator",

@@ -58,7 +58,7 @@ pub(super) fn upstream(
 ) -> Upstream {
     let Calling { discovery, metrics } = calling;
     let metrics = metrics.clone();
-    let parts = ClientParts { caller: "gateway", random: process.random.clone(), metrics };
+    let parts = client_parts("gateway", process, metrics);
     Upstream {
         account: account_client(transport(&services.account, in_process, discovery), config, &parts),
         setting: setting_client(transport(&services.setting, in_process, discovery), config, &parts),
@@ -76,8 +76,12 @@ pub(super) fn account_for_pay(
 ) -> AccountServiceClient {
     let Calling { discovery, metrics } = calling;
     let metrics = metrics.clone();
-    let parts = ClientParts { caller: "pay", random: process.random.clone(), metrics };
+    let parts = client_parts("pay", process, metrics);
     account_client(transport(&services.account, in_process, discovery), config, &parts)
+}
+
+fn client_parts(caller: &'static str, process: &Process, metrics: ClientMetrics) -> ClientParts {
+    ClientParts { caller, random: process.random.clone(), metrics, governance: process.governance.clone() }
 }
 
 fn transport<C: Contract>(

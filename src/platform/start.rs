@@ -7,6 +7,7 @@ use ::setting::Setting;
 use common::{
     clock::{SharedClock, SharedRandom, SystemClock, SystemRandom},
     config::Environment,
+    governance::Governance,
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
     rpc::{ServerMetrics, ServerParts},
@@ -37,6 +38,8 @@ pub(crate) struct Process {
     pub(crate) registry: Registry,
     pub(crate) clock: SharedClock,
     pub(crate) random: SharedRandom,
+    /// The rules that requests and calls are governed by.
+    pub(crate) governance: Governance,
 }
 
 impl Process {
@@ -47,6 +50,7 @@ impl Process {
             registry: telemetry::new_registry(&BuildInfo::current())?,
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            governance: Governance::default(),
         })
     }
 }
@@ -154,7 +158,8 @@ async fn open_services(
     let holds = |service: Role| role == Role::All || role == service;
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
-    let parts = ServerParts { random: process.random.clone(), metrics, tasks };
+    let (random, governance) = (process.random.clone(), process.governance.clone());
+    let parts = ServerParts { random, metrics, tasks, governance };
     let shared = if holds(Role::Account) || holds(Role::Gateway) || holds(Role::Setting) {
         Shared::open(configuration, process).await?
     } else {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use common::{
     clock::SystemRandom,
     discovery::{StaticConfig, StaticList},
+    governance::Governance,
     rpc::{CallError, ClientConfig, ClientMetrics, ClientParts, Transport, setting_client},
 };
 use idl::{
@@ -38,7 +39,8 @@ impl Operator {
         // On a busy machine nothing is decided by how long it takes.
         let config = ClientConfig { timeout: PATIENCE, attempt_timeout: PATIENCE, ..ClientConfig::default() };
         let metrics = ClientMetrics::register(&Registry::new()).expect("names are free");
-        let parts = ClientParts { caller: "story", random: Arc::new(SystemRandom), metrics };
+        let parts =
+            ClientParts { caller: "story", random: Arc::new(SystemRandom), metrics, governance: Governance::default() };
         let transport = Transport::Wire(Arc::new(StaticList::new(&instances)));
         Self { client: setting_client(transport, &config, &parts), app_id: platform.app().app_id }
     }

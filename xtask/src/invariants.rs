@@ -13,7 +13,7 @@ use xtask::workspace;
 /// every crate may start servers with `xtask`.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("idl", &[]),
-    ("common", &["idl"]),
+    ("common", &["idl", "govern"]),
     ("common/govern", &[]),
     ("gateway", &["idl", "common", "ingest"]),
     // Knows neither HTTP nor RPC: what it stores comes to it parsed.

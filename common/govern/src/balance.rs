@@ -397,7 +397,7 @@ mod tests {
         let mut caller = Caller::new();
         let (blue, green) = (lane("blue"), lane("green"));
         let all: Vec<_> =
-            [None, None, Some(&blue)].iter().map(|lane| Arc::new(Endpoint::new(1.0, lane.cloned()))).collect();
+            [None, None, Some(&blue)].iter().map(|lane| Arc::new(Endpoint::new(1.0, lane.copied()))).collect();
         for _ in 0..100 {
             caller.now = caller.now + 10 * MS;
             assert_eq!(caller.pick(&all, Some(&blue)), Some(2));

@@ -157,12 +157,7 @@ mod tests {
     use crate::context::TraceId;
 
     async fn answer(response: impl IntoResponse) -> (StatusCode, Option<u64>, Value) {
-        let context = RequestContext {
-            trace_id: TraceId::from_u128(0xabc).unwrap(),
-            parent_span: 0,
-            sampled: false,
-            deadline: None,
-        };
+        let context = RequestContext::of_trace(TraceId::from_u128(0xabc).unwrap(), 0, false);
         let response = context.sync_scope(|| response.into_response());
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
         let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().parse().unwrap());

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use prometheus::Registry;
 
 use super::{AccessLog, BodyLimit, Front, body_limit::LargerBodies, edge::EdgeConfig};
-use crate::clock::{SharedClock, SharedRandom};
+use crate::{
+    clock::{SharedClock, SharedRandom},
+    governance::Governance,
+};
 
 /// What the layers need from outside.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct HttpParts {
     pub listener: &'static str,
     /// Paths whose bodies may be larger than [`EdgeConfig::body_limit`].
     pub larger_bodies: Vec<LargerBodies>,
+    /// The rules that this is governed by.
+    pub governance: Governance,
 }
 
 /// A service with everything around it.

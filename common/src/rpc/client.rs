@@ -22,6 +22,7 @@ use crate::{
     clock::SharedRandom,
     config::{Invalid, Section},
     discovery::Discovery,
+    governance::Governance,
 };
 
 /// Nobody waits longer for an answer.
@@ -129,6 +130,8 @@ pub struct ClientParts {
     pub random: SharedRandom,
     /// Where calls are counted.
     pub metrics: ClientMetrics,
+    /// The rules that this is governed by.
+    pub governance: Governance,
 }
 
 /// How a client reaches its service.
@@ -164,7 +167,7 @@ pub fn pay_client(transport: Transport<PayContract>, config: &ClientConfig, part
 
 /// The layers around every call, outermost first.
 fn client<C: Contract>(transport: Transport<C>, config: &ClientConfig, parts: &ClientParts) -> C::Client {
-    let ClientParts { caller, random, metrics } = parts.clone();
+    let ClientParts { caller, random, metrics, .. } = parts.clone();
     let timeout = config.timeout;
     let deadline_random = Arc::clone(&random);
     let calls = metrics.calls.clone();

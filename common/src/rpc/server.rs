@@ -11,7 +11,7 @@ use super::{
     layer::{CatchPanic, Seal, ServerCalls, ServerDeadline, ServerTrace, Unbox},
     metrics::ServerMetrics,
 };
-use crate::clock::SharedRandom;
+use crate::{clock::SharedRandom, governance::Governance};
 
 /// What servers need from the process.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct ServerParts {
     pub metrics: ServerMetrics,
     /// Tracks writes that go on after their caller has given up, so that the process waits for them before it ends.
     pub tasks: TaskTracker,
+    /// The rules that this is governed by.
+    pub governance: Governance,
 }
 
 /// The service inside a [`ServerStack`].

@@ -156,6 +156,7 @@ pub(super) mod tests {
         clock::{SystemRandom, Timestamp, testing::ManualClock},
         discovery::{StaticConfig, StaticList},
         error_code::ErrorCode,
+        governance::Governance,
         rpc::{ClientConfig, ClientMetrics, ClientParts, Transport, account_client},
         token::master_key::MasterKey,
     };
@@ -176,7 +177,12 @@ pub(super) mod tests {
     pub(in crate::token_copy) fn tokens_at(now: Timestamp) -> Tokens {
         let registry = Registry::new();
         let metrics = ClientMetrics::register(&registry).expect("fresh");
-        let parts = ClientParts { caller: "gateway", random: Arc::new(SystemRandom), metrics };
+        let parts = ClientParts {
+            caller: "gateway",
+            random: Arc::new(SystemRandom),
+            metrics,
+            governance: Governance::default(),
+        };
         let nobody = Transport::Wire(Arc::new(StaticList::new(&StaticConfig::default())));
         let account = account_client(nobody, &ClientConfig::default(), &parts);
         let vault = TokenKeyVault::new(&MasterKey::generate(&SystemRandom));

@@ -23,6 +23,7 @@ use volo_http::{server::param::PathParams, utils::Extension};
 use crate::{
     clock::testing::{ManualClock, SeededRandom},
     context::RequestContext,
+    governance::Governance,
     http::{
         AccessLog, AccessRecord, ApiError, Bearer, ClientAddress, Envelope, HttpParts, Json, Query, Routes,
         SignatureChecks,
@@ -100,6 +101,7 @@ impl TestEdge {
             registry: registry.clone(),
             access_log: access.clone(),
             listener: "public",
+            governance: Governance::default(),
         };
         let metrics = EdgeMetrics::register(&registry, "public").unwrap();
         let signals = Signals::default();

@@ -5,13 +5,17 @@
 //! kernel while this process hung arrives late and does not know it; but whoever sent it has hung up, and then its time
 //! is over.
 
+use govern::baggage::Baggage;
 use metainfo::{Forward, METAINFO};
 use motore::Service;
 use tokio::time::Instant;
 use volo::context::Context;
 use volo_thrift::{ServerError, context::ServerContext};
 
-use super::{super::caller::Caller, propagate_context::TRACEPARENT};
+use super::{
+    super::caller::Caller,
+    propagate_context::{BAGGAGE, IS_REPEAT, TRACEPARENT},
+};
 use crate::{clock::SharedRandom, context::RequestContext};
 
 /// The layer.
@@ -29,12 +33,17 @@ impl<S> AdoptContext<S> {
 
     /// What the caller sent; a context of its own for a caller that sent none.
     fn context(&self, cx: &ServerContext) -> RequestContext {
-        let sent = METAINFO.with(|info| info.borrow().get_persistent(TRACEPARENT));
+        let (sent, lane, is_repeat) = METAINFO.with(|info| {
+            let info = info.borrow();
+            let lane = info.get_persistent(BAGGAGE).and_then(|baggage| Baggage::parse([&*baggage]).lane());
+            (info.get_persistent(TRACEPARENT), lane, info.get_persistent(IS_REPEAT).is_some())
+        });
         let sent = sent.and_then(|header| RequestContext::parse_traceparent(&header));
         let mut context = match sent {
-            Some((trace_id, parent_span, sampled)) => RequestContext { trace_id, parent_span, sampled, deadline: None },
+            Some((trace_id, parent_span, sampled)) => RequestContext::of_trace(trace_id, parent_span, sampled),
             None => RequestContext::root(&*self.random),
         };
+        (context.lane, context.is_repeat) = (lane, is_repeat);
         let now = Instant::now();
         let sent = cx.rpc_info().config().rpc_timeout().and_then(|left| now.checked_add(left));
         context.deadline = if self.caller.has_left() { Some(now) } else { sent };

@@ -1,7 +1,8 @@
 //! Sends the request's context over the wire, and nothing else that the caller's task knows.
 //!
-//! The trace travels as the persistent metainfo `traceparent`, the time that is left as TTHeader's own timeout field
-//! (milliseconds, rounded down), where servers of other languages look for it too.
+//! The trace travels as the persistent metainfo `traceparent`, the lane as `baggage` (both in the forms of W3C), the time
+//! that is left as TTHeader's own timeout field (milliseconds, rounded down), where servers of other languages look for
+//! it too. That the request is a repeat travels as `is-repeat`.
 
 use std::cell::RefCell;
 
@@ -14,6 +15,10 @@ use crate::context::RequestContext;
 
 /// The key of the W3C trace context in the metainfo.
 pub(super) const TRACEPARENT: &str = "traceparent";
+/// The key of the W3C baggage, of which only the lane is sent.
+pub(super) const BAGGAGE: &str = "baggage";
+/// There if the request is a repeat.
+pub(super) const IS_REPEAT: &str = "is-repeat";
 
 /// The layer.
 #[derive(Clone, Debug)]
@@ -40,6 +45,13 @@ where
         if let Some(context) = RequestContext::current() {
             let traceparent = FastStr::from_string(context.traceparent());
             info.set_persistent(FastStr::from_static_str(TRACEPARENT), traceparent);
+            if let Some(lane) = context.lane {
+                let baggage = FastStr::from_string(format!("lane={lane}"));
+                info.set_persistent(FastStr::from_static_str(BAGGAGE), baggage);
+            }
+            if context.is_repeat {
+                info.set_persistent(FastStr::from_static_str(IS_REPEAT), FastStr::from_static_str("1"));
+            }
             cx.rpc_info_mut().config_mut().set_rpc_timeout(context.remaining());
         }
         METAINFO.scope(RefCell::new(info), self.inner.call(cx, request)).await

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use govern::lane::LaneName;
 use idl::account::{LogoutResponse, TokenStatus, TokenVerdict};
 use metainfo::{Backward, Forward, METAINFO, MetaInfo};
 use tokio::{
@@ -33,7 +34,8 @@ const SHORT: Duration = Duration::from_millis(50);
 
 fn context(deadline: Option<Duration>) -> RequestContext {
     let root = RequestContext::root(&SeededRandom::new(7));
-    RequestContext { parent_span: 42, deadline: deadline.map(|left| Instant::now() + left), ..root }
+    let (deadline, lane) = (deadline.map(|left| Instant::now() + left), LaneName::parse("canary").ok());
+    RequestContext { parent_span: 42, deadline, lane, is_repeat: true, ..root }
 }
 
 /// Says so when it is dropped.

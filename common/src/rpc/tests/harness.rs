@@ -25,6 +25,7 @@ use crate::{
     clock::testing::SeededRandom,
     discovery::{Discovery, Instance, Instances},
     error_code::{ErrorCode, PublicError},
+    governance::Governance,
 };
 
 /// The two ways to reach a service.
@@ -188,13 +189,14 @@ pub(super) async fn write(client: &AccountServiceClient) -> Result<LogoutRespons
 
 pub(super) fn stack(script: Script, registry: &Registry, tasks: &TaskTracker) -> ServerStack<AccountContract> {
     let metrics = ServerMetrics::register(registry).expect("one server per registry");
-    let parts = ServerParts { random: Arc::new(SeededRandom::new(1)), metrics, tasks: tasks.clone() };
+    let (random, governance) = (Arc::new(SeededRandom::new(1)), Governance::default());
+    let parts = ServerParts { random, metrics, tasks: tasks.clone(), governance };
     server_stack::<AccountContract, _>(script, &parts)
 }
 
 pub(super) fn client_parts(registry: &Registry) -> ClientParts {
     let metrics = ClientMetrics::register(registry).expect("one client per registry");
-    ClientParts { caller: "test", random: Arc::new(SeededRandom::new(2)), metrics }
+    ClientParts { caller: "test", random: Arc::new(SeededRandom::new(2)), metrics, governance: Governance::default() }
 }
 
 /// Everything in a registry, as Prometheus reads it.

@@ -56,7 +56,7 @@ pub(crate) fn enter(callers: Option<(TraceId, u64, bool)>, fresh: impl FnOnce() 
             (trace_id, trace_id.first_span(), recorder.is_some_and(|recorder| recorder.chooses(trace_id)), 0)
         }
     };
-    Entry { context: RequestContext { trace_id, parent_span: span, sampled, deadline: None }, callers_span }
+    Entry { context: RequestContext::of_trace(trace_id, span, sampled), callers_span }
 }
 
 /// The span of a request that came in from outside: recorded if it was chosen, if it is slow, or if it is a fault.

@@ -1,0 +1,9 @@
+//! The rules of [`govern`](::govern) as they are in force in this process, and how they change while it runs.
+//!
+//! The rules themselves are pure functions in `common/govern`; the layers that ask them stand in [`crate::http`] and
+//! [`crate::rpc`]. What lives here is what those layers share: the document in force, and the clock their moments are
+//! read from. Nothing here refuses a request.
+
+mod in_force;
+
+pub use self::in_force::Governance;
