@@ -79,16 +79,25 @@ impl Request {
         Ok(envelope["data"].take())
     }
 
-    fn exchange(&self, address: &str) -> io::Result<String> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n", self.method, self.path);
+    /// What goes over a connection to `address` that stays open.
+    pub(crate) fn bytes(&self, address: &str) -> Vec<u8> {
+        self.rendered(address, "")
+    }
+
+    fn rendered(&self, address: &str, connection: &str) -> Vec<u8> {
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: {address}\r\n{connection}", self.method, self.path);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str(&format!("Content-Length: {}\r\n\r\n{}", self.body.len(), self.body));
-        stream.write_all(text.as_bytes())?;
+        text.into_bytes()
+    }
+
+    fn exchange(&self, address: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        stream.write_all(&self.rendered(address, "Connection: close\r\n"))?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

@@ -35,21 +35,8 @@ pub(crate) fn served(
     events: usize,
     accepted: &'static str,
 ) -> Served {
-    let (partner, path) = (partner.clone(), format!("/v1/partner/{}/events", partner.name));
-    let requests = move || {
-        let event = |index| {
-            json!({
-                "kind": "role_login", "game": 1001, "server": "s1024", "role": format!("role-{index:08}"), "level": index % 100,
-                "device": "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "channel": "official", "ip": "203.0.113.7",
-                "network": "wifi", "version": "1.8.3", "time": 1_796_006_096_000_i64 + i64::from(index),
-                "campaign": "spring-2026", "creative": "video-0042", "idfa": "00000000-0000-0000-0000-000000000000",
-            })
-        };
-        let count = u16::try_from(events).unwrap_or(u16::MAX);
-        let body: Vec<String> = (0..count).map(|index| event(i32::from(index)).to_string()).collect();
-        let headers = vec![("Content-Type", "application/x-ndjson".to_owned())];
-        Ok(vec![partner.sign(Request { method: "POST", path: path.clone(), headers, body: body.join("\n") })])
-    };
+    let partner = partner.clone();
+    let requests = move || Ok(vec![push(&partner, events)]);
     Served {
         address: platform.address.clone(),
         connections,
@@ -57,4 +44,21 @@ pub(crate) fn served(
         order: Order::InTurn,
         expects: Expected { status: 202, text: accepted },
     }
+}
+
+/// One push of so many events, signed now.
+pub(crate) fn push(partner: &Partner, events: usize) -> Request {
+    let event = |index| {
+        json!({
+            "kind": "role_login", "game": 1001, "server": "s1024", "role": format!("role-{index:08}"), "level": index % 100,
+            "device": "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "channel": "official", "ip": "203.0.113.7",
+            "network": "wifi", "version": "1.8.3", "time": 1_796_006_096_000_i64 + i64::from(index),
+            "campaign": "spring-2026", "creative": "video-0042", "idfa": "00000000-0000-0000-0000-000000000000",
+        })
+    };
+    let count = u16::try_from(events).unwrap_or(u16::MAX);
+    let body: Vec<String> = (0..count).map(|index| event(i32::from(index)).to_string()).collect();
+    let headers = vec![("Content-Type", "application/x-ndjson".to_owned())];
+    let path = format!("/v1/partner/{}/events", partner.name);
+    partner.sign(Request { method: "POST", path, headers, body: body.join("\n") })
 }

@@ -19,6 +19,7 @@
 //! - [`purchases`]: orders and payments, beside their SQL.
 //! - [`contention`]: what logins do to verifications.
 //! - [`storm`]: the worst patch day.
+//! - [`mod@flood`]: five times as much as can be taken.
 //! - [`footprint`]: memory at rest, time to start.
 //! - [`report`]: the table and the JSON file.
 //!
@@ -29,6 +30,7 @@ mod caller;
 pub mod client;
 pub mod contention;
 pub mod database;
+pub mod flood;
 pub mod footprint;
 mod ingest;
 pub mod load;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench [verify|settings|login|orders|callbacks|ingest|login_verify|storm|footprint|limits]...`: our claims, beside their peers, on this machine.
+//! `cargo xtask bench [verify|settings|login|orders|callbacks|ingest|login_verify|storm|flood|footprint|limits]...`: our claims, beside their peers, on this machine.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer command talks to its terminal")]
 
@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf, process::ExitCode, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    contention, footprint, purchases,
+    contention, flood, footprint, purchases,
     report::{self, Results},
     rounds::Plan,
     scenario::{Group, Setup},
@@ -115,6 +115,12 @@ fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Result
             let footprint = footprint::measure(setup.program, setup.workers, progress)?;
             println!("\nidle: {:.1} MB, exec to ready: {:.0} ms", footprint.idle_mb, footprint.exec_to_ready_ms);
             results.add_footprint(footprint);
+            return Ok(0);
+        }
+        Group::Flood => {
+            let report = flood::play(setup, progress)?;
+            println!("\n{report}");
+            results.add_flood(report);
             return Ok(0);
         }
         Group::Storm => {

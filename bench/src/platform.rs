@@ -55,6 +55,8 @@ pub struct Installation {
     program: PathBuf,
     workers: usize,
     backing: Backing,
+    /// Sections of the configuration that a scenario wants otherwise than they are by default.
+    sections: Value,
     directory: TempDir,
     app: App,
 }
@@ -107,7 +109,8 @@ impl Installation {
     pub fn on(backing: Backing, program: &Path, workers: usize) -> Result<Self> {
         let directory = TempDir::with_prefix("playgate-bench-")?;
         let app = App { app_id: 0, app_secret: String::new() };
-        let mut installation = Self { program: program.to_owned(), workers, backing, directory, app };
+        let (program, sections) = (program.to_owned(), json!({}));
+        let mut installation = Self { program, workers, backing, sections, directory, app };
         let config = installation.write_config("setup", &json!({}))?;
         installation.complete(&config, ["migrate"])?;
         let created = installation.complete(&config, ["app", "create", "--name", "bench"])?;
@@ -116,6 +119,18 @@ impl Installation {
         let (Some(app_id), Some(secret)) = (app_id, secret) else { bail!("`app create` answered {created}") };
         installation.app = App { app_id, app_secret: secret.to_owned() };
         Ok(installation)
+    }
+
+    /// The same, governed by the document `rules`, and with room for so many connections from one address.
+    pub fn with_rules(mut self, rules: &str, connections: usize) -> Result<Self> {
+        let documents = self.directory.path().join("dynamic");
+        fs::create_dir_all(&documents)?;
+        fs::write(documents.join("playgate-govern.toml"), rules)?;
+        self.sections = json!({
+            "dynamic": { "kind": "file", "directory": documents },
+            "gateway.edge": { "max_connections": connections, "max_connections_per_address": connections },
+        });
+        Ok(self)
     }
 
     /// `playgate serve all`.
@@ -174,6 +189,7 @@ impl Installation {
         let path = self.directory.path().join(format!("{name}.toml"));
         let mut text = format!("data_dir = {}\n", json!(self.directory.path().join("data")));
         let mut all = self.backing.config();
+        merge(&mut all, &self.sections);
         merge(&mut all, sections);
         append_toml(&mut text, &all);
         fs::write(&path, text)?;

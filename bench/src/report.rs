@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     contention::Contention,
+    flood,
     footprint::Footprint,
     rounds::{Series, Spread},
     storm,
@@ -23,6 +24,8 @@ pub struct Results {
     login_verify: Option<Contention>,
     #[serde(skip_serializing_if = "Option::is_none")]
     storm: Option<storm::Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flood: Option<flood::Report>,
 }
 
 /// Medians over the rounds of one run.
@@ -69,6 +72,11 @@ impl Results {
     /// Adds what logins do to verifications.
     pub fn add_login_verify(&mut self, contention: Contention) {
         self.login_verify = Some(contention);
+    }
+
+    /// Adds the flood.
+    pub fn add_flood(&mut self, report: flood::Report) {
+        self.flood = Some(report);
     }
 
     /// Adds the storm.

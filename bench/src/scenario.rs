@@ -44,6 +44,8 @@ pub enum Group {
     /// The worst patch day on four processes, MariaDB and Redis: everybody is verified while what they stand on hangs.
     /// Fails if a good token is ever called anything else.
     Storm,
+    /// Five times as much as it can take, with everything that keeps it standing and with nothing of it.
+    Flood,
     /// Memory at rest and time to start.
     Footprint,
     /// The peers alone: what this machine can do at best. Part of the other groups, so only measured when asked for.

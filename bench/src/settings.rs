@@ -54,7 +54,7 @@ fn served(
     Served { address: platform.address.clone(), connections, requests, order: Order::InTurn, expects }
 }
 
-fn requests(platform: &Platform) -> Vec<Request> {
+pub(crate) fn requests(platform: &Platform) -> Vec<Request> {
     let path = format!("/v1/sdk/settings?app_id={}&channel=official&package=com.example.game", platform.app.app_id);
     (0..VERSIONS).map(|minor| Request::get(format!("{path}&version=1.{minor}.0"))).collect()
 }
