@@ -41,6 +41,7 @@ mod conventions;
 mod interop;
 mod introspect;
 mod operator_listener;
+mod prometheus;
 mod published_contract;
 mod signed_requests;
 

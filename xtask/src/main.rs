@@ -27,6 +27,8 @@ enum Command {
     Test(commands::test::Options),
     /// Check licences, sources and banned crates; with --advisories, known vulnerabilities instead.
     Deny(commands::deny::Options),
+    /// Write Grafana's dashboards from their short form.
+    Dashboards,
     /// Run the load scenarios (release build); arguments go to the `bench` program.
     Bench(commands::bench::Options),
 }
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Services => commands::services::run(),
         Command::Test(options) => commands::test::run(&options),
         Command::Deny(options) => commands::deny::run(&options),
+        Command::Dashboards => xtask::dashboards::write(),
         Command::Bench(options) => commands::bench::run(&options),
     };
     match result {

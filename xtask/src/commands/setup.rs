@@ -6,7 +6,10 @@
 use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
-use xtask::{services::s3, workspace};
+use xtask::{
+    services::{prometheus::program as prometheus_program, s3},
+    workspace,
+};
 
 /// Program → the Debian package that has it. The `-core` packages, and `redis-tools`, hold a server without the service
 /// that would start one for the whole machine (see `xtask::services::Redis`).
@@ -72,7 +75,26 @@ fn servers() -> Result<()> {
     if pinned("rnacos", RNACOS_VERSION).is_none() {
         build("rnacos", RNACOS_VERSION)?;
     }
+    prometheus()?;
     object_store()
+}
+
+/// Unpacks Debian's Prometheus, with its `promtool`, without installing it: its package would start one for the whole
+/// machine.
+fn prometheus() -> Result<()> {
+    if prometheus_program("promtool").is_file() {
+        return Ok(());
+    }
+    println!("unpacking Prometheus");
+    let directory = workspace::tools().join("prometheus");
+    fs::create_dir_all(&directory)?;
+    workspace::run(apt_get().args(["download", "prometheus"]).current_dir(&directory))?;
+    let packages = fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.path()));
+    for package in packages.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        workspace::run(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&directory))?;
+        fs::remove_file(package)?;
+    }
+    Ok(())
 }
 
 /// Installs the S3 server for tests, with a Python of its own.

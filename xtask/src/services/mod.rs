@@ -3,11 +3,13 @@
 mod certificates;
 mod mariadb;
 mod nacos;
+pub mod prometheus;
 mod redis;
 pub mod s3;
 
 pub use certificates::Certificates;
 pub use mariadb::MariaDb;
 pub use nacos::Nacos;
+pub use prometheus::Prometheus;
 pub use redis::{Redis, RedisCluster, RedisSentinels};
 pub use s3::S3;
