@@ -12,6 +12,7 @@ use super::{
     demo,
     failure::{Failure, complain},
     globals::Globals,
+    health,
     ingest::{self, IngestCommand},
     key::{self, KeyCommand},
     migrate,
@@ -36,6 +37,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Run the platform, or one role of it.
     Serve(serve::Arguments),
+    /// Ask a process on this machine whether it lives.
+    Health(health::Arguments),
     /// Bring the database's schemas up to date.
     Migrate,
     /// Create apps and rotate their secrets.
@@ -84,6 +87,7 @@ impl Cli {
     async fn dispatch(self) -> Result<ExitStatus, Failure> {
         match self.command.unwrap_or_else(|| Command::Serve(serve::Arguments::all())) {
             Command::Serve(arguments) => serve::run(arguments, &self.globals).await,
+            Command::Health(arguments) => health::run(arguments, &self.globals).await,
             Command::Migrate => migrate::run(&self.globals).await,
             Command::App(command) => app::run(command, &self.globals).await,
             Command::Partner(command) => partner::run(command, &self.globals).await,

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod failure;
 mod globals;
+mod health;
 mod ingest;
 mod key;
 mod migrate;

@@ -20,6 +20,7 @@ mod start;
 pub(crate) use self::{
     account::{admin, import, reseal_under},
     database::{migrate_all, open as open_database},
+    operator::default_address as default_operator_address,
     pay::by_hand as pay_by_hand,
     start::{Logs, Process, Started, start},
 };

@@ -80,7 +80,8 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
     Ok((Listening { what: "operator", address: format!("http://{bound}") }, admin))
 }
 
-fn default_address(role: Role) -> SocketAddr {
+/// Where a role has its operator listener if nobody chose.
+pub(crate) fn default_address(role: Role) -> SocketAddr {
     let port = match role {
         Role::All | Role::Gateway => 9180,
         Role::Account => 9181,

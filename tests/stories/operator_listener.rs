@@ -1,9 +1,10 @@
 //! An operator looks at a role: does it live, is it ready, which version is it, how does it do?
 
-use crate::support::{Platform, Shape, in_every_shape};
+use crate::support::{Platform, Shape, in_every_shape, playgate, run_to_end};
 
 in_every_shape!(
     every_role_tells_that_it_lives_and_is_ready_and_which_version_it_is,
+    every_role_can_be_asked_for_its_health_by_its_own_program,
     every_role_has_metrics_of_its_process,
     requests_are_counted_by_route_and_never_by_what_players_typed,
 );
@@ -18,6 +19,26 @@ async fn every_role_tells_that_it_lives_and_is_ready_and_which_version_it_is(sha
         let version = operator.get("/version").await;
         assert_eq!(version.json()["version"], env!("CARGO_PKG_VERSION"), "{version:?}");
         assert_eq!(operator.get("/nope").await.status, 404, "{replica:?}");
+    }
+}
+
+async fn every_role_can_be_asked_for_its_health_by_its_own_program(shape: Shape) {
+    let mut platform = Platform::start(shape).await;
+    let ask = async |address: String| {
+        let settings = [("operator.listen", address)].map(|(key, value)| (key.to_owned(), value));
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = playgate(scratch.path(), &settings.into());
+        command.args(["health", "--ready"]);
+        run_to_end(command).await
+    };
+    for replica in platform.replicas() {
+        let operator = platform.operator(replica).address().trim_start_matches("http://").to_owned();
+        let healthy = ask(operator.clone()).await;
+        assert_eq!((healthy.status.code(), &*healthy.stdout, &*healthy.stderr), (Some(0), &b""[..], &b""[..]));
+        platform.kill(replica);
+        let gone = ask(operator).await;
+        assert_eq!(gone.status.code(), Some(70));
+        assert!(String::from_utf8_lossy(&gone.stderr).starts_with("playgate: nobody listens on "), "{gone:?}");
     }
 }
 

@@ -4,6 +4,7 @@
 //! Never here: anything the product needs at run time, and anything that touches a server it did not start.
 
 pub mod dashboards;
+pub mod manifests;
 pub mod ports;
 pub mod process;
 pub mod services;

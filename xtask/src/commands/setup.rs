@@ -3,11 +3,12 @@
 //! Programs come from Debian (as root); tools that are built from source, and servers written in Python, go into
 //! `target/tools`, so that a checkout never changes the user's own installation.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::MetadataExt as _, path::{Path, PathBuf}, process::Command};
 
 use anyhow::{Result, bail};
 use xtask::{
-    services::{prometheus::program as prometheus_program, s3},
+    manifests,
+    services::{prometheus, s3},
     workspace,
 };
 
@@ -75,39 +76,40 @@ fn servers() -> Result<()> {
     if pinned("rnacos", RNACOS_VERSION).is_none() {
         build("rnacos", RNACOS_VERSION)?;
     }
-    prometheus()?;
-    object_store()
+    unpack("prometheus", &prometheus::program("promtool"))?;
+    unpack("kubernetes-client", &manifests::kubectl())?;
+    python("moto", &s3::python_directory(), s3::REQUIREMENTS)?;
+    python("kubernetes-validate", &manifests::python_directory(), manifests::REQUIREMENTS)
 }
 
-/// Unpacks Debian's Prometheus, with its `promtool`, without installing it: its package would start one for the whole
-/// machine.
-fn prometheus() -> Result<()> {
-    if prometheus_program("promtool").is_file() {
+/// Unpacks a package of Debian's without installing it: some would start a server for the whole machine, and none of them
+/// is for anything but our tests.
+fn unpack(package: &str, program: &Path) -> Result<()> {
+    if program.is_file() {
         return Ok(());
     }
-    println!("unpacking Prometheus");
-    let directory = workspace::tools().join("prometheus");
+    println!("unpacking {package}");
+    let directory = workspace::tools().join(package);
     fs::create_dir_all(&directory)?;
-    workspace::run(apt_get().args(["download", "prometheus"]).current_dir(&directory))?;
-    let packages = fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.path()));
-    for package in packages.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
-        workspace::run(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&directory))?;
-        fs::remove_file(package)?;
+    workspace::run(apt_get().args(["download", package]).current_dir(&directory))?;
+    let files = fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.path()));
+    for file in files.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        workspace::run(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&directory))?;
+        fs::remove_file(file)?;
     }
     Ok(())
 }
 
-/// Installs the S3 server for tests, with a Python of its own.
-fn object_store() -> Result<()> {
-    let directory = s3::python_directory();
-    let installed = s3::installed_requirements(&directory);
-    if fs::read_to_string(&installed).is_ok_and(|versions| versions == s3::REQUIREMENTS) {
+/// Installs a program written in Python, with a Python of its own.
+fn python(name: &str, directory: &Path, requirements: &str) -> Result<()> {
+    let installed = s3::installed_requirements(directory);
+    if fs::read_to_string(&installed).is_ok_and(|versions| versions == requirements) {
         return Ok(());
     }
-    println!("installing moto and what it needs: some 100 MB, once");
-    workspace::run(Command::new(workspace::PYTHON).args(["-m", "venv", "--clear"]).arg(&directory))?;
+    println!("installing {name} and what it needs: some 100 MB, once");
+    workspace::run(Command::new(workspace::PYTHON).args(["-m", "venv", "--clear"]).arg(directory))?;
     let wanted = directory.join("wanted.txt");
-    fs::write(&wanted, s3::REQUIREMENTS)?;
+    fs::write(&wanted, requirements)?;
     workspace::run(
         Command::new(directory.join("bin/python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
