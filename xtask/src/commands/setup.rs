@@ -63,12 +63,13 @@ pub(crate) fn programs() -> Result<()> {
     workspace::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(missing))
 }
 
-/// Builds the missing tools into `target/tools`.
+/// Puts the missing tools into `target/tools`.
 pub(crate) fn tools() -> Result<()> {
     if cargo_deny().is_none() {
         build("cargo-deny", CARGO_DENY_VERSION)?;
     }
-    Ok(())
+    unpack("kubernetes-client", &manifests::kubectl())?;
+    python("kubernetes-validate", &manifests::python_directory(), manifests::REQUIREMENTS)
 }
 
 /// Builds the servers that Debian does not have into `target/tools`.
@@ -77,9 +78,7 @@ fn servers() -> Result<()> {
         build("rnacos", RNACOS_VERSION)?;
     }
     unpack("prometheus", &prometheus::program("promtool"))?;
-    unpack("kubernetes-client", &manifests::kubectl())?;
-    python("moto", &s3::python_directory(), s3::REQUIREMENTS)?;
-    python("kubernetes-validate", &manifests::python_directory(), manifests::REQUIREMENTS)
+    python("moto", &s3::python_directory(), s3::REQUIREMENTS)
 }
 
 /// Unpacks a package of Debian's without installing it: some would start a server for the whole machine, and none of them
