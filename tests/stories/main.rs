@@ -50,14 +50,17 @@ mod admin_apps;
 mod admin_without_account;
 mod device_limits;
 mod dynamic_documents;
+mod lanes;
 mod maintenance;
 mod reconciling;
 mod roles_apart;
 mod settings_publishing;
+mod traffic_rules;
 mod unlock;
 
 // What it withstands.
 mod account_gone;
+mod callers_in_a_hurry;
 mod database_gone;
 mod drain;
 mod gateway_copy;
