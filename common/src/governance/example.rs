@@ -10,7 +10,8 @@ const EXAMPLE: &str = include_str!("../../../deploy/playgate-govern.example.toml
 
 /// A key line or table line that is commented out: `#` and then no space.
 fn is_commented_out(line: &str) -> bool {
-    line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '['))
+    line.strip_prefix('#')
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '['))
 }
 
 fn uncommented() -> String {
@@ -55,7 +56,11 @@ fn the_example_shows_every_key_with_its_default_and_no_other_key() {
             wrong.push(format!("{key} = {default}"));
         }
     }
-    assert!(wrong.is_empty(), "playgate-govern.example.toml lacks these, or has another default:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "playgate-govern.example.toml lacks these, or has another default:\n{}",
+        wrong.join("\n")
+    );
     for optional in ["routes.login.rate.limit", "routes.login.in_flight", "keys.partner.rate.per", "lanes.rules"] {
         assert!(shown.iter().any(|(key, _)| key == optional), "{optional} is not shown");
     }
