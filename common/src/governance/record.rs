@@ -173,8 +173,9 @@ impl RulesRecord {
             governance.put_in_force(rules.clone());
         }
         let next = Standing::of(rules, origin, clock.now());
-        info.reset();
+        // First the new one: whoever scrapes in between sees two for once, and never none.
         next.show(info);
+        standing.load().hide(info);
         tracing::info!(digest = next.effective.digest, %origin, "the rules of traffic are in force");
         standing.store(Arc::new(next));
     }
@@ -191,7 +192,16 @@ impl Standing {
     }
 
     fn show(&self, info: &IntGaugeVec) {
-        info.with_label_values(&[self.effective.digest.as_str(), self.origin.name()]).set(1);
+        info.with_label_values(&self.labels()).set(1);
+    }
+
+    fn hide(&self, info: &IntGaugeVec) {
+        // That it is not there is as good.
+        let _ = info.remove_label_values(&self.labels());
+    }
+
+    fn labels(&self) -> [&str; 2] {
+        [&self.effective.digest, self.origin.name()]
     }
 }
 
