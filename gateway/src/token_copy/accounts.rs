@@ -47,7 +47,7 @@ mod tests {
         let genuine = token(1);
         assert_eq!(accounts.account(&bearing(&genuine)), Some(1));
         assert_eq!(later.account(&bearing(&genuine)), Some(1));
-        let mut forged = genuine.to_string();
+        let mut forged = genuine;
         let last = forged.pop().expect("not empty");
         forged.push(if last == 'A' { 'B' } else { 'A' });
         for stranger in [bearing(&forged), bearing("garbage"), HeaderMap::new()] {
