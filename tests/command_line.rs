@@ -112,6 +112,41 @@ fn a_wrong_value_is_refused_with_its_key_reason_and_origin() {
 }
 
 #[test]
+fn rules_of_traffic_are_checked_before_anybody_goes_by_them_and_all_their_problems_are_said() {
+    let wrong = "switches.limts = true\n[callee.breaker]\nk = 0.5\n[[lanes.rules]]\nlane = 'canary'\n";
+    let shell = Shell::new(&[]).with_file("good.toml", "[switches]\nshedding = false\n").with_file("bad.toml", wrong);
+    let said = shell.run(&["config", "check", "--rules", "good.toml"]);
+    assert!(said.succeeded().starts_with("the rules are valid, their digest is "), "{}", said.output);
+    for command in ["check", "print"] {
+        let answer = shell.run(&["config", command, "--rules", "bad.toml"]);
+        assert_eq!((answer.status, answer.output.as_str()), (Some(64), ""));
+        let lines: Vec<_> = answer.complaint.lines().collect();
+        let expected = [
+            "switches.limts: unknown field",
+            "callee.breaker.k: 0.5 is not within",
+            "lanes.rules[0]: has no condition",
+        ];
+        assert_eq!(lines.len(), expected.len(), "{lines:?}");
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.starts_with(&format!("playgate: bad.toml: {expected}")), "{line}");
+        }
+        let absent = shell.run(&["config", command, "--rules", "absent.toml"]);
+        assert_eq!((absent.status, absent.output.as_str()), (Some(64), ""));
+        assert!(absent.complaint.starts_with("playgate: absent.toml: "), "{}", absent.complaint);
+    }
+}
+
+#[test]
+fn printed_rules_have_every_default_and_are_the_same_rules() {
+    let shell = Shell::new(&[]).with_file("rules.toml", "[switches]\nshedding = false\n");
+    let printed = shell.run(&["config", "print", "--rules", "rules.toml"]).succeeded().to_owned();
+    assert!(printed.contains("shedding = false") && printed.contains("[callee.retry]"), "{printed}");
+    let shell = shell.with_file("printed.toml", &printed);
+    let digest = |file: &str| shell.run(&["config", "check", "--rules", file]).succeeded().to_owned();
+    assert_eq!(digest("printed.toml"), digest("rules.toml"));
+}
+
+#[test]
 fn a_gateway_may_serve_its_socket_alone_but_not_nothing() {
     let shell = Shell::new(&[("PLAYGATE__GATEWAY__LISTEN", "")]);
     shell.run(&["config", "check", "--set", "gateway.unix_socket=/tmp/playgate.sock"]).succeeded();

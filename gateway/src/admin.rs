@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{config::Secret, error_code::PublicError, http::Routes, telemetry::LevelHandle};
+use common::{config::Secret, error_code::PublicError, governance::RulesRecord, http::Routes, telemetry::LevelHandle};
 use idl::{account::AccountServiceClient, pay::PayServiceClient, setting::SettingServiceClient};
 use volo_http::{server::route::Router, utils::Extension};
 
@@ -29,6 +29,7 @@ pub struct AdminApi {
     token: Secret,
     process: String,
     log_level: Option<LevelHandle>,
+    rules: RulesRecord,
     openapi_json: Bytes,
     connected: OnceLock<Connected>,
 }
@@ -41,10 +42,10 @@ struct Connected {
 
 impl AdminApi {
     /// For whoever presents `token`. `process` is what the audit calls this process; `log_level` is there if it writes
-    /// a log.
-    pub fn new(token: Secret, process: String, log_level: Option<LevelHandle>) -> Self {
+    /// a log; `rules` are what it is governed by.
+    pub fn new(token: Secret, process: String, log_level: Option<LevelHandle>, rules: RulesRecord) -> Self {
         let openapi_json = admin_openapi::document().to_string().into();
-        Self { token, process, log_level, openapi_json, connected: OnceLock::new() }
+        Self { token, process, log_level, rules, openapi_json, connected: OnceLock::new() }
     }
 
     /// From now on requests are answered. Connecting it a second time changes nothing.
@@ -62,6 +63,10 @@ impl AdminApi {
 
     pub(crate) fn log_level(&self) -> Option<&LevelHandle> {
         self.log_level.as_ref()
+    }
+
+    pub(crate) fn rules(&self) -> &RulesRecord {
+        &self.rules
     }
 
     pub(crate) fn openapi_json(&self) -> Bytes {
@@ -146,6 +151,8 @@ fn routes() -> Routes {
         .patch("/admin/v1/partners/{partner}", admin::update_partner::update_partner)
         .post("/admin/v1/partners/{partner}/rotate-secret", admin::rotate_partner_secret::rotate_partner_secret)
         .put("/admin/v1/log-level", admin::log_level::log_level)
+        .get("/admin/v1/govern", admin::show_rules::show_rules)
+        .post("/admin/v1/govern/validate", admin::validate_rules::validate_rules)
         .get("/admin/v1/audit", admin::audit::audit)
 }
 
@@ -153,8 +160,10 @@ fn routes() -> Routes {
 mod tests {
     use std::net::SocketAddr;
 
+    use common::{clock::testing::ManualClock, governance::Governance};
     use http::{Method, header::AUTHORIZATION};
     use motore::Service;
+    use prometheus::Registry;
     use serde_json::Value;
     use volo_http::{
         body::{Body, BodyConversion},
@@ -177,9 +186,15 @@ mod tests {
         assert_eq!(served, documented);
     }
 
+    fn api() -> AdminApi {
+        let clock = Arc::new(ManualClock::default());
+        let rules = RulesRecord::new(Governance::default(), clock, &Registry::new()).expect("registered once");
+        AdminApi::new(Secret::new("s3cret"), "test".to_owned(), None, rules)
+    }
+
     /// The answer of an API that is not connected yet.
     async fn answer(method: Method, path: &str, authorization: Option<&str>) -> (u16, Value) {
-        let router = admin_router(Arc::new(AdminApi::new(Secret::new("s3cret"), "test".to_owned(), None)));
+        let router = admin_router(Arc::new(api()));
         let mut request = http::Request::builder().method(method).uri(path);
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
@@ -223,11 +238,13 @@ mod tests {
     async fn what_concerns_only_the_process_needs_nobody_else() {
         let (status, body) = answer(Method::PUT, "/admin/v1/log-level", Some("Bearer s3cret")).await;
         assert_ne!((status, &body["code"]), (503, &5_030_002.into()), "it is answered while the process starts");
+        let (status, body) = answer(Method::GET, "/admin/v1/govern", Some("Bearer s3cret")).await;
+        assert_eq!((status, &body["data"]["origin"]), (200, &"defaults".into()));
     }
 
     #[test]
     fn the_token_is_never_printed() {
-        let api = AdminApi::new(Secret::new("s3cret"), "test".to_owned(), None);
+        let api = api();
         assert!(!format!("{api:?}").contains("s3cret"));
     }
 }

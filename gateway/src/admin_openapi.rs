@@ -66,6 +66,8 @@ use crate::{endpoints::admin, openapi};
         admin::update_partner::update_partner,
         admin::rotate_partner_secret::rotate_partner_secret,
         admin::log_level::log_level,
+        admin::show_rules::show_rules,
+        admin::validate_rules::validate_rules,
         admin::audit::audit,
         admin::openapi_json::openapi_json,
     )

@@ -42,6 +42,6 @@ pub use self::{
     partners::store::EventStore,
     routes::{Endpoints, Parts, endpoints},
     settings_copy::{config::SettingsConfig, copy::SettingsCopy},
-    token_copy::{config::FallbackConfig, tokens::Tokens},
+    token_copy::{accounts::AccountsByToken, config::FallbackConfig, tokens::Tokens},
     upstream::Upstream,
 };

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::rpc::CallError;
+use common::{context::RequestContext, rpc::CallError};
 
 /// So many unanswered calls in a row: one or two happen when an instance is replaced.
 const AWAY_AFTER: u32 = 3;
@@ -33,6 +33,8 @@ impl Reach {
     pub(crate) fn failed(&self, error: &CallError) {
         match error {
             CallError::Answered(_) => self.answered(),
+            // The caller had less time than is usual: that says nothing of the service.
+            CallError::DeadlineExceeded if RequestContext::nobody_waits() => {}
             CallError::NotSent { .. }
             | CallError::LostAfterSend { .. }
             | CallError::DeadlineExceeded
@@ -48,9 +50,30 @@ impl Reach {
 
 #[cfg(test)]
 mod tests {
-    use common::error_code::{ErrorCode, PublicError};
+    use std::time::Duration;
+
+    use common::{
+        clock::SystemRandom,
+        error_code::{ErrorCode, PublicError},
+    };
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gives_up_early_says_nothing_about_the_service() {
+        let reach = Reach::default();
+        let in_a_hurry = RequestContext::root(&SystemRandom).within(Duration::from_millis(1));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        for _ in 0..AWAY_AFTER {
+            in_a_hurry.sync_scope(|| reach.failed(&CallError::DeadlineExceeded));
+        }
+        assert!(!reach.is_away());
+        let patient = RequestContext::root(&SystemRandom).within(Duration::from_secs(10));
+        for _ in 0..AWAY_AFTER {
+            patient.sync_scope(|| reach.failed(&CallError::DeadlineExceeded));
+        }
+        assert!(reach.is_away());
+    }
 
     #[test]
     fn a_service_is_away_after_a_few_unanswered_calls_in_a_row_and_back_with_the_first_answer() {

@@ -41,9 +41,11 @@ pub(crate) async fn within<T>(budget: Duration, call: impl Future<Output = T>) -
 /// The answer when a question about a token could not be answered.
 ///
 /// The one law is held here: only a refusal that account itself made, and that blames the caller, goes out as it is.
-/// A deadline, a lost connection, a fault or a full queue all become "could not tell, ask again".
+/// A deadline, a lost connection, a fault or a full queue all become "could not tell, ask again". Only where it is the
+/// caller's own time that is over there is nothing to ask again for: that is 504, as from the front.
 pub(crate) fn could_not_tell(error: impl Into<CallError>) -> PublicError {
     match error.into() {
+        CallError::DeadlineExceeded if RequestContext::nobody_waits() => PublicError::new(ErrorCode::DEADLINE_EXCEEDED),
         CallError::Answered(refusal) if meaning(refusal.code).blame != Blame::Us => refusal,
         CallError::Answered(_)
         | CallError::NotSent { .. }
@@ -71,6 +73,7 @@ pub(crate) fn open_question(error: ClientError) -> PublicError {
 
 #[cfg(test)]
 mod tests {
+    use common::clock::SystemRandom;
     use volo_thrift::{ApplicationException, ApplicationExceptionKind};
 
     use super::*;
@@ -90,5 +93,16 @@ mod tests {
             assert_eq!(answer.http_status(), 503, "{shown}");
             assert!(answer.retry_after.is_some(), "{shown}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gave_up_before_the_answer_is_told_that_and_not_of_an_outage() {
+        let context = RequestContext::root(&SystemRandom).within(Duration::from_millis(30));
+        let slow = context.scope(within(Duration::from_millis(10), std::future::pending::<()>()));
+        let answer = |call: CallError| context.sync_scope(|| could_not_tell(call).code);
+        assert_eq!(answer(CallError::DeadlineExceeded), ErrorCode::DEPENDENCY_UNAVAILABLE, "there is time left");
+        assert!(tokio::time::timeout(Duration::from_millis(30), slow).await.is_err());
+        assert_eq!(answer(CallError::DeadlineExceeded), ErrorCode::DEADLINE_EXCEEDED);
+        assert_eq!(answer(CallError::NotSent { cause: String::new() }), ErrorCode::DEPENDENCY_UNAVAILABLE);
     }
 }

@@ -1,19 +1,18 @@
 //! Where the other roles are, and where this process says that it is.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use common::{
-    config::{
-        Section,
-        watch::{ConfigWatch, DynamicKind, FileDocument, WatchMetrics, WatchParts},
-    },
+    config::watch::{ConfigWatch, Document, DynamicConfig, DynamicKind, FileDocument, WatchMetrics, WatchParts},
     discovery::{
         Discovery, DiscoveryKind, DiscoveryMetrics, Dns, StaticList,
         nacos::{Nacos, NacosParts, Registration},
     },
+    governance::{RULES_DOCUMENT, Rules, RulesRecord, RulesSource},
     telemetry::{LOG_DOCUMENT, LevelHandle, follow_level},
 };
+use tokio::time::timeout;
 
 use super::Process;
 use crate::{config::Configuration, role::Role};
@@ -26,6 +25,14 @@ pub(super) struct Directory {
     metrics: DiscoveryMetrics,
     watched: WatchMetrics,
     nacos: Option<Nacos>,
+}
+
+/// The document of the rules of traffic, as this process goes by it.
+pub(super) struct FollowedRules {
+    record: RulesRecord,
+    /// Absent where documents come from nowhere.
+    followed: Option<(RulesSource, ConfigWatch<Rules>)>,
+    start_timeout: Duration,
 }
 
 impl Directory {
@@ -83,14 +90,34 @@ impl Directory {
         }
     }
 
+    /// Lets the document of the rules of traffic govern this process.
+    pub(super) fn follow_rules(&self, configuration: &Configuration, process: &Process) -> FollowedRules {
+        let config = &configuration.dynamic;
+        let often = DynamicConfig { interval: config.rules_interval, ..config.clone() };
+        let source = if self.documents == DynamicKind::Nacos { RulesSource::Nacos } else { RulesSource::File };
+        let followed = self.read(RULES_DOCUMENT, &often, process).map(|document| (source, document));
+        if let Some((source, document)) = followed.clone() {
+            process.lifecycle.spawn_background("rules of traffic", process.rules.clone().follow(source, document));
+        }
+        FollowedRules { record: process.rules.clone(), followed, start_timeout: config.start_timeout }
+    }
+
     /// A document that changes settings while the process runs. None where documents come from nowhere.
-    pub(super) fn document<T: Section + Send + Sync + 'static>(
+    pub(super) fn document<T: Document>(
         &self,
         name: &'static str,
         configuration: &Configuration,
         process: &Process,
     ) -> Option<ConfigWatch<T>> {
-        let config = &configuration.dynamic;
+        self.read(name, &configuration.dynamic, process)
+    }
+
+    fn read<T: Document>(
+        &self,
+        name: &'static str,
+        config: &DynamicConfig,
+        process: &Process,
+    ) -> Option<ConfigWatch<T>> {
         let parts = WatchParts {
             lifecycle: process.lifecycle.clone(),
             metrics: self.watched.clone(),
@@ -103,6 +130,20 @@ impl Directory {
             }
             (DynamicKind::Nacos, Some(nacos)) => Some(ConfigWatch::follow(name, nacos.document(name), config, &parts)),
             _ => None,
+        }
+    }
+}
+
+impl FollowedRules {
+    /// Waits until the document has been read and is in force if it is there and good, for as long as a start may wait.
+    pub(super) async fn settled(&self) {
+        let Some((source, document)) = &self.followed else { return };
+        if timeout(self.start_timeout, self.record.settled(*source, document)).await.is_err() {
+            tracing::warn!(
+                document = RULES_DOCUMENT,
+                waited_ms = self.start_timeout.as_millis(),
+                "the rules of traffic can't be read yet: the defaults are in force until they can"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{
     http::{
-        AccessLog, HttpParts, LargerBodies,
+        AccessLog, AccountOfRequest, HttpParts, LargerBodies,
         edge::{EdgeMetrics, Listener, serve},
         http_stack,
     },
@@ -92,6 +92,7 @@ pub(super) fn listen(
     let Copies { tokens, settings, events } = copies;
     let partners_bodies =
         |events: &EventStore| LargerBodies { path_prefix: "/v1/partner/", limit: events.longest_body() };
+    let accounts = tokens.accounts().map(|accounts| -> Arc<dyn AccountOfRequest> { Arc::new(accounts) });
     let larger_bodies = events.iter().map(partners_bodies).collect();
     let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
     let endpoints = gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks, events });
@@ -100,6 +101,7 @@ pub(super) fn listen(
         clock: process.clock.clone(),
         random: process.random.clone(),
         governance: process.governance.clone(),
+        accounts,
         registry: process.registry.clone(),
         access_log,
         listener: "public",

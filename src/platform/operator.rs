@@ -53,11 +53,13 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
     let listener = Listener::bind_tcp(address)?;
     let bound = listener.local_address().unwrap_or(address);
     let name = format!("{} {bound}", role.name());
-    let admin = admin_token.map(|token| Arc::new(AdminApi::new(token, name, logs.level.clone())));
+    let admin =
+        admin_token.map(|token| Arc::new(AdminApi::new(token, name, logs.level.clone(), process.rules.clone())));
     let watching = routes(OperatorParts {
         registry: process.registry.clone(),
         readiness: process.lifecycle.readiness().clone(),
         build: BuildInfo::current(),
+        rules: process.rules.clone(),
     });
     let router = match &admin {
         Some(admin) => admin_router(Arc::clone(admin)).merge(watching),
@@ -69,6 +71,7 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
         clock: process.clock.clone(),
         random: process.random.clone(),
         governance: process.governance.clone(),
+        accounts: None,
         registry: process.registry.clone(),
         access_log: Arc::new(AdminRequests(Arc::clone(&logs.access))),
         listener: "operator",

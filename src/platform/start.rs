@@ -7,7 +7,7 @@ use ::setting::Setting;
 use common::{
     clock::{SharedClock, SharedRandom, SystemClock, SystemRandom},
     config::Environment,
-    governance::Governance,
+    governance::{Governance, RulesRecord},
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
     rpc::{ServerMetrics, ServerParts},
@@ -40,18 +40,18 @@ pub(crate) struct Process {
     pub(crate) random: SharedRandom,
     /// The rules that requests and calls are governed by.
     pub(crate) governance: Governance,
+    /// What those rules are, for operators.
+    pub(crate) rules: RulesRecord,
 }
 
 impl Process {
     /// A process on the machine's own clock and random source.
     pub(crate) fn new(timing: Timing) -> anyhow::Result<Self> {
-        Ok(Self {
-            lifecycle: Lifecycle::new(timing),
-            registry: telemetry::new_registry(&BuildInfo::current())?,
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-            governance: Governance::default(),
-        })
+        let registry = telemetry::new_registry(&BuildInfo::current())?;
+        let (clock, governance) = (Arc::new(SystemClock), Governance::default());
+        let rules = RulesRecord::new(governance.clone(), clock.clone(), &registry)?;
+        let random = Arc::new(SystemRandom);
+        Ok(Self { lifecycle: Lifecycle::new(timing), registry, clock, random, governance, rules })
     }
 }
 
@@ -109,8 +109,11 @@ pub(crate) async fn start(
     let parts = operator::Parts { role, admin_token, logs, process };
     let (operator, admin) = operator::listen(&configuration.operator, parts)?;
     let mut listeners = vec![operator];
+    let rules = directory.follow_rules(configuration, process);
     let calling = Calling::of(role, configuration, &directory, process)?;
     let opened = open_services(role, configuration, &directory, calling.as_ref(), process).await?;
+    // Before anybody can ask: the first request is governed as the last one.
+    rules.settled().await;
     if !in_process {
         listeners.extend(listen_for_rpc(&opened.services, configuration, &directory, process).await?);
     }

@@ -55,10 +55,12 @@ mod maintenance;
 mod reconciling;
 mod roles_apart;
 mod settings_publishing;
+mod traffic_rules;
 mod unlock;
 
 // What it withstands.
 mod account_gone;
+mod callers_in_a_hurry;
 mod database_gone;
 mod drain;
 mod gateway_copy;

@@ -26,7 +26,7 @@ pub struct Instance {
     pub address: SocketAddr,
     /// Its share of the calls, relative to the other instances. 0: it gets none, unless all have 0.
     pub weight: u32,
-    /// The lane it says it is in. No call goes by it.
+    /// The lane it says it is in. None: the base.
     pub lane: Option<String>,
     /// The version it runs, as it says itself; empty when it does not.
     pub version: String,

@@ -7,7 +7,7 @@
 //! In reading order:
 //! - `instances`: what is known of a service, and the trait of those who know.
 //! - `config`: the section `discovery`.
-//! - `static_list`: what the configuration names.
+//! - `static_instance` and `static_list`: what the configuration names.
 //! - `feed` and `metrics`: how a list that changes reaches its readers, and what is measured of it.
 //! - `dns`: headless services of Kubernetes.
 //! - [`nacos`]: a registry, where the roles also announce themselves.
@@ -18,6 +18,7 @@ mod feed;
 mod instances;
 mod metrics;
 pub mod nacos;
+mod static_instance;
 mod static_list;
 
 pub use self::{
@@ -25,5 +26,6 @@ pub use self::{
     dns::{Dns, DnsConfig, DnsError},
     instances::{Discovery, Instance, Instances},
     metrics::DiscoveryMetrics,
+    static_instance::StaticInstance,
     static_list::{StaticConfig, StaticList},
 };

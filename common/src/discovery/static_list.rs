@@ -9,19 +9,19 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Discovery, DiscoveryMetrics, Instance, Instances};
+use super::{Discovery, DiscoveryMetrics, Instance, Instances, StaticInstance};
 use crate::config::Invalid;
 
-/// The table `discovery.static`: the RPC addresses of each role, `IP:port`.
+/// The table `discovery.static`: the RPC addresses of each role, `IP:port`, or `{ address = "IP:port", lane = "NAME" }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StaticConfig {
     /// The instances of the account service. Calls are spread over them.
-    pub account: Vec<SocketAddr>,
+    pub account: Vec<StaticInstance>,
     /// The instances of the setting service.
-    pub setting: Vec<SocketAddr>,
+    pub setting: Vec<StaticInstance>,
     /// The instances of the pay service.
-    pub pay: Vec<SocketAddr>,
+    pub pay: Vec<StaticInstance>,
 }
 
 /// Discovery that knows what it was told at the start.
@@ -33,7 +33,7 @@ pub struct StaticList {
 
 impl Default for StaticConfig {
     fn default() -> Self {
-        let loopback = |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+        let loopback = |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()];
         Self { account: loopback(9081), setting: loopback(9082), pay: loopback(9083) }
     }
 }
@@ -51,7 +51,7 @@ impl StaticConfig {
         Ok(())
     }
 
-    fn services(&self) -> [(&'static str, &[SocketAddr]); 3] {
+    fn services(&self) -> [(&'static str, &[StaticInstance]); 3] {
         [("account", &self.account), ("setting", &self.setting), ("pay", &self.pay)]
     }
 }
@@ -59,8 +59,8 @@ impl StaticConfig {
 impl StaticList {
     /// From its configuration.
     pub fn new(config: &StaticConfig) -> Self {
-        let instances = |addresses: &[SocketAddr]| {
-            let instances = Instances::new(addresses.iter().copied().map(Instance::at).collect());
+        let instances = |named: &[StaticInstance]| {
+            let instances = Instances::new(named.iter().map(Instance::from).collect());
             watch::Sender::new(Arc::new(instances))
         };
         let services = config.services().into_iter().map(|(service, addresses)| (service, instances(addresses)));
@@ -114,7 +114,7 @@ mod tests {
     fn how_many_instances_are_named_is_measured_of_what_is_watched_and_an_age_is_not() {
         let registry = Registry::new();
         let metrics = DiscoveryMetrics::register(&registry).expect("registered once");
-        let config = StaticConfig { account: vec![address(1), address(2)], ..StaticConfig::default() };
+        let config = StaticConfig { account: vec![address(1).into(), address(2).into()], ..StaticConfig::default() };
         StaticList::new(&config).measured(metrics).watch("account");
         let text = encode(&registry).expect("metrics");
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();

@@ -13,9 +13,12 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct Governance(Arc<InForce>);
 
+/// What is done with rules when they are put in force.
+type Apply = dyn Fn(&Rules) + Send + Sync;
+
 struct InForce {
     rules: ArcSwap<Rules>,
-    followers: Mutex<Vec<Box<dyn Fn(&Rules) + Send + Sync>>>,
+    followers: Mutex<Vec<Box<Apply>>>,
     /// Where the moments of this process are counted from.
     origin: Instant,
 }

@@ -3,7 +3,22 @@
 //! The rules themselves are pure functions in `common/govern`; the layers that ask them stand in [`crate::http`] and
 //! [`crate::rpc`]. What lives here is what those layers share: the document in force, and the clock their moments are
 //! read from. Nothing here refuses a request.
+//!
+//! In reading order:
+//! - `in_force`: the rules in force, and whoever is told of others.
+//! - `document`: the document that puts rules in force.
+//! - `record`: what is in force, since when and from where, for people who look.
 
+mod document;
+#[cfg(test)]
+mod example;
 mod in_force;
+mod record;
 
-pub use self::in_force::Governance;
+pub use govern::{problems::Problem, rules::Rules};
+
+pub use self::{
+    document::{RULES_DOCUMENT, RulesSource},
+    in_force::Governance,
+    record::{DocumentReport, EffectiveRules, RulesOrigin, RulesRecord, RulesReport},
+};

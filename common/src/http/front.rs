@@ -1,4 +1,4 @@
-//! The outermost layer of a request: identity, deadline, panic, span, metrics, access log.
+//! The outermost layer of a request: identity, deadline, lane, panic, span, metrics, access log.
 //!
 //! One future, polled by hand. As five layers this would be five futures inside each other, each as large as all that
 //! is inside it, on the path of every request.
@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use govern::lane::LaneName;
 use http::{HeaderName, HeaderValue, Method, Uri, header::CONNECTION};
 use http_body::Body as _;
 use motore::Service;
@@ -26,9 +27,11 @@ use volo_http::{
 
 use super::{
     AccessLog, AccessRecord, ApiError, ClientAddress, HttpParts, TrustedNetworks,
+    caller_budget::callers_budget,
     client_address::Origin,
     edge::EdgeConfig,
     envelope::AnsweredCode,
+    lanes::Lanes,
     request_metrics::{InFlight, RequestMetrics},
     request_span::{self, Answered},
     trace_ids::TraceIds,
@@ -53,6 +56,7 @@ pub struct Front<S> {
     inner: S,
     request_timeout: Duration,
     trusted: TrustedNetworks,
+    lanes: Lanes,
     clock: SharedClock,
     trace_ids: TraceIds,
     metrics: RequestMetrics,
@@ -63,6 +67,9 @@ pub struct Front<S> {
 struct Arrival {
     at: Timestamp,
     started: Instant,
+    /// When this process gives it up, or its caller does if that is earlier.
+    deadline: Instant,
+    lane: Option<LaneName>,
     entry: Entry,
     client: ClientAddress,
     method: Method,
@@ -85,6 +92,7 @@ impl<S> Front<S> {
             inner,
             request_timeout: config.request_timeout,
             trusted: TrustedNetworks::new(&config.trusted_proxies),
+            lanes: Lanes::new(&parts.governance, parts.accounts.clone()),
             clock: Arc::clone(&parts.clock),
             trace_ids: TraceIds::new(&*parts.random),
             metrics: RequestMetrics::register(&parts.registry, parts.listener)?,
@@ -96,12 +104,16 @@ impl<S> Front<S> {
         let started = Instant::now();
         let peer = cx.rpc_info().caller().address().and_then(|peer| peer.ip_addr().map(SocketAddr::ip));
         let origin = Origin::of(peer, request.headers(), &self.trusted);
-        // A stranger must not choose its request id, nor make us record its traces.
+        // A stranger must not choose its request id, nor make us record its traces, nor cut its requests short: that would
+        // be a cheap way to have work begun and thrown away.
+        let budget = if origin.inside { callers_budget(request.headers()) } else { None };
         let callers = request.headers().get(TRACEPARENT).filter(|_| origin.inside);
         let callers = callers.and_then(|header| RequestContext::parse_traceparent(header.to_str().ok()?));
         Arrival {
             at: self.clock.now(),
             started,
+            deadline: started + budget.map_or(self.request_timeout, |budget| budget.min(self.request_timeout)),
+            lane: self.lanes.of(request.headers(), origin.inside),
             entry: trace::enter(callers, || self.trace_ids.next()),
             client: ClientAddress(origin.address),
             method: request.method().clone(),
@@ -157,7 +169,7 @@ where
         let arrival = self.arrive(cx, &request);
         let in_flight = self.metrics.begin();
         cx.extensions_mut().insert(arrival.client);
-        let context = arrival.context(self.request_timeout);
+        let context = arrival.context();
         let describe = || request_span::asked(&arrival.method, arrival.uri.path());
         let span = trace::request(&arrival.entry, arrival.started, describe);
         let outcome = {
@@ -169,8 +181,8 @@ where
                     Err(panic) => Poll::Ready(Err(Failure::Panicked(panic))),
                 }
             }));
-            let (deadline, mut timer) = (arrival.started + self.request_timeout, pin!(None));
-            let outcome = poll_fn(|task| poll_until(deadline, guarded.as_mut(), timer.as_mut(), task)).await;
+            let mut timer = pin!(None);
+            let outcome = poll_fn(|task| poll_until(arrival.deadline, guarded.as_mut(), timer.as_mut(), task)).await;
             outcome.unwrap_or(Err(Failure::TimedOut))
         };
         let mut response = match outcome {
@@ -183,8 +195,8 @@ where
 }
 
 impl Arrival {
-    fn context(&self, request_timeout: Duration) -> RequestContext {
-        RequestContext { deadline: Some(self.started + request_timeout), ..self.entry.context }
+    fn context(&self) -> RequestContext {
+        RequestContext { deadline: Some(self.deadline), lane: self.lane, ..self.entry.context }
     }
 }
 

@@ -6,6 +6,8 @@
 //! - [`front`]: the outermost layer of a request: identity, deadline, panic, metrics, access log.
 //! - [`access`]: what the access log is told about a request.
 //! - [`client_address`]: who asked, through trusted proxies only.
+//! - [`caller_budget`]: how long a caller of our own still waits.
+//! - [`lanes`]: which lane a request goes to.
 //! - [`body_limit`]: no body is larger than the limit, declared or not.
 //! - [`routes`]: the only way to add routes: 404 and 405 answer in the envelope.
 //! - [`envelope`]: the form of every JSON answer.
@@ -15,12 +17,14 @@
 
 mod access;
 mod body_limit;
+mod caller_budget;
 pub mod client;
 mod client_address;
 pub mod edge;
 mod envelope;
 mod extract;
 mod front;
+mod lanes;
 mod request_metrics;
 mod request_span;
 mod routes;
@@ -38,10 +42,11 @@ pub use self::{
     envelope::{Accepted, ApiError, Envelope, retry_after_header},
     extract::{
         AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Path, Query, RawRequest,
-        SignatureChecks, SignatureClaim, Signed, SignedApp, SignedOnce, UnreadBody, UnreadRequest, check_not_made,
-        only_one,
+        SignatureChecks, SignatureClaim, Signed, SignedApp, SignedOnce, UnreadBody, UnreadRequest, bearer_token,
+        check_not_made, only_one,
     },
     front::Front,
+    lanes::AccountOfRequest,
     routes::{Endpoint, Routes},
     signing::{CLOCK_WINDOW, SignedContent, SigningKey},
     stack::{HttpParts, HttpStack, http_stack},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{AccessLog, BodyLimit, Front, body_limit::LargerBodies, edge::EdgeConfig};
+use super::{AccessLog, AccountOfRequest, BodyLimit, Front, body_limit::LargerBodies, edge::EdgeConfig};
 use crate::{
     clock::{SharedClock, SharedRandom},
     governance::Governance,
@@ -27,6 +27,8 @@ pub struct HttpParts {
     pub larger_bodies: Vec<LargerBodies>,
     /// The rules that this is governed by.
     pub governance: Governance,
+    /// Knows whose a request is, for rules that send accounts to lanes. Absent: nobody's account is known here.
+    pub accounts: Option<Arc<dyn AccountOfRequest>>,
 }
 
 /// A service with everything around it.
@@ -54,6 +56,6 @@ pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Resu
     // CORS joins here, outside all refusals: a browser may only show an error whose headers allow it to.
 
     // Outermost. It gives the request its identity, so that every refusal below carries the request id; its deadline,
-    // so that nothing below outlives it; and it counts and records what finally goes out, a panic of any layer included.
+    // so that nothing below outlives it; its lane, which every call below goes by; and it counts and records what finally goes out, a panic of any layer included.
     Front::new(service, config, parts)
 }

@@ -1,8 +1,8 @@
-//! The operator listener: `GET /metrics`, `/healthz`, `/readyz`, `/version`.
+//! The operator listener: `GET /metrics`, `/healthz`, `/readyz`, `/version`, `/govern`.
 //!
 //! For the machines that watch a role, never for the public: its own address, no envelope, nothing that asks another
 //! service. `/healthz` says the process lives, whatever is broken around it: a restart cures a hung process, not a
-//! database that is down. `/readyz` says whether to send traffic. Other routes mount beside these with
+//! database that is down. `/readyz` says whether to send traffic, `/govern` which rules it is governed by. Other routes mount beside these with
 //! `others.merge(routes(parts))`: that way round, because `Router::merge` keeps the fallback of its left side only.
 
 use std::{future::ready, net::SocketAddr};
@@ -18,6 +18,7 @@ use volo_http::{
 
 use crate::{
     config::{Invalid, Secret, Section},
+    governance::RulesRecord,
     lifecycle::Readiness,
     telemetry::{BuildInfo, metrics},
 };
@@ -70,16 +71,19 @@ pub struct OperatorParts {
     pub readiness: Readiness,
     /// Shown by `/version`.
     pub build: BuildInfo,
+    /// Shown by `/govern`.
+    pub rules: RulesRecord,
 }
 
 /// The routes. They set no fallback: whoever merges them has the last word on unknown routes.
 pub fn routes(parts: OperatorParts) -> Router {
-    let OperatorParts { registry, readiness, build } = parts;
+    let OperatorParts { registry, readiness, build, rules } = parts;
     Router::new()
         .route("/metrics", get(move || show_metrics(registry.clone())))
         .route("/healthz", get(|| ready(show_health())))
         .route("/readyz", get(move || ready(show_readiness(&readiness))))
         .route("/version", get(move || ready(show_version(build))))
+        .route("/govern", get(move || ready(show_rules(&rules))))
 }
 
 async fn show_metrics(registry: Registry) -> Response {
@@ -110,6 +114,10 @@ fn show_version(build: BuildInfo) -> Response {
     json(StatusCode::OK, &build)
 }
 
+fn show_rules(rules: &RulesRecord) -> Response {
+    json(StatusCode::OK, &rules.report())
+}
+
 fn plain(status: StatusCode, text: &'static str) -> Response {
     answer(status, "text/plain; charset=utf-8", text.to_owned())
 }
@@ -136,7 +144,7 @@ fn answer(status: StatusCode, content_type: &'static str, text: String) -> Respo
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::{net::Ipv4Addr, sync::Arc};
 
     use http_body_util::BodyExt;
     use motore::Service;
@@ -146,7 +154,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        clock::testing::ManualClock,
         config::Environment,
+        governance::Governance,
         lifecycle::{Lifecycle, LifecycleConfig},
     };
 
@@ -157,7 +167,9 @@ mod tests {
         let lifecycle = Lifecycle::new(LifecycleConfig::default().timing(Environment::Development));
         let registry = Registry::new();
         let readiness = lifecycle.readiness().clone();
-        (routes(OperatorParts { registry: registry.clone(), readiness, build: BUILD }), registry, lifecycle)
+        let clock = Arc::new(ManualClock::default());
+        let rules = RulesRecord::new(Governance::default(), clock, &registry).unwrap();
+        (routes(OperatorParts { registry: registry.clone(), readiness, build: BUILD, rules }), registry, lifecycle)
     }
 
     async fn get_from(router: &Router, path: &str) -> (StatusCode, String, String) {
@@ -217,6 +229,18 @@ mod tests {
             json!({"name": "playgate", "version": "1.2.3", "commit": "abc", "rustc": "rustc 1"})
         );
         assert!(BuildInfo::current().rustc.starts_with("rustc "), "{:?}", BuildInfo::current());
+    }
+
+    #[tokio::test]
+    async fn the_rules_in_force_are_shown_with_their_digest_and_where_they_are_from() {
+        let (router, registry, _) = operator();
+        let (status, content_type, text) = get_from(&router, "/govern").await;
+        assert_eq!((status, content_type.as_str()), (StatusCode::OK, "application/json"));
+        let shown: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&shown["origin"], &shown["document"]["state"]), (&json!("defaults"), &json!("not-followed")));
+        assert_eq!(shown["rules"]["callee"]["in_flight"], 1024);
+        let info = format!("playgate_govern_rules_info{{digest={},origin=\"defaults\"}} 1", shown["digest"]);
+        assert!(metrics::encode(&registry).unwrap().contains(&info), "{info}");
     }
 
     #[tokio::test]

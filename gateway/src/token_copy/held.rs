@@ -84,6 +84,14 @@ impl TokenCopy {
         }
     }
 
+    /// Whose a genuine token is, whether it is still good or not. `None` where that can't be told.
+    pub(super) fn account(&self, token: &str, now: Timestamp) -> Option<i64> {
+        let ring = self.ring.load();
+        let mut buffer = Buffer::default();
+        let claims = ring.as_ref()?.open(token, &mut buffer, now).ok()??;
+        Some(claims.account_id.get())
+    }
+
     pub(super) fn replace_ring(&self, ring: ReadRing) {
         self.ring.store(Some(Arc::new(ring)));
     }

@@ -12,7 +12,9 @@
 //! - [`metrics`]: what is counted.
 //! - [`tokens`]: asks account, and falls back on the copy.
 //! - [`batch`]: the same for many tokens at once.
+//! - [`accounts`]: whose a token is, which decides only where a request is looked at.
 
+pub(crate) mod accounts;
 pub(crate) mod batch;
 pub(crate) mod config;
 mod follow;

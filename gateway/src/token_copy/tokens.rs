@@ -13,6 +13,7 @@ use volo::FastStr;
 use volo_thrift::ClientError;
 
 use super::{
+    accounts::AccountsByToken,
     follow::{FollowParts, Follower},
     held::{NoVerdict, TokenCopy},
     metrics::Metrics,
@@ -83,6 +84,12 @@ impl Tokens {
         let (config, metrics) = (config.fallback.clone(), self.metrics.clone());
         let parts = FollowParts { config, vault, copy, reach, metrics, clock };
         Some(Follower::new(Account(self.account.clone()), parts).run())
+    }
+
+    /// Tells whose a request is, by the copy of the key ring; `None` when there is no copy.
+    pub fn accounts(&self) -> Option<AccountsByToken> {
+        let Fallback { copy, clock, .. } = self.fallback.as_ref()?;
+        Some(AccountsByToken { copy: Arc::clone(copy), clock: Arc::clone(clock) })
     }
 
     /// The verdict on one token.

@@ -28,7 +28,10 @@ impl Rules {
         let mut table = match document.parse::<toml::Table>() {
             Ok(table) => table,
             Err(error) => {
-                problems.add("", error.to_string().trim_end());
+                // Only the message: the error's own text quotes the document, on several lines.
+                let offset = error.span().map_or(0, |span| span.start).min(document.len());
+                let line = document.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
+                problems.add("", format!("line {line}: {}", error.message().replace('\n', ", ")));
                 return Err(problems.into_found());
             }
         };

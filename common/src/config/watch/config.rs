@@ -17,6 +17,14 @@ pub struct DynamicConfig {
     /// How often the documents are read. Bounds how late a change is noticed.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
+    /// How often the rules of traffic (`playgate-govern.toml`) are read, which have to hold everywhere within a second.
+    /// Costs the source one small question per process each time.
+    #[serde(with = "humantime_serde")]
+    pub rules_interval: Duration,
+    /// How long a start waits for the rules of traffic. Beyond it the process starts with the defaults, and takes the
+    /// document up when it can be read.
+    #[serde(with = "humantime_serde")]
+    pub start_timeout: Duration,
     /// The largest document that is taken, in bytes. Protects this process's memory from a file that is not meant.
     pub max_document_bytes: usize,
 }
@@ -39,6 +47,8 @@ impl Default for DynamicConfig {
             kind: None,
             directory: PathBuf::from("./dynamic"),
             interval: Duration::from_secs(5),
+            rules_interval: Duration::from_millis(500),
+            start_timeout: Duration::from_secs(3),
             max_document_bytes: 256 * 1024,
         }
     }
@@ -48,8 +58,10 @@ impl Section for DynamicConfig {
     const NAME: &'static str = "dynamic";
 
     fn validate(&self) -> Result<(), Invalid> {
-        if self.interval.is_zero() {
-            return Err(Invalid::new("interval", "must be longer than zero"));
+        for (key, interval) in [("interval", self.interval), ("rules_interval", self.rules_interval)] {
+            if interval.is_zero() {
+                return Err(Invalid::new(key, "must be longer than zero"));
+            }
         }
         if self.directory.as_os_str().is_empty() {
             return Err(Invalid::new("directory", "must name a directory"));
@@ -67,8 +79,11 @@ mod tests {
 
     #[test]
     fn documents_that_are_read_without_a_pause_are_refused() {
-        let config: DynamicConfig = toml::from_str("kind = 'file'\ninterval = '0s'").expect("the right types");
-        assert_eq!(config.validate().map_err(|invalid| invalid.key), Err("interval".to_owned()));
+        for key in ["interval", "rules_interval"] {
+            let text = format!("kind = 'file'\n{key} = '0s'");
+            let config: DynamicConfig = toml::from_str(&text).expect("the right types");
+            assert_eq!(config.validate().map_err(|invalid| invalid.key), Err(key.to_owned()));
+        }
         assert_eq!(DynamicConfig::default().validate(), Ok(()));
     }
 }

@@ -2,23 +2,40 @@
 
 use std::{sync::Arc, time::Duration};
 
+use govern::problems::Problem;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
     config::DynamicConfig,
-    document::parse,
+    document::{Document, Refused, parse},
     metrics::{DocumentMetrics, WatchMetrics},
     source::DocumentSource,
 };
 use crate::{
     clock::{SharedRandom, jittered},
-    config::Section,
     lifecycle::Lifecycle,
 };
 
 /// A value that may change while the process runs. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ConfigWatch<T>(watch::Receiver<Arc<T>>);
+pub struct ConfigWatch<T> {
+    value: watch::Receiver<Arc<T>>,
+    state: watch::Receiver<DocumentState>,
+}
+
+/// What came of the document as it was last read. A document that can't be read at the moment keeps its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DocumentState {
+    /// It could not be read so far.
+    #[default]
+    Unread,
+    /// There is none. If there was one, its last good text stays in force.
+    Absent,
+    /// It is in force.
+    InForce,
+    /// It was refused for these reasons. If there was a good one before, that stays in force.
+    Refused(Arc<[Problem]>),
+}
 
 /// What following documents needs from the process.
 #[derive(Clone, Debug)]
@@ -31,42 +48,56 @@ pub struct WatchParts {
     pub random: SharedRandom,
 }
 
-impl<T: Section + Send + Sync + 'static> ConfigWatch<T> {
+impl<T: Document> ConfigWatch<T> {
     /// Follows the document `name`. `T::default()` holds until there is a good one.
     pub fn follow(name: &'static str, source: impl DocumentSource, config: &DynamicConfig, parts: &WatchParts) -> Self {
-        let (value, receiver) = watch::channel(Arc::new(T::default()));
+        let (value, values) = watch::channel(Arc::new(T::default()));
+        let (state, states) = watch::channel(DocumentState::Unread);
         let follower = Follower {
             name,
             source,
             interval: config.interval,
             max_bytes: config.max_document_bytes,
             value,
+            state,
             last_read: None,
             is_readable: true,
             metrics: parts.metrics.of(name),
             random: Arc::clone(&parts.random),
         };
         parts.lifecycle.spawn_background("configuration watch", follower.run());
-        Self(receiver)
+        Self { value: values, state: states }
     }
 }
 
 impl<T> ConfigWatch<T> {
     /// A value that never changes: where no documents are followed.
     pub fn fixed(value: T) -> Self {
-        Self(watch::channel(Arc::new(value)).1)
+        Self { value: watch::channel(Arc::new(value)).1, state: watch::channel(DocumentState::Absent).1 }
     }
 
     /// The value now.
     pub fn current(&self) -> Arc<T> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.value.borrow())
+    }
+
+    /// What came of the document as it was last read.
+    pub fn state(&self) -> DocumentState {
+        self.state.borrow().clone()
+    }
+
+    /// Waits until the document has been read for the first time, whatever came of it. As long as its source does not
+    /// answer: whoever has other work bounds it.
+    pub async fn settled(&self) {
+        // That nobody reads any more is an end as well.
+        let _ = self.state.clone().wait_for(|state| *state != DocumentState::Unread).await;
     }
 
     /// Waits for another value than the one that was last waited for (at first, than the default) and returns it.
     /// Never returns once the process ends.
     pub async fn changed(&mut self) -> Arc<T> {
-        match self.0.changed().await {
-            Ok(()) => Arc::clone(&self.0.borrow_and_update()),
+        match self.value.changed().await {
+            Ok(()) => Arc::clone(&self.value.borrow_and_update()),
             Err(_) => std::future::pending().await,
         }
     }
@@ -78,6 +109,7 @@ struct Follower<T, S> {
     interval: Duration,
     max_bytes: usize,
     value: watch::Sender<Arc<T>>,
+    state: watch::Sender<DocumentState>,
     /// The text that was read last: the same text is judged and logged once, an outage in between or not.
     last_read: Option<String>,
     is_readable: bool,
@@ -85,7 +117,7 @@ struct Follower<T, S> {
     random: SharedRandom,
 }
 
-impl<T: Section + Send + Sync + 'static, S: DocumentSource> Follower<T, S> {
+impl<T: Document, S: DocumentSource> Follower<T, S> {
     async fn run(mut self) {
         loop {
             self.turn().await;
@@ -98,7 +130,12 @@ impl<T: Section + Send + Sync + 'static, S: DocumentSource> Follower<T, S> {
         match self.source.read().await {
             Ok(read) => {
                 self.is_readable = true;
-                if read != self.last_read {
+                if read.is_none() && self.last_read.is_none() {
+                    // There never was one, which is nothing to speak of.
+                    self.state.send_if_modified(|state| {
+                        std::mem::replace(state, DocumentState::Absent) == DocumentState::Unread
+                    });
+                } else if read != self.last_read {
                     self.judge(read.as_deref());
                     self.last_read = read;
                 }
@@ -117,18 +154,23 @@ impl<T: Section + Send + Sync + 'static, S: DocumentSource> Follower<T, S> {
         let Some(text) = text else {
             self.metrics.in_force.set(0);
             tracing::info!(document, "the document is gone, the last good one stays");
+            self.state.send_replace(DocumentState::Absent);
             return;
         };
         match parse::<T>(text, self.max_bytes) {
             Ok(value) => {
                 self.metrics.in_force.set(1);
                 tracing::info!(document, "the document is in force");
+                // First the value: whoever is told that it is in force finds it.
                 self.value.send_replace(Arc::new(value));
+                self.state.send_replace(DocumentState::InForce);
             }
             Err(refused) => {
                 self.metrics.in_force.set(0);
                 self.metrics.refused.inc();
                 tracing::error!(document, reason = %refused, "the document is refused, the last good one stays");
+                let Refused(problems) = refused;
+                self.state.send_replace(DocumentState::Refused(problems.into()));
             }
         }
     }
@@ -146,7 +188,7 @@ mod tests {
     use crate::{
         clock::SystemRandom,
         config::{
-            Environment, Invalid,
+            Environment, Invalid, Section,
             watch::{DocumentError, source::DocumentSource},
         },
         lifecycle::LifecycleConfig,
@@ -221,6 +263,26 @@ mod tests {
         document.say(Ok(Some("rate = 4"))).await;
         assert_eq!(watch.changed().await.rate, 4);
         assert!(encode(&registry).expect("metrics").contains(r#"document_in_force{document="rules.toml"} 1"#));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_the_first_reading_is_told_what_came_of_it_and_waits_while_nothing_can_be_read() {
+        let (_document, watch, _) = follow();
+        watch.settled().await;
+        assert_eq!(watch.state(), DocumentState::Absent, "there is none");
+
+        let (silent, watch, _) = follow();
+        silent.say(Err("no network")).await;
+        assert_eq!(watch.state(), DocumentState::Unread);
+        assert!(watch.settled().now_or_never().is_none());
+        silent.say(Ok(Some("rate = 11"))).await;
+        watch.settled().await;
+        let problem = Problem { path: "rate".to_owned(), reason: "at most 10".to_owned() };
+        assert_eq!(watch.state(), DocumentState::Refused([problem].into()));
+        silent.say(Ok(Some("rate = 3"))).await;
+        assert_eq!((watch.state(), watch.current().rate), (DocumentState::InForce, 3));
+        silent.say(Err("no network")).await;
+        assert_eq!(watch.state(), DocumentState::InForce);
     }
 
     #[tokio::test(start_paused = true)]

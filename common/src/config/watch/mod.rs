@@ -7,7 +7,7 @@
 //! In reading order:
 //! - `config`: the section `dynamic`: where documents come from.
 //! - `source`: what a document source is, and the one that reads files. `discovery::nacos` has the other.
-//! - `document`: from text to a checked value.
+//! - `document`: from text to a checked value, or to all that is wrong with it.
 //! - `follow`: the task that reads again and again.
 //! - `metrics`: what is measured.
 
@@ -19,7 +19,8 @@ mod source;
 
 pub use self::{
     config::{DynamicConfig, DynamicKind},
-    follow::{ConfigWatch, WatchParts},
+    document::Document,
+    follow::{ConfigWatch, DocumentState, WatchParts},
     metrics::WatchMetrics,
     source::{DocumentError, DocumentSource, FileDocument},
 };

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use govern::lane::{BadLaneName, LaneName};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Invalid, Secret, Section};
@@ -36,8 +37,8 @@ pub struct NacosConfig {
     pub advertise: Option<IpAddr>,
     /// This process's share of the calls, relative to the other instances of its role. 0: none, unless all have 0.
     pub weight: u32,
-    /// A name that is registered with the address, for people and programs that look at the registry: playgate itself
-    /// sends no call by it. Absent: none.
+    /// The lane that this process is an instance of: it is registered with the address, and calls of requests that are
+    /// coloured so prefer it. 1 to 31 of `a`-`z`, `0`-`9` and `-`. Absent: the base.
     pub lane: Option<String>,
     /// How often lists and our own registration are looked at although no push has come. Bounds how long a
     /// lost push goes unnoticed.
@@ -111,6 +112,9 @@ impl Section for NacosConfig {
 
     fn validate(&self) -> Result<(), Invalid> {
         self.validate_texts()?;
+        if self.lane.as_deref().is_some_and(|lane| LaneName::parse(lane).is_err()) {
+            return Err(Invalid::new("lane", BadLaneName.to_string()));
+        }
         if self.advertise.is_some_and(|address| address.is_unspecified()) {
             return Err(Invalid::new("advertise", "must be an address that others can call"));
         }
@@ -145,6 +149,13 @@ mod tests {
         assert_eq!(complaint("username = 'playgate'").as_deref(), Some("password"));
         assert_eq!(complaint("password = 'x'").as_deref(), Some("username"));
         assert_eq!(complaint("username = 'playgate'\npassword = 'x'"), None);
+    }
+
+    #[test]
+    fn a_lane_that_no_request_could_be_coloured_with_is_refused() {
+        assert_eq!(complaint("lane = 'canary-2'"), None);
+        assert_eq!(complaint("lane = 'Canary'").as_deref(), Some("lane"));
+        assert_eq!(complaint("lane = ''").as_deref(), Some("lane"));
     }
 
     #[test]

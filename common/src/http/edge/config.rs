@@ -39,7 +39,8 @@ pub struct EdgeConfig {
     /// connection closes. It is also the deadline that RPC calls inherit.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
-    /// The networks our own proxies live in. Only their `X-Forwarded-For` and `traceparent` are believed.
+    /// The networks our own proxies and callers live in. Only their `X-Forwarded-For`, `traceparent`, `baggage` and
+    /// `X-Request-Timeout-Ms` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// After accepting has stopped: how long a connection may go on before it counts as idle and is closed.
     /// Answers say `Connection: close` by then, so a busy connection ends by itself.

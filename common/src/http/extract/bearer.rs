@@ -18,14 +18,15 @@ impl FromContext for Bearer {
     type Rejection = ApiError;
 
     async fn from_context(_: &mut ServerContext, parts: &mut Parts) -> Result<Self, ApiError> {
-        match token_of(&parts.headers) {
+        match bearer_token(&parts.headers) {
             Some(token) => Ok(Self(SecretString::from(token))),
             None => Err(ApiError(PublicError::new(ErrorCode::MISSING_CREDENTIALS))),
         }
     }
 }
 
-fn token_of(headers: &HeaderMap) -> Option<&str> {
+/// The token among these headers, if there is exactly one.
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = only_one(headers, &AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     let well_formed = !token.is_empty() && !token.contains(char::is_whitespace);
@@ -51,9 +52,9 @@ mod tests {
             ("", None),
         ] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(header))]);
-            assert_eq!(token_of(&headers), token, "{header:?}");
+            assert_eq!(bearer_token(&headers), token, "{header:?}");
         }
-        assert_eq!(token_of(&HeaderMap::new()), None);
+        assert_eq!(bearer_token(&HeaderMap::new()), None);
     }
 
     #[test]
@@ -61,7 +62,7 @@ mod tests {
         let token = |token| (AUTHORIZATION, HeaderValue::from_static(token));
         let mut headers = HeaderMap::from_iter([token("Bearer pg1.abc")]);
         headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer pg1.abd"));
-        assert_eq!(token_of(&headers), None);
+        assert_eq!(bearer_token(&headers), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod signed;
 mod unread;
 
 pub use self::{
-    bearer::Bearer,
+    bearer::{Bearer, bearer_token},
     claim::{SignatureClaim, check_not_made},
     form::Form,
     json::{Json, OptionalJson},

@@ -89,6 +89,17 @@ impl TestEdge {
         config: EdgeConfig,
         checks: Option<Arc<SignatureChecks>>,
     ) -> Self {
+        Self::start_governed(more, routes, config, checks, Governance::default())
+    }
+
+    /// The same, governed by rules that the test changes.
+    pub(super) fn start_governed(
+        more: Vec<Listener>,
+        routes: Routes,
+        config: EdgeConfig,
+        checks: Option<Arc<SignatureChecks>>,
+        governance: Governance,
+    ) -> Self {
         let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_address().unwrap();
         let listeners = more.into_iter().chain([listener]).collect();
@@ -101,7 +112,8 @@ impl TestEdge {
             registry: registry.clone(),
             access_log: access.clone(),
             listener: "public",
-            governance: Governance::default(),
+            governance,
+            accounts: None,
         };
         let metrics = EdgeMetrics::register(&registry, "public").unwrap();
         let signals = Signals::default();

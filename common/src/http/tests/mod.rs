@@ -1,5 +1,6 @@
 //! The public contract's conventions, tried through real sockets against a small router.
 
+mod callers;
 mod conventions;
 mod drain;
 mod harness;

@@ -49,6 +49,8 @@ pub(crate) mod rotate_app_secret;
 pub(crate) mod rotate_partner_secret;
 pub(crate) mod search_orders;
 pub(crate) mod settings;
+pub(crate) mod show_rules;
 pub(crate) mod unlock_account;
 pub(crate) mod update_app;
 pub(crate) mod update_partner;
+pub(crate) mod validate_rules;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use common::{
     clock::Timestamp,
+    context::RequestContext,
     error_code::{ErrorCode, PublicError},
     http::ApiError,
     maintenance,
@@ -223,9 +224,11 @@ fn in_force(switches: &SignInSwitches, now: Timestamp) -> SignInSwitches {
 }
 
 /// What a failed sign-in is told. Time that ran out is answered like any other trouble behind the gateway:
-/// come back. Doing it again does no harm, whether or not the first attempt was carried out in the end.
+/// come back. Doing it again does no harm, whether or not the first attempt was carried out in the end. Whose own time is
+/// over has gone, and is told just that.
 fn come_back(error: ClientError) -> CallError {
     match CallError::from(error) {
+        CallError::DeadlineExceeded if RequestContext::nobody_waits() => CallError::DeadlineExceeded,
         CallError::DeadlineExceeded => CallError::LostAfterSend { cause: "account did not answer in time".to_owned() },
         other => other,
     }
