@@ -19,6 +19,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("wrk", "wrk"),
     ("curl", "curl"),
     ("openssl", "openssl"),
+    // A shipper of partners' events, for the tests of ingest.
+    ("rsyslogd", "rsyslog"),
+    // Builds the peer of `bench ingest` that is written in it.
+    ("go", "golang-go"),
 ];
 
 /// Python module → the Debian package that has it: the clients that the stories of `tests/stories/interop.rs` verify and
