@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     contention::Contention,
     footprint::Footprint,
+    ingest::{fairness::Fairness, overload::Overload},
     rounds::{Series, Spread},
     storm,
 };
@@ -21,6 +22,10 @@ pub struct Results {
     footprint: Option<Footprint>,
     #[serde(skip_serializing_if = "Option::is_none")]
     login_verify: Option<Contention>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest_fairness: Option<Fairness>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest_overload: Option<Overload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     storm: Option<storm::Report>,
 }
@@ -69,6 +74,16 @@ impl Results {
     /// Adds what logins do to verifications.
     pub fn add_login_verify(&mut self, contention: Contention) {
         self.login_verify = Some(contention);
+    }
+
+    /// Adds what a greedy partner does to another.
+    pub fn add_ingest_fairness(&mut self, fairness: Fairness) {
+        self.ingest_fairness = Some(fairness);
+    }
+
+    /// Adds what too many events do.
+    pub fn add_ingest_overload(&mut self, overload: Overload) {
+        self.ingest_overload = Some(overload);
     }
 
     /// Adds the storm.

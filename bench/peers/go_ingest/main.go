@@ -10,6 +10,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -49,6 +50,7 @@ func main() {
 	lines := make(chan []byte, queued)
 	go write(file, lines)
 	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {})
 	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) { take(w, r, lines) })
 	server := &http.Server{Addr: os.Args[1], Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
@@ -71,6 +73,7 @@ func take(w http.ResponseWriter, r *http.Request, lines chan<- []byte) {
 		return
 	}
 	// Marshalling a raw message compacts and checks it: an event that is no JSON is an error here.
+	body = bytes.TrimSpace(body)
 	text, err := json.Marshal(line{"bench", time.Now().UnixMilli(), body})
 	if err != nil || body[0] != '{' {
 		http.Error(w, "not a JSON object", http.StatusBadRequest)
