@@ -132,6 +132,18 @@ impl State {
         })
     }
 
+    /// Whether a push of so many events and bytes is no faster than its partner may. Takes nothing of its rates.
+    pub(crate) fn check_rate(
+        &self,
+        partner: &PartnerName,
+        limits: &PartnerLimits,
+        (events, bytes): (u64, u64),
+        now: Instant,
+    ) -> Result<(), Rejection> {
+        let Some((_, rates)) = self.rates.get(partner) else { return Ok(()) };
+        rates.would_take(limits, events, bytes, now).map_err(|wait| Rejection::TooFast { wait })
+    }
+
     /// Takes a push into the queue, without the events that are known. All or nothing, and what is refused changes nothing.
     pub(crate) fn admit(
         &mut self,
