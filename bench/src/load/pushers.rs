@@ -114,7 +114,7 @@ impl Plan<'_> {
                 made = Some(Instant::now());
             }
             let answer = connection.exchange(&text);
-            answers.note(due.elapsed(), answer.ok());
+            answers.note(due.elapsed(), answer.as_ref().ok());
             if connection.stream.is_none() {
                 thread::sleep(BREATH);
             }
@@ -129,8 +129,8 @@ impl Answers {
         self.by_status.get(&status).copied().unwrap_or(0)
     }
 
-    fn note(&mut self, took: Duration, answer: Option<Answer>) {
-        let Some(Answer { status, says_when }) = answer else {
+    fn note(&mut self, took: Duration, answer: Option<&Answer>) {
+        let Some(&Answer { status, says_when }) = answer else {
             self.broken += 1;
             return;
         };
@@ -246,9 +246,9 @@ mod tests {
 
     #[test]
     fn a_server_that_stands_still_makes_those_late_who_were_due_meanwhile() {
-        let ok = "HTTP/1.1 204 -\r\n\r\n";
+        const OK: &str = "HTTP/1.1 204 -\r\n\r\n";
         let pause = Duration::from_millis(50);
-        let answers = pushed(&[ok, ok, ok], pause);
+        let answers = pushed(&[OK, OK, OK], pause);
         // Each waits for itself and for those before it, though it is sent only once they are answered.
         let waited = |number: u32| {
             answers.times[usize::try_from(number).unwrap()] + Duration::from_millis(2) >= pause * (number + 1)
