@@ -75,7 +75,7 @@ func take(w http.ResponseWriter, r *http.Request, lines chan<- []byte) {
 	// Marshalling a raw message compacts and checks it: an event that is no JSON is an error here.
 	body = bytes.TrimSpace(body)
 	text, err := json.Marshal(line{"bench", time.Now().UnixMilli(), body})
-	if err != nil || body[0] != '{' {
+	if err != nil || !bytes.HasPrefix(body, []byte("{")) {
 		http.Error(w, "not a JSON object", http.StatusBadRequest)
 		return
 	}

@@ -145,11 +145,8 @@ fn look_on(platform: &Platform, began: Instant, duration: Duration, progress: &i
         thread::sleep(LOOK_EVERY.min(duration / 3));
         let look = look(platform, began.elapsed())?;
         if look.at >= Duration::from_secs(60) * minute {
-            progress(&format!(
-                "minute {minute}: {:.0} MB resident, {:.0} MB queued",
-                mb(look.resident),
-                mb(look.queue.unwrap_or(0))
-            ));
+            let queued = look.queue.map_or("unknown".to_owned(), |bytes| format!("{:.0}", mb(bytes)));
+            progress(&format!("minute {minute}: {:.0} MB resident, {queued} MB queued", mb(look.resident)));
             minute += 1;
         }
         looks.push(look);
