@@ -129,8 +129,8 @@ fn push_all(
             .map(|partner| scope.spawn(|| pushers.push(&platform.address, &|| push(partner, BATCH), &stopping)))
             .collect();
         let looks = look_on(platform, began, duration, progress);
-        // Also when the platform has ended: nobody pushes at nothing for minutes.
-        stopping.store(looks.is_err(), Ordering::Relaxed);
+        // Whoever was due and is late is not sent any more; and nobody pushes at a platform that has ended for minutes.
+        stopping.store(true, Ordering::Relaxed);
         let mut all = Answers::default();
         for thread in threads {
             all.add(thread.join().map_err(|_| anyhow!("the generator panicked"))??);
