@@ -79,25 +79,22 @@ impl Request {
         Ok(envelope["data"].take())
     }
 
-    /// What goes over a connection to `address` that stays open.
-    pub(crate) fn bytes(&self, address: &str) -> Vec<u8> {
-        self.rendered(address, "")
-    }
-
-    fn rendered(&self, address: &str, connection: &str) -> Vec<u8> {
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: {address}\r\n{connection}", self.method, self.path);
+    /// The request as it is sent. `connection` is what becomes of it afterwards: `close` or `keep-alive`.
+    pub(crate) fn text(&self, address: &str, connection: &str) -> String {
+        let Self { method, path, body, .. } = self;
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: {connection}\r\n");
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
-        text.push_str(&format!("Content-Length: {}\r\n\r\n{}", self.body.len(), self.body));
-        text.into_bytes()
+        text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        text
     }
 
     fn exchange(&self, address: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        stream.write_all(&self.rendered(address, "Connection: close\r\n"))?;
+        stream.write_all(self.text(address, "close").as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

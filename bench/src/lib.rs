@@ -13,7 +13,8 @@
 //! - [`bare`]: the ingredients that bound a scenario, alone: hashing, syncing.
 //! - [`load`]: wrk, and what it saw; CPU time and memory from `/proc`.
 //! - [`scenario`]: who is measured under what load.
-//! - `settings`: the settings that are read, and how. `ingest`: what partners push.
+//! - `settings`: the settings that are read, and how.
+//! - [`ingest`]: what partners push, and what becomes of too much of it.
 //! - [`rounds`]: measuring in turns, medians and ratios.
 //! - `caller`: requests that are timed one by one, for what the generator can't play.
 //! - [`purchases`]: orders and payments, beside their SQL.
@@ -32,7 +33,7 @@ pub mod contention;
 pub mod database;
 pub mod flood;
 pub mod footprint;
-mod ingest;
+pub mod ingest;
 pub mod load;
 pub mod peer;
 pub mod platform;

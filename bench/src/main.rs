@@ -1,4 +1,4 @@
-//! `cargo xtask bench [verify|settings|login|orders|callbacks|ingest|login_verify|storm|flood|footprint|limits]...`: our claims, beside their peers, on this machine.
+//! `cargo xtask bench [verify|settings|login|orders|callbacks|ingest|ingest_fairness|ingest_overload|login_verify|storm|flood|footprint|limits]...`: our claims, beside their peers, on this machine.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer command talks to its terminal")]
 
@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf, process::ExitCode, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    contention, flood, footprint, purchases,
+    contention, flood, footprint, ingest, purchases,
     report::{self, Results},
     rounds::Plan,
     scenario::{Group, Setup},
@@ -35,6 +35,10 @@ struct Arguments {
     /// Players who are online in the storm.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     players: u32,
+
+    /// Minutes that partners push too much.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
 
     /// Threads that serve requests in each server process, ours and the peers'. Half of the cores if left out: the
     /// generator needs the other half.
@@ -82,21 +86,21 @@ fn run(arguments: &Arguments) -> Result<()> {
     );
     let groups = if arguments.groups.is_empty() { &Group::DEFAULT[..] } else { &arguments.groups };
     let mut results = Results::default();
-    // What a storm breaks is reported after everything else was measured and written.
+    // What a storm or an overload breaks is reported after everything else was measured and written.
     let mut broken = 0;
     for group in groups {
-        broken += run_group(*group, &setup, arguments.players, &mut results)?;
+        broken += run_group(*group, &setup, arguments, &mut results)?;
     }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&results)?;
         fs::write(path, text + "\n").with_context(|| format!("{} can't be written", path.display()))?;
     }
-    ensure!(broken == 0, "the storm has broken {broken} promises");
+    ensure!(broken == 0, "{broken} promises were broken");
     Ok(())
 }
 
 /// How many promises were broken.
-fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Results) -> Result<usize> {
+fn run_group(group: Group, setup: &Setup<'_>, arguments: &Arguments, results: &mut Results) -> Result<usize> {
     let measured = match group {
         Group::Verify => setup.verify(progress)?,
         Group::Settings => setup.settings(progress)?,
@@ -111,6 +115,20 @@ fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Result
             results.add_login_verify(contention);
             return Ok(0);
         }
+        Group::IngestFairness => {
+            let fairness = ingest::fairness::measure(setup, progress)?;
+            println!("\n{fairness}");
+            results.add_ingest_fairness(fairness);
+            return Ok(0);
+        }
+        Group::IngestOverload => {
+            let duration = Duration::from_secs(60) * arguments.minutes;
+            let overload = ingest::overload::play(setup, duration, progress)?;
+            println!("\n{overload}");
+            let broken = overload.violations().len();
+            results.add_ingest_overload(overload);
+            return Ok(broken);
+        }
         Group::Footprint => {
             let footprint = footprint::measure(setup.program, setup.workers, progress)?;
             println!("\nidle: {:.1} MB, exec to ready: {:.0} ms", footprint.idle_mb, footprint.exec_to_ready_ms);
@@ -124,7 +142,7 @@ fn run_group(group: Group, setup: &Setup<'_>, players: u32, results: &mut Result
             return Ok(0);
         }
         Group::Storm => {
-            let report = storm::play(setup, players.try_into()?, progress)?;
+            let report = storm::play(setup, arguments.players.try_into()?, progress)?;
             println!("\n{report}");
             let broken = report.violations().len();
             results.add_storm(report);

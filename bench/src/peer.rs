@@ -5,9 +5,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use xtask::{ports::Port, process::OwnedProcess};
+use tempfile::TempDir;
+use xtask::{ports::Port, process::OwnedProcess, workspace};
 
 use crate::client;
 
@@ -69,6 +70,8 @@ pub struct Peer {
     pub address: String,
     processes: Vec<OwnedProcess>,
     _ports: Vec<Port>,
+    /// Where it writes, if it does.
+    _directory: Option<TempDir>,
 }
 
 impl Peer {
@@ -88,6 +91,27 @@ impl Peer {
         Self::ready(http.address(), vec![echo, gateway], vec![http, rpc])
     }
 
+    /// One process: the step that partners' ingest replaces, in Go. Built here, from `bench/peers/go_ingest`, into the
+    /// directory `programs`; `None` when there is no Go.
+    pub fn go_ingest(programs: &Path, workers: usize) -> Result<Option<Self>> {
+        let Some(go) = workspace::program("go") else { return Ok(None) };
+        let (program, sources) = (programs.join("go_ingest"), workspace::root().join("bench/peers/go_ingest"));
+        let mut build = Command::new(go);
+        build.args(["build", "-trimpath", "-o"]).arg(&program).arg(".").current_dir(sources);
+        // It needs nothing but Go's own library.
+        build.env("CGO_ENABLED", "0").env("GOPROXY", "off").env("GOFLAGS", "");
+        let output = build.output().context("go does not start")?;
+        ensure!(output.status.success(), "the peer in Go is not built: {}", String::from_utf8_lossy(&output.stderr));
+        let (http, directory) = (Port::reserve()?, TempDir::with_prefix("go-ingest-")?);
+        let mut command = Command::new(&program);
+        command.arg(http.address()).arg(directory.path().join("events.ndjson"));
+        command.env("GOMAXPROCS", workers.to_string()).stdin(Stdio::null());
+        let process = OwnedProcess::spawn(&mut command, None).context("the peer in Go does not start")?;
+        client::wait_until_answered(&http.address(), &client::Request::get("/healthz"))?;
+        let (address, processes) = (http.address(), vec![process]);
+        Ok(Some(Self { address, processes, _ports: vec![http], _directory: Some(directory) }))
+    }
+
     /// The ids of its processes.
     pub fn process_ids(&self) -> Vec<u32> {
         self.processes.iter().map(OwnedProcess::id).collect()
@@ -95,7 +119,7 @@ impl Peer {
 
     fn ready(address: String, processes: Vec<OwnedProcess>, ports: Vec<Port>) -> Result<Self> {
         client::wait_until_answered(&address, &load_request())?;
-        Ok(Self { address, processes, _ports: ports })
+        Ok(Self { address, processes, _ports: ports, _directory: None })
     }
 }
 

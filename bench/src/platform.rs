@@ -47,6 +47,8 @@ pub struct Backing {
     pub database_url: Option<String>,
     /// `redis://…`; absent: state in each process's own memory.
     pub redis_url: Option<String>,
+    /// A library that is loaded into every process before all others; absent: none.
+    pub preload: Option<PathBuf>,
 }
 
 /// A data directory with a migrated database and one app, and what it takes to start the platform on it.
@@ -156,6 +158,11 @@ impl Installation {
         Ok(self.running(ports, processes, start.elapsed()))
     }
 
+    /// Where its processes keep their files.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
     fn running(&self, ports: Ports, processes: Vec<(&'static str, OwnedProcess)>, ready_after: Duration) -> Platform {
         let address = ports.gateway.address();
         // The gateway is the last of the roles, and the one process has one.
@@ -182,12 +189,15 @@ impl Installation {
         let mut command = Command::new(&self.program);
         command.current_dir(self.directory.path()).arg("--config").arg(config).stdin(Stdio::null());
         command.env("TOKIO_WORKER_THREADS", self.workers.to_string());
+        if let Some(library) = &self.backing.preload {
+            command.env("LD_PRELOAD", library);
+        }
         command
     }
 
     fn write_config(&self, name: &str, sections: &Value) -> Result<PathBuf> {
         let path = self.directory.path().join(format!("{name}.toml"));
-        let mut text = format!("data_dir = {}\n", json!(self.directory.path().join("data")));
+        let mut text = format!("data_dir = {}\n", json!(self.data_dir()));
         let mut all = self.backing.config();
         merge(&mut all, &self.sections);
         merge(&mut all, sections);

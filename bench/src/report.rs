@@ -8,6 +8,7 @@ use crate::{
     contention::Contention,
     flood,
     footprint::Footprint,
+    ingest::{fairness::Fairness, overload::Overload},
     rounds::{Series, Spread},
     storm,
 };
@@ -22,6 +23,10 @@ pub struct Results {
     footprint: Option<Footprint>,
     #[serde(skip_serializing_if = "Option::is_none")]
     login_verify: Option<Contention>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest_fairness: Option<Fairness>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest_overload: Option<Overload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     storm: Option<storm::Report>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +82,16 @@ impl Results {
     /// Adds the flood.
     pub fn add_flood(&mut self, report: flood::Report) {
         self.flood = Some(report);
+    }
+
+    /// Adds what a greedy partner does to another.
+    pub fn add_ingest_fairness(&mut self, fairness: Fairness) {
+        self.ingest_fairness = Some(fairness);
+    }
+
+    /// Adds what too many events do.
+    pub fn add_ingest_overload(&mut self, overload: Overload) {
+        self.ingest_overload = Some(overload);
     }
 
     /// Adds the storm.

@@ -38,6 +38,13 @@ pub enum Group {
     Callbacks,
     /// Events that partners push, one at a time and in batches, each acknowledged when it is durable.
     Ingest,
+    /// One partner that pushes twenty times as much as it may, and what another one has of it.
+    #[value(name = "ingest_fairness")]
+    IngestFairness,
+    /// Partners that push several times what a slow disk takes, for minutes. Fails if an acknowledged event is lost, if
+    /// somebody is refused and not told when to come again, or if memory grows.
+    #[value(name = "ingest_overload")]
+    IngestOverload,
     /// Verifications at an even pace, alone and beside as many password logins as the platform takes.
     #[value(name = "login_verify")]
     LoginVerify,
@@ -124,7 +131,7 @@ impl Setup<'_> {
         let embedded = embedded_installation.start_merged()?;
         progress("starting the platform in one process on MariaDB");
         let database = Database::start()?;
-        let backing = Backing { database_url: Some(database.url()), redis_url: None };
+        let backing = Backing { database_url: Some(database.url()), ..Backing::default() };
         let installation = Installation::on(backing, self.program, self.workers)?;
         let on_mariadb = installation.start_merged()?;
         progress("registering players and devices");
@@ -145,19 +152,23 @@ impl Setup<'_> {
         rounds::run(&targets, self.plan, progress)
     }
 
-    /// `ingest_single`, `ingest_batch`, beside a bare route and a bare disk.
+    /// `ingest_single`, `ingest_batch`, beside a bare route, the step in Go that they replace, and a bare disk.
     pub fn ingest(&self, progress: impl Fn(&str)) -> Result<Vec<Series>> {
         progress("starting the platform in one process");
         let installation = Installation::new(self.program, self.workers)?;
         let platform = installation.start_merged()?;
-        let partner = ingest::partner(&platform)?;
-        progress("starting the peer");
+        let partner = ingest::unlimited(&platform)?;
+        progress("starting the peers");
         let route = Peer::bare_route(self.peers, self.workers)?;
+        let go = Peer::go_ingest(self.peers, self.workers)?;
+        if go.is_none() {
+            progress("NOT MEASURED: go_net_http, because there is no `go` here; `cargo xtask setup` installs it");
+        }
         let work = |events, accepted| ingest::served(&platform, &partner, self.connections, events, accepted);
-        let targets = [
+        let mut targets = vec![
             target(
                 "ingest_single",
-                &["bare_route", "bare_fsync"],
+                &["bare_route", "go_net_http", "bare_fsync"],
                 platform.process_ids(),
                 Work::Served(work(1, r#""accepted":1,"#)),
             ),
@@ -170,6 +181,10 @@ impl Setup<'_> {
             self.peer_target("bare_route", &route),
             bare_fsync(),
         ];
+        if let Some(go) = &go {
+            let work = Work::Served(ingest::served_by_go(go, self.connections));
+            targets.push(target("go_net_http", &[], go.process_ids(), work));
+        }
         rounds::run(&targets, self.plan, progress)
     }
 

@@ -89,7 +89,7 @@ impl Mix {
             let number = &mut sent[*class as usize];
             let request = &requests[*number % requests.len()];
             *number += 1;
-            Rendered { class: *class, bytes: request.bytes(&platform.address), status, text }
+            Rendered { class: *class, bytes: request.text(&platform.address, "keep-alive").into_bytes(), status, text }
         });
         Ok(Self(rendered.collect()))
     }

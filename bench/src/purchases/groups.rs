@@ -89,7 +89,7 @@ impl Stage {
     fn set(setup: &Setup<'_>, progress: &impl Fn(&str)) -> Result<Self> {
         progress("starting the platform in one process on MariaDB");
         let database = Database::start()?;
-        let on = |url| Backing { database_url: Some(url), redis_url: None };
+        let on = |url| Backing { database_url: Some(url), ..Backing::default() };
         let installation = Installation::on(on(database.url()), setup.program, setup.workers)?;
         let platform = installation.start_merged()?;
         progress("opening a shop");

@@ -31,7 +31,8 @@ struct Stage {
 pub fn play(setup: &Setup<'_>, players: usize, progress: impl Fn(&str)) -> Result<Report> {
     progress("starting MariaDB and Redis");
     let (mariadb, redis) = (database::start_server()?, Redis::start()?);
-    let backing = Backing { database_url: Some(database::url(&mariadb)), redis_url: Some(redis.url()) };
+    let backing =
+        Backing { database_url: Some(database::url(&mariadb)), redis_url: Some(redis.url()), ..Backing::default() };
     progress("starting the platform in four processes");
     let installation = Installation::on(backing, setup.program, setup.workers)?;
     let mut stage = Stage { platform: installation.start_split()?, mariadb, redis };

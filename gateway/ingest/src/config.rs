@@ -44,7 +44,8 @@ pub struct IngestConfig {
     /// Bytes that are written and made durable together. A single larger push is still written as a whole.
     pub commit_bytes: NonZeroU64,
 
-    /// Memory for events that wait for the disk, in bytes. Beyond it pushes are refused with a time to come back.
+    /// Memory for events that wait for the disk, in bytes. Beyond it pushes are refused with a time to come back. On a slow
+    /// disk less is used: what takes longer than half of `ack_timeout` to write.
     pub queue_bytes: NonZeroU64,
 
     /// How long a push waits until it is durable. Beyond it the partner is told to come again, though its events may

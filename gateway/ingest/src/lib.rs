@@ -28,7 +28,7 @@
 //! - [`parse`]: what partners send, made into events.
 //! - `line`: one line of a segment, with its checksum.
 //! - `segment`: files of lines: names, writing, mending after a crash, deleting.
-//! - `queue`, `rate`: who waits for the disk, in whose turn, and how fast anybody may push.
+//! - `queue`, `backlog`, `rate`: who waits for the disk, in whose turn, for how long, and how fast anybody may push.
 //! - `window`: the events that were seen lately.
 //! - `store`: [`Ingest`], which puts these together, and the thread that writes.
 //! - [`read`]: for tools: looking into segments, following them, reading from a place on.
@@ -41,6 +41,7 @@
 //!   come again.
 //! - One thread writes. No async thread ever waits for the disk.
 
+mod backlog;
 mod config;
 mod disk;
 mod error;

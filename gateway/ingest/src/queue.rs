@@ -82,6 +82,17 @@ impl<T> FairQueue<T> {
         if is_within_share && self.held.saturating_add(cost) <= self.capacity { Ok(()) } else { Err(NoRoom::Full) }
     }
 
+    /// Bytes that leave before something of `cost` bytes of a partner has left, itself included: what the partner holds,
+    /// and in the turns between what others may take meanwhile. `None`: it holds nothing, and waits for a turn at most.
+    pub(crate) fn ahead(&self, partner: &PartnerName, cost: u64) -> Option<u64> {
+        let lane = self.lanes.get(partner)?;
+        let turns: u64 = self.lanes.values().map(|lane| lane.share.of(TURN_BYTES)).sum();
+        let own = u128::from(lane.held.saturating_add(cost));
+        let among_others = own * u128::from(turns) / u128::from(lane.share.of(TURN_BYTES));
+        let all = self.held.saturating_add(cost);
+        Some(u64::try_from(among_others).unwrap_or(u64::MAX).min(all))
+    }
+
     /// Puts something in; whoever does so has asked whether there is room.
     pub(crate) fn put(&mut self, partner: &PartnerName, share: Share, cost: u64, item: T) {
         let lane = self.lanes.entry(partner.clone()).or_insert_with(|| Lane {
@@ -170,6 +181,17 @@ mod tests {
 
     fn partner(name: &str) -> PartnerName {
         PartnerName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn what_is_ahead_is_what_a_partner_holds_and_the_turns_of_others_in_between() {
+        let (hot, small, new) = (partner("hot"), partner("small"), partner("new"));
+        let mut queue = FairQueue::new(1000);
+        queue.put(&hot, Share::default(), 500, ());
+        queue.put(&small, Share::default(), 10, ());
+        assert_eq!(queue.ahead(&small, 10), Some(40), "as much of the other as of its own");
+        assert_eq!(queue.ahead(&hot, 10), Some(520), "no more than there is");
+        assert_eq!(queue.ahead(&new, 10), None, "the next turn is its own");
     }
 
     /// Which things were taken, and what is in the queue given back.

@@ -7,14 +7,14 @@ use tokio::time::Instant;
 use crate::partner::PartnerLimits;
 
 /// What a partner has used of its rates.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rates {
     events: Bucket,
     bytes: Bucket,
 }
 
 /// An allowance that refills. It may be overdrawn by something larger than all of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Bucket {
     left: f64,
     at: Instant,
@@ -53,6 +53,20 @@ impl Rates {
         self.events.left -= events;
         self.bytes.left -= bytes;
         Ok(())
+    }
+
+    /// Whether a push would go through now. Takes nothing.
+    ///
+    /// # Errors
+    /// As with [`take`](Self::take).
+    pub(crate) fn would_take(
+        &self,
+        limits: &PartnerLimits,
+        events: u64,
+        bytes: u64,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        self.clone().take(limits, events, bytes, now)
     }
 
     /// Whether forgetting them changes nothing.
@@ -111,6 +125,10 @@ mod tests {
             assert_eq!(rates.take(&limits(), 1, 1, start), Ok(()));
         }
         assert_eq!(rates.take(&limits(), 1, 1, start), Err(SECOND / 10));
+        for _ in 0..2 {
+            assert_eq!(rates.would_take(&limits(), 1, 1, start), Err(SECOND / 10));
+            assert_eq!(rates.would_take(&limits(), 1, 1, start + SECOND / 10), Ok(()), "asking takes nothing");
+        }
         assert_eq!(rates.take(&limits(), 1, 1, start + SECOND / 10), Ok(()));
         assert_eq!(rates.take(&limits(), 5, 1, start + SECOND / 10), Err(SECOND / 2));
         assert!(!rates.is_full(&limits(), start + SECOND));

@@ -162,9 +162,16 @@ impl Ingest {
 
 impl Shared {
     async fn take(&self, push: &Push) -> Result<Receipt, IngestError> {
-        // What certainly finds no room costs no more than this look.
+        // What certainly finds no room, or comes too fast, costs no more than this look.
         let least = u64::try_from(push.events.bytes()).unwrap_or(u64::MAX);
-        let early = self.lock().check(&push.partner, &push.limits, least);
+        let count = u64::try_from(push.events.len()).unwrap_or(u64::MAX);
+        let early = {
+            let state = self.lock();
+            let Push { partner, limits, .. } = push;
+            state
+                .check(partner, limits, least)
+                .and_then(|()| state.check_rate(partner, limits, (count, least), Instant::now()))
+        };
         early.map_err(|rejection| self.rejected(rejection))?;
 
         let (offer, mut receipt) = self.offer(push).await;

@@ -23,6 +23,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("wrk", "wrk"),
     ("curl", "curl"),
     ("openssl", "openssl"),
+    // A shipper of partners' events, for the tests of ingest. Of this one there is only the package with the service: it
+    // begins to log for the machine, if nothing else does.
+    ("rsyslogd", "rsyslog"),
+    // Builds the peer of `bench ingest` that is written in it.
+    ("go", "golang-go"),
 ];
 
 /// Python module → the Debian package that has it: the clients that the stories of `tests/stories/interop.rs` verify and

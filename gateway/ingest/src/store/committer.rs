@@ -149,11 +149,16 @@ impl Committer {
         let first = self.events.next_seq();
         let lines =
             batch.iter().fold(0, |lines, queued| lines + queued.item.lines.place(first + lines, &mut self.buffer));
+        let began = Instant::now();
         let outcome = if lines == 0 { Outcome::Durable } else { self.write(now, lines) };
+        let took = began.elapsed();
         let told = {
             let mut state = self.shared.lock();
             if outcome == Outcome::Failed(Failure::DiskFull) {
                 state.is_disk_full = true;
+            }
+            if outcome == Outcome::Durable && lines > 0 {
+                state.backlog.note(took);
             }
             let told = state.settle(batch, outcome, now);
             state.show(&self.shared.metrics);

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::{Ingest, Owner, Parts, Shared, committer::Committer, history::remember, state::State};
 use crate::{
     IngestConfig, OpenError,
+    backlog::Backlog,
     config::is_instance,
     disk::{RealDisk, SharedDisk, replace},
     metrics::Metrics,
@@ -85,8 +86,9 @@ impl Ingest {
         let events = appender(Family::Events, find(Family::Events)?);
         let dead = appender(Family::Dead, find(Family::Dead)?);
 
+        let backlog = Backlog::new(config.commit_bytes.get(), config.ack_timeout);
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(config.queue_bytes.get(), window)),
+            state: Mutex::new(State::new(config.queue_bytes.get(), backlog, window)),
             config,
             clock,
             random,

@@ -7,6 +7,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     PartnerLimits, PartnerName,
+    backlog::Backlog,
     line::Unplaced,
     metrics::Metrics,
     queue::{FairQueue, NoRoom, Queued},
@@ -92,6 +93,7 @@ pub(crate) struct State {
     /// There is no room on the disk.
     pub(crate) is_disk_full: bool,
     pub(crate) queue: FairQueue<Entry>,
+    pub(crate) backlog: Backlog,
     pub(crate) window: Window,
     /// Named events that are not durable yet, and the pushes they are in.
     on_their_way: HashMap<EventHash, u64>,
@@ -103,11 +105,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(queue_bytes: u64, window: Window) -> Self {
+    pub(crate) fn new(queue_bytes: u64, backlog: Backlog, window: Window) -> Self {
         Self {
             phase: Phase::Open,
             is_disk_full: false,
             queue: FairQueue::new(queue_bytes),
+            backlog,
             window,
             on_their_way: HashMap::new(),
             outcomes: HashMap::new(),
@@ -129,7 +132,27 @@ impl State {
         self.queue.room_for(partner, limits.share, cost).map_err(|no_room| match no_room {
             NoRoom::Full => Rejection::NoRoom,
             NoRoom::TooLarge => Rejection::TooLarge,
-        })
+        })?;
+        // Nearly always all of the queue is, and nobody has to look whose turns come before.
+        if self.backlog.is_bearable(self.queue.held().saturating_add(cost)) {
+            return Ok(());
+        }
+        match self.queue.ahead(partner, cost) {
+            Some(ahead) if !self.backlog.is_bearable(ahead) => Err(Rejection::NoRoom),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a push of so many events and bytes is no faster than its partner may. Takes nothing of its rates.
+    pub(crate) fn check_rate(
+        &self,
+        partner: &PartnerName,
+        limits: &PartnerLimits,
+        (events, bytes): (u64, u64),
+        now: Instant,
+    ) -> Result<(), Rejection> {
+        let Some((_, rates)) = self.rates.get(partner) else { return Ok(()) };
+        rates.would_take(limits, events, bytes, now).map_err(|wait| Rejection::TooFast { wait })
     }
 
     /// Takes a push into the queue, without the events that are known. All or nothing, and what is refused changes nothing.

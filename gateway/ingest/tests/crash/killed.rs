@@ -73,44 +73,71 @@ async fn connection(ingest: Ingest, mut stream: UnixStream) {
 pub(crate) fn test() {
     let rounds = std::env::var("INGEST_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
     let directory = tempfile::tempdir().expect("a directory");
-    let (stopping, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let mut child = start(directory.path());
-    let connections: Vec<_> = (0..CONNECTIONS)
-        .map(|number| {
-            let socket = directory.path().join("socket");
-            let (stopping, progress) = (Arc::clone(&stopping), Arc::clone(&progress));
-            thread::spawn(move || push_on(number, &socket, &stopping, &progress))
-        })
-        .collect();
+    let load = Load::on(directory.path());
     let mut random = fastrand::Rng::with_seed(u64::from(rounds));
     for _ in 0..rounds {
         // At any moment: one time in four while it opens or mends, otherwise under load.
-        let wanted = progress.load(Ordering::SeqCst) + if random.u8(0..4) == 0 { 0 } else { random.u32(1..60) };
-        while progress.load(Ordering::SeqCst) < wanted {
-            thread::sleep(Duration::from_millis(1));
-        }
+        load.await_progress(if random.u8(0..4) == 0 { 0 } else { random.u32(1..60) });
         thread::sleep(Duration::from_micros(random.u64(0..20_000)));
         child.kill().expect("it was running");
         child.wait().expect("it has ended");
         child = start(directory.path());
     }
-    stopping.store(true, Ordering::SeqCst);
-    let acknowledged: Vec<_> = connections.into_iter().map(|thread| thread.join().expect("no panic")).collect();
-    drop(child.stdin.take());
-    assert!(child.wait().expect("it ends").success());
+    let acknowledged = load.end();
+    end(child);
     verify(directory.path(), &acknowledged);
     let pushes: u32 = acknowledged.iter().sum();
     super::told(&format!("{rounds} kills, {pushes} pushes acknowledged"));
 }
 
-fn start(directory: &Path) -> Child {
+pub(super) fn start(directory: &Path) -> Child {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
     command.env(super::SERVE_IN, directory).stdin(Stdio::piped()).spawn().expect("a process")
 }
 
+/// Lets a process complete its segments and end.
+pub(super) fn end(mut child: Child) {
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+/// Connections that push all the time.
+pub(super) struct Load {
+    connections: Vec<thread::JoinHandle<u32>>,
+    stopping: Arc<AtomicBool>,
+    progress: Arc<AtomicU32>,
+}
+
+impl Load {
+    pub(super) fn on(directory: &Path) -> Self {
+        let (stopping, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let connections = (0..CONNECTIONS).map(|number| {
+            let socket = directory.join("socket");
+            let (stopping, progress) = (Arc::clone(&stopping), Arc::clone(&progress));
+            thread::spawn(move || push_on(number, &socket, &stopping, &progress))
+        });
+        Self { connections: connections.collect(), stopping, progress }
+    }
+
+    /// Waits until so many more pushes were acknowledged.
+    pub(super) fn await_progress(&self, pushes: u32) {
+        let wanted = self.progress.load(Ordering::SeqCst) + pushes;
+        while self.progress.load(Ordering::SeqCst) < wanted {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Answers how many pushes of each connection were acknowledged.
+    pub(super) fn end(self) -> Vec<u32> {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.connections.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    }
+}
+
 /// One to five events.
-fn ids(connection: u32, push: u32) -> impl Iterator<Item = String> {
+pub(super) fn ids(connection: u32, push: u32) -> impl Iterator<Item = String> {
     (0..1 + (connection + push) % 5).map(move |event| format!("{connection}-{push}-{event}"))
 }
 
@@ -143,7 +170,7 @@ fn push_on(connection: u32, socket: &PathBuf, stopping: &AtomicBool, progress: &
     }
 }
 
-fn ask(stream: &mut Option<BufReader<BlockingStream>>, socket: &PathBuf, request: &str) -> Option<String> {
+pub(super) fn ask(stream: &mut Option<BufReader<BlockingStream>>, socket: &PathBuf, request: &str) -> Option<String> {
     let stream = match stream {
         Some(stream) => stream,
         none => none.insert(BufReader::new(BlockingStream::connect(socket).ok()?)),

@@ -1,12 +1,13 @@
-//! The store in a process that is killed under load, and on a disk that is really full.
+//! The store in a process that is killed under load, with a tailer that is killed as well, and on a disk that is really full.
 //!
-//! Both need processes of their own: this program starts itself, with an environment variable that says what as.
+//! All need processes of their own: this program starts itself, with an environment variable that says what as.
 //! `INGEST_CRASH_ROUNDS` is how often it kills.
 
 #![expect(clippy::expect_used, reason = "a panic here is a failed test")]
 
 mod full;
 mod killed;
+mod tailed;
 
 use std::{
     path::{Path, PathBuf},
@@ -37,8 +38,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let tests: [(&str, fn()); 2] = [
+    let tests: [(&str, fn()); 4] = [
         ("what_was_acknowledged_before_a_kill_is_there_once_and_in_order", killed::test),
+        ("a_tailer_ships_every_acknowledged_event_across_rotations_and_kills", tailed::kills),
+        ("a_tailer_that_ends_in_order_repeats_nothing", tailed::restarts),
         ("a_full_disk_refuses_and_goes_on_when_there_is_room", full::test),
     ];
     for (name, test) in tests {

@@ -97,6 +97,37 @@ async fn when_the_disk_stalls_memory_is_bounded_and_a_partner_has_no_more_than_i
     assert_eq!(store.ids().len(), hot + other + 1);
 }
 
+#[tokio::test]
+async fn on_a_slow_disk_nobody_is_let_into_a_queue_that_is_longer_than_their_patience() {
+    // Half of `ack_timeout` is the time of three writes.
+    let store = Store::open();
+    store.ingest.0.0.lock().backlog.note(store.config.ack_timeout / 6);
+    store.disk.hold();
+    let mut waiting = Vec::new();
+    let mut fill = async |partner: &str| {
+        for n in 0.. {
+            let mut push = store.accept(partner, &large(&format!("{n}"), 60_000));
+            match poll_fn(|context| Poll::Ready(push.as_mut().poll(context))).await {
+                Poll::Pending => waiting.push(push),
+                Poll::Ready(refused) => {
+                    assert_eq!(label(&refused), "overloaded");
+                    return n;
+                }
+            }
+        }
+        unreachable!()
+    };
+    let write = usize::try_from(store.config.commit_bytes.get() / 60_000).unwrap();
+    let hot = fill("hot").await;
+    assert!((3 * write..=4 * write + 2).contains(&hot), "{hot}: three writes, and the one that is begun");
+    let other = fill("other").await;
+    assert!((write..=2 * write + 1).contains(&other), "{other}: half of the turns are its own");
+    store.disk.let_go();
+    for push in waiting {
+        assert_eq!(push.await, receipt(1, 0));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_longer_than_is_allowed_is_told_that_nobody_knows() {
     let store = Store::open();

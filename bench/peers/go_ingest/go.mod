@@ -1,0 +1,3 @@
+module playgate.example/bench/go_ingest
+
+go 1.19
