@@ -64,7 +64,9 @@ fn tests(options: &Options, servers: Option<(&MariaDb, &Redis, &Nacos, &S3)>) ->
             .env(TEST_REDIS_URL, redis.url())
             .env(TEST_NACOS, nacos.address())
             .env(TEST_S3, s3.endpoint()),
-        None => command.args(["--skip", "mariadb", "--skip", "redis", "--skip", "on_nacos", "--skip", "on_s3", "--skip", "on_kafka"]),
+        None => command.args([
+            "--skip", "mariadb", "--skip", "redis", "--skip", "on_nacos", "--skip", "on_s3", "--skip", "on_kafka",
+        ]),
     };
     workspace::run(&mut command)
 }

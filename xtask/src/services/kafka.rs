@@ -81,14 +81,12 @@ impl Kafka {
         Ok(broker)
     }
 
-    /// Makes a user that proves who it is by SCRAM-SHA-256. Starts the broker again, so that from now on it lets nobody else
-    /// in: only for a durable one, and after the topics were made.
+    /// Whether the broker asks everybody who they are, and so lets nobody in: it knows no users. Starts it again.
     ///
     /// # Errors
-    /// When the broker refuses or does not come up again.
-    pub fn let_in_only(&mut self, username: &str, password: &str) -> Result<()> {
-        self.tool(&["user", "create", "--mechanism", "scram256", username, password])?;
-        self.asks_who_it_is = true;
+    /// When the broker does not come up again.
+    pub fn ask_for_a_login(&mut self, asks: bool) -> Result<()> {
+        self.asks_who_it_is = asks;
         self.restart()
     }
 

@@ -9,12 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::config::Secret;
 use futures_util::future::join_all;
 use rskafka::{
     BackoffConfig,
     client::{
-        Client, ClientBuilder, Credentials, SaslConfig as Sasl,
+        Client, ClientBuilder,
         error::{Error, ProtocolError},
         partition::{Compression, PartitionClient, UnknownTopicHandling},
     },
@@ -23,7 +22,6 @@ use tokio::time::timeout;
 
 use crate::{
     ShipperConfig,
-    config::SaslMechanism,
     metrics::OfSource,
     round::{Lane, Round, Target},
 };
@@ -108,20 +106,12 @@ impl Failure {
 }
 
 impl Cluster {
-    /// Connects, logs in and asks which topics there are, within `connect_timeout`.
-    pub(crate) async fn connect(config: &ShipperConfig, password: Option<&Secret>) -> Result<Self, Failure> {
-        let mut builder = ClientBuilder::new(config.brokers.clone())
+    /// Connects and asks which topics there are, within `connect_timeout`.
+    pub(crate) async fn connect(config: &ShipperConfig) -> Result<Self, Failure> {
+        let builder = ClientBuilder::new(config.brokers.clone())
             .client_id(config.client_id.as_str())
             .max_message_size(ANSWER_BYTES_MAX)
             .backoff_config(once());
-        if let (Some(sasl), Some(password)) = (&config.sasl, password) {
-            let credentials = Credentials::new(sasl.username.clone(), password.expose().to_owned());
-            builder = builder.sasl_config(match sasl.mechanism {
-                SaslMechanism::Plain => Sasl::Plain(credentials),
-                SaslMechanism::ScramSha256 => Sasl::ScramSha256(credentials),
-                SaslMechanism::ScramSha512 => Sasl::ScramSha512(credentials),
-            });
-        }
         within(config.connect_timeout, async {
             let client = builder.build().await?;
             let partitions = topics(&client).await?;

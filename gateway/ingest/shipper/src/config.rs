@@ -1,13 +1,13 @@
 //! The `[shipper]` section.
 
-use std::{fs, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
-use common::config::{Invalid, Secret, Section};
+use common::config::{Invalid, Section};
 use serde::{Deserialize, Serialize};
 
 use crate::topic::TopicTemplate;
 
-/// Whether and how stored events are shipped to Kafka.
+/// Whether and how stored events are shipped to Kafka: by listeners that ask neither for TLS nor for a login.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShipperConfig {
@@ -32,7 +32,7 @@ pub struct ShipperConfig {
     #[serde(with = "humantime_serde")]
     pub look_every: Duration,
 
-    /// How long connecting and logging in to a broker may take.
+    /// How long connecting to a broker, and learning what it has, may take.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
 
@@ -61,59 +61,12 @@ pub struct ShipperConfig {
     /// The same for the age of the oldest segment that is not wholly shipped.
     #[serde(with = "humantime_serde")]
     pub lag_age_max: Duration,
-
-    /// How this process proves who it is. Absent: it does not.
-    pub sasl: Option<SaslConfig>,
-}
-
-/// How this process proves to brokers who it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SaslConfig {
-    /// `scram-sha-256`, `scram-sha-512` or `plain`. The connection is not encrypted: `plain` shows the password to
-    /// everybody on the way.
-    pub mechanism: SaslMechanism,
-    /// The name.
-    pub username: String,
-    /// The password.
-    pub password: Option<Secret>,
-    /// A file with the password, as secrets are mounted, instead of `password`; white space around it is ignored. Read at the
-    /// start only.
-    pub password_file: Option<PathBuf>,
-}
-
-/// The ways to prove it that are known here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SaslMechanism {
-    /// RFC 4616.
-    Plain,
-    /// RFC 7677.
-    #[serde(rename = "scram-sha-256")]
-    ScramSha256,
-    /// As RFC 7677, with SHA-512.
-    #[serde(rename = "scram-sha-512")]
-    ScramSha512,
 }
 
 impl ShipperConfig {
     /// Whether anything is shipped.
     pub fn is_on(&self) -> bool {
         !self.brokers.is_empty()
-    }
-}
-
-impl SaslConfig {
-    /// The password, from wherever it is.
-    ///
-    /// # Errors
-    /// What the operating system says of the file.
-    pub(crate) fn secret(&self) -> std::io::Result<Secret> {
-        match (&self.password, &self.password_file) {
-            (Some(password), _) => Ok(password.clone()),
-            (None, Some(file)) => Ok(Secret::new(fs::read_to_string(file)?.trim())),
-            (None, None) => Ok(Secret::new("")),
-        }
     }
 }
 
@@ -137,7 +90,6 @@ impl Default for ShipperConfig {
             drain_timeout: Duration::from_millis(1500),
             lag_bytes_max: 1 << 30,
             lag_age_max: Duration::from_secs(15 * 60),
-            sasl: None,
         }
     }
 }
@@ -172,16 +124,7 @@ impl Section for ShipperConfig {
         if self.in_flight_bytes.get() > 256 << 20 {
             return Err(Invalid::new("in_flight_bytes", "must be at most 268435456"));
         }
-        match &self.sasl {
-            Some(sasl) if sasl.username.is_empty() => Err(Invalid::new("sasl.username", "must not be empty")),
-            Some(SaslConfig { password: Some(_), password_file: Some(_), .. }) => {
-                Err(Invalid::new("sasl.password_file", "must not be set beside sasl.password"))
-            }
-            Some(SaslConfig { password: None, password_file: None, .. }) => {
-                Err(Invalid::new("sasl.password", "must be set, or sasl.password_file"))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -193,14 +136,8 @@ mod tests {
     fn what_could_not_work_is_refused_by_its_key() {
         assert_eq!(ShipperConfig::default().validate(), Ok(()));
         assert!(!ShipperConfig::default().is_on());
-        let sasl = || SaslConfig {
-            mechanism: SaslMechanism::ScramSha256,
-            username: "playgate".to_owned(),
-            password: Some(Secret::new("p")),
-            password_file: None,
-        };
         let check = |change: &dyn Fn(&mut ShipperConfig), key: &str| {
-            let mut config = ShipperConfig { sasl: Some(sasl()), ..ShipperConfig::default() };
+            let mut config = ShipperConfig::default();
             assert_eq!(config.validate(), Ok(()));
             change(&mut config);
             assert_eq!(config.validate().map_err(|invalid| invalid.key), Err(key.to_owned()));
@@ -213,22 +150,5 @@ mod tests {
         check(&|config| config.retry_max = Duration::from_millis(199), "retry_max");
         check(&|config| config.in_flight_bytes = size(1000), "in_flight_bytes");
         check(&|config| config.in_flight_bytes = size((256 << 20) + 1), "in_flight_bytes");
-        check(&|config| config.sasl = Some(SaslConfig { username: String::new(), ..sasl() }), "sasl.username");
-        check(&|config| config.sasl = Some(SaslConfig { password: None, ..sasl() }), "sasl.password");
-        let both = || SaslConfig { password_file: Some("/run/p".into()), ..sasl() };
-        check(&|config| config.sasl = Some(both()), "sasl.password_file");
-    }
-
-    #[test]
-    fn a_password_may_lie_in_a_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "s3cret\n").unwrap();
-        let sasl = SaslConfig {
-            mechanism: SaslMechanism::Plain,
-            username: "playgate".to_owned(),
-            password: None,
-            password_file: Some(file.path().to_owned()),
-        };
-        assert_eq!(sasl.secret().unwrap().expose(), "s3cret");
     }
 }

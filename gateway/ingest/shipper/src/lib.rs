@@ -34,7 +34,7 @@ mod source;
 mod topic;
 
 pub use self::{
-    config::{SaslConfig, SaslMechanism, ShipperConfig},
+    config::ShipperConfig,
     metrics::ShipperMetrics,
     shipper::{OpenError, Parts, Shipper},
     topic::{TopicError, TopicTemplate},

@@ -84,9 +84,8 @@ impl ShipperMetrics {
     }
 
     pub(crate) fn of(&self, source: &str) -> OfSource {
-        let failures = Failure::LABELS.iter().map(|reason| {
-            (*reason, self.failures.with_label_values(&[source, reason]))
-        });
+        let failures =
+            Failure::LABELS.iter().map(|reason| (*reason, self.failures.with_label_values(&[source, reason])));
         OfSource {
             records: self.records.with_label_values(&[source]),
             bytes: self.bytes.with_label_values(&[source]),

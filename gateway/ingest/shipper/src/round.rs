@@ -146,10 +146,7 @@ mod tests {
         assert_eq!(record.value, Some(text));
         assert_eq!(record.timestamp.timestamp_millis(), 1_796_033_702_123);
         let headers: Vec<_> = record.headers.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
-        assert_eq!(
-            headers,
-            [("event_id", &b"e-7"[..]), ("received_at", b"1796033702123"), ("request_id", b"r-7")]
-        );
+        assert_eq!(headers, [("event_id", &b"e-7"[..]), ("received_at", b"1796033702123"), ("request_id", b"r-7")]);
     }
 
     #[test]

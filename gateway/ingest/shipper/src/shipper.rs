@@ -2,10 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use common::{
-    clock::{SharedClock, SharedRandom, jittered},
-    config::Secret,
-};
+use common::clock::{SharedClock, SharedRandom, jittered};
 use ingest::Progress;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -57,14 +54,10 @@ pub enum OpenError {
         /// What the operating system said, or that it is not a place.
         source: io::Error,
     },
-    /// The password can't be read.
-    #[error("`shipper.sasl.password_file`: {0}")]
-    Password(io::Error),
 }
 
 struct Shared {
     config: ShipperConfig,
-    password: Option<Secret>,
     name: &'static str,
     source: Source,
     clock: SharedClock,
@@ -96,7 +89,6 @@ impl Shipper {
     /// [`OpenError`].
     pub fn open(config: ShipperConfig, parts: Parts) -> Result<Self, OpenError> {
         let Parts { name, data_dir, topic, clock, random, metrics } = parts;
-        let password = config.sasl.as_ref().map(|sasl| sasl.secret()).transpose().map_err(OpenError::Password)?;
         let path = data_dir.clone();
         let unreadable = |source| OpenError::Progress { path, source };
         let progress = match Progress::of(&data_dir, DESTINATION) {
@@ -107,7 +99,6 @@ impl Shipper {
         let source = Source::open(data_dir, topic, progress).map_err(|source| OpenError::Progress { path, source })?;
         Ok(Self(Arc::new(Shared {
             config,
-            password,
             name,
             source,
             clock,
@@ -169,13 +160,10 @@ impl Shared {
         };
         self.metrics.damaged_lines.inc_by(std::mem::take(&mut round.damaged));
         let outcome = self.send(&mut in_hand.cluster, &mut round).await;
-        match outcome {
-            Ok(()) => {}
-            Err(failure) => {
-                in_hand.cluster = None;
-                in_hand.round = Some(round);
-                return Err(failure);
-            }
+        if let Err(failure) = outcome {
+            in_hand.cluster = None;
+            in_hand.round = Some(round);
+            return Err(failure);
         }
         let Some(end) = round.end.clone() else { return Ok(!round.is_empty()) };
         // Not acknowledged and not kept: it would be sent again. Kept and not acknowledged: it would be lost.
@@ -192,7 +180,7 @@ impl Shared {
         }
         let cluster = match cluster {
             Some(cluster) => cluster,
-            none => none.insert(Cluster::connect(&self.config, self.password.as_ref()).await?),
+            none => none.insert(Cluster::connect(&self.config).await?),
         };
         cluster.send(round, &self.config, &self.metrics).await
     }

@@ -96,7 +96,9 @@ impl Progress {
     pub fn read(&self) -> io::Result<Option<Position>> {
         match fs::read_to_string(&self.path) {
             Ok(text) if text.trim() == NOTHING => Ok(None),
-            Ok(text) => text.trim().parse().map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            Ok(text) => {
+                text.trim().parse().map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -138,14 +138,13 @@ pub(crate) async fn read(broker: String, topic: &str) -> Vec<Read> {
         return found;
     };
     for partition in topic.partitions {
-        let lane =
-            client.partition_client(topic.name.as_str(), partition, UnknownTopicHandling::Error).await.unwrap();
+        let lane = client.partition_client(topic.name.as_str(), partition, UnknownTopicHandling::Error).await.unwrap();
         let mut next = lane.get_offset(OffsetAt::Earliest).await.unwrap();
         loop {
             let (records, end) = lane.fetch_records(next, 1..64 << 20, 100).await.unwrap();
             for read in records.into_iter().filter(|read| read.offset >= next).collect::<Vec<_>>() {
-                assert_eq!(read.offset, next, "without gaps");
-                next += 1;
+                // A broker that was killed may have left out some.
+                next = read.offset + 1;
                 let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
                 found.push(Read {
                     partition,
