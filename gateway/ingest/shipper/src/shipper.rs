@@ -16,9 +16,6 @@ use crate::{
     topic::TopicTemplate,
 };
 
-/// The name of the place in the segments: `ingest/shipped-kafka`.
-const DESTINATION: &str = "kafka";
-
 /// Waits are spread by half, so that many processes don't come back to a broker at one moment.
 const JITTER: f64 = 0.5;
 
@@ -82,6 +79,9 @@ struct InHand {
 }
 
 impl Shipper {
+    /// What the file is called in which the place in the segments is kept: `ingest/shipped-kafka`.
+    pub const DESTINATION: &str = "kafka";
+
     /// Prepares to ship from `parts.data_dir`. From now on the store deletes nothing there that is not shipped: to be called
     /// before the store is opened. Nothing runs and nobody is asked yet. Reads and writes a small file.
     ///
@@ -91,7 +91,7 @@ impl Shipper {
         let Parts { name, data_dir, topic, clock, random, metrics } = parts;
         let path = data_dir.clone();
         let unreadable = |source| OpenError::Progress { path, source };
-        let progress = match Progress::of(&data_dir, DESTINATION) {
+        let progress = match Progress::of(&data_dir, Self::DESTINATION) {
             Ok(progress) => progress,
             Err(error) => return Err(unreadable(io::Error::other(error))),
         };
