@@ -71,6 +71,7 @@ impl Running {
     }
 
     /// The sum of a metric over its labels; `with` is a label value it must have.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of a test")]
     pub(crate) fn metric(&self, name: &str, with: &str) -> u64 {
         let families = self.registry.gather();
         let metrics = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
