@@ -124,6 +124,7 @@ fn lags(data_dir: &Path, now: Timestamp) -> anyhow::Result<()> {
             "destination": destination,
             "at": at.map(|at| at.to_string()),
             "lag_bytes": lag.bytes,
+            "lag_events": lag.lines,
             "lag_segments": lag.segments,
             "lag_seconds": lag.oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
         });

@@ -61,7 +61,7 @@ async fn every_acknowledged_event_arrives_in_kafka_however_often_the_gateway_is_
         (lag["lag_bytes"] == 0).then_some(lag)
     })
     .await;
-    assert_eq!((&lag["destination"], &lag["lag_seconds"]), (&json!("kafka"), &json!(0)));
+    assert_eq!((&lag["destination"], &lag["lag_events"]), (&json!("kafka"), &json!(0)));
     let metrics = platform.metrics(platform.front()).await;
     assert!(metrics.contains("playgate_shipper_lag_bytes{source=\"events\"} 0"), "{metrics}");
 }

@@ -215,6 +215,9 @@ impl Shared {
         };
         let age = lag.oldest.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest));
         self.metrics.lag_bytes.set(i64::try_from(lag.bytes).unwrap_or(i64::MAX));
+        if let Some(lines) = lag.lines {
+            self.metrics.lag_events.set(i64::try_from(lines).unwrap_or(i64::MAX));
+        }
         self.metrics.lag_seconds.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let is_behind = lag.bytes > self.config.lag_bytes_max || age > self.config.lag_age_max;
         self.metrics.is_behind.set(i64::from(is_behind));
