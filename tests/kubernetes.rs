@@ -195,9 +195,8 @@ fn rpc_ports_are_reachable_only_from_the_roles_that_call_them() {
     let denies_all = |policy: &&&Value| policy["spec"]["ingress"].is_null();
     assert_eq!(policies.iter().filter(denies_all).count(), 1);
     for role in ["account", "setting", "pay"] {
-        let selects = |policy: &&&Value| {
-            policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == role
-        };
+        let selects =
+            |policy: &&&Value| policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == role;
         let policy = policies.iter().find(selects).unwrap_or_else(|| panic!("{role} has no policy"));
         let from = policy["spec"]["ingress"][0]["from"].to_string();
         assert!(from.contains("gateway") && !from.contains("namespaceSelector"), "{from}");

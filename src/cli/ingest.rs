@@ -9,10 +9,13 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use common::lifecycle::ExitStatus;
+use common::{
+    clock::{Clock, SystemClock, Timestamp},
+    lifecycle::ExitStatus,
+};
 use ingest::{
-    Family, Line,
-    read::{Follow, Inspection, Position, Range, Stop, inspect},
+    Family, Line, Progress,
+    read::{Follow, Inspection, Position, Range, Stop, inspect, lag},
     segments,
 };
 use serde_json::{Value, json};
@@ -25,12 +28,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(crate) enum IngestCommand {
-    /// Print what is in each segment, one JSON object a line: lines, partners, from when to when, damage.
+    /// Print what is in each segment, one JSON object a line: lines, partners, from when to when, damage, what of it is
+    /// shipped.
     Inspect {
         /// Look at the events that could not be taken instead
         #[arg(long)]
         dead: bool,
     },
+    /// Print how far shippers have come, one JSON object a line: the place, and what is behind it.
+    Lag,
     /// Print lines as they are written, across segments, until it is ended; what is not durable yet included.
     Tail {
         /// Begin with the oldest line instead of the next one
@@ -75,6 +81,7 @@ pub(super) async fn run(command: IngestCommand, globals: &Globals) -> Result<Exi
     // It reads for as long as there is something to read.
     let work = move || match command {
         IngestCommand::Inspect { dead } => inspect_all(&data_dir, if dead { Family::Dead } else { Family::Events }),
+        IngestCommand::Lag => lags(&data_dir, SystemClock.now()),
         IngestCommand::Tail { all, of } => tail(&data_dir, all, of.partner),
         IngestCommand::Replay { since, until, from, of } => {
             replay(&data_dir, from, &Filter { partner: of.partner, since, until })
@@ -86,18 +93,62 @@ pub(super) async fn run(command: IngestCommand, globals: &Globals) -> Result<Exi
 }
 
 fn inspect_all(data_dir: &Path, family: Family) -> anyhow::Result<()> {
+    // Before the files: what is shipped meanwhile is not there yet, and never more than there is.
+    let shipped = if family == Family::Events { shippers(data_dir)? } else { Vec::new() };
     let files = segments(&family.directory(data_dir), family).context("the segments can't be listed")?;
     let mut out = BufWriter::new(io::stdout().lock());
     for file in files {
         let found = inspect(&file.path, family).with_context(|| format!("{} can't be read", file.path.display()))?;
-        if !written(writeln!(out, "{}", described(&file, &found)))? {
+        if !written(writeln!(out, "{}", described(&file, &found, &shipped)))? {
             return Ok(());
         }
     }
     written(out.flush()).map(drop)
 }
 
-fn described(file: &ingest::SegmentFile, found: &Inspection) -> Value {
+/// How far each shipper has come that keeps a place of its own.
+fn shippers(data_dir: &Path) -> anyhow::Result<Vec<(String, Option<Position>)>> {
+    let all = Progress::all(data_dir).context("the checkpoints can't be listed")?;
+    let read = |progress: Progress| {
+        let at = progress.read().with_context(|| format!("{} can't be read", progress.path().display()))?;
+        Ok((progress.destination().to_owned(), at))
+    };
+    all.into_iter().map(read).collect()
+}
+
+fn lags(data_dir: &Path, now: Timestamp) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    for (destination, at) in shippers(data_dir)? {
+        let lag = lag(data_dir, Family::Events, at.as_ref()).context("the segments can't be listed")?;
+        let shown = json!({
+            "destination": destination,
+            "at": at.map(|at| at.to_string()),
+            "lag_bytes": lag.bytes,
+            "lag_events": lag.lines,
+            "lag_segments": lag.segments,
+            "lag_seconds": lag.oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
+        });
+        if !written(writeln!(out, "{shown}"))? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a segment that are in front of a place.
+fn shipped_bytes(file: &ingest::SegmentFile, at: Option<&Position>) -> u64 {
+    match at {
+        Some(at) if file.name < at.segment => file.bytes,
+        Some(at) if file.name == at.segment => at.offset.min(file.bytes),
+        _ => 0,
+    }
+}
+
+fn described(file: &ingest::SegmentFile, found: &Inspection, shipped: &[(String, Option<Position>)]) -> Value {
+    let shipped: serde_json::Map<_, _> = shipped
+        .iter()
+        .map(|(destination, at)| (destination.clone(), shipped_bytes(file, at.as_ref()).into()))
+        .collect();
     let torn = found.torn.as_ref().map(|torn| json!({ "at": torn.at, "damage": torn.damage.to_string() }));
     json!({
         "segment": file.name.to_string(),
@@ -109,6 +160,7 @@ fn described(file: &ingest::SegmentFile, found: &Inspection) -> Value {
         "received_at": found.received_at.map(|Range { first, last }| [first, last]),
         "damaged_lines": found.damaged_lines,
         "torn": torn,
+        "shipped_bytes": shipped,
     })
 }
 

@@ -56,6 +56,7 @@ macro_rules! sections {
 sections! {
     gateway: gateway::Config,
     ingest: ingest::IngestConfig,
+    shipper: shipper::ShipperConfig,
     account: account::Config,
     setting: setting::Config,
     pay: pay::Config,

@@ -15,6 +15,7 @@ mod pay;
 mod rpc;
 mod setting;
 mod shared;
+mod shipping;
 mod start;
 
 pub(crate) use self::{

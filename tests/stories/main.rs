@@ -32,6 +32,7 @@ mod sessions;
 mod settings;
 mod settings_of_players;
 mod settings_store;
+mod shipping_on_kafka;
 mod verify_batch;
 
 // What it promises to everybody who asks.

@@ -5,16 +5,14 @@ use xtask::{dashboards::metrics_in, services::Prometheus, workspace};
 
 use crate::support::{Client, Platform, Shape, eventually, in_every_shape};
 
-in_every_shape!(
-    on_prometheus_every_role_is_scraped_without_an_error,
-    every_metric_of_every_role_is_in_the_manual,
-);
+in_every_shape!(on_prometheus_every_role_is_scraped_without_an_error, every_metric_of_every_role_is_in_the_manual,);
 
 async fn on_prometheus_every_role_is_scraped_without_an_error(shape: Shape) {
     let platform = Platform::start(shape).await;
     let ann = platform.register("ann").await;
     platform.verify(&ann.tokens.access_token).await;
-    let targets: Vec<String> = platform.replicas().into_iter().map(|replica| address(&platform.operator(replica))).collect();
+    let targets: Vec<String> =
+        platform.replicas().into_iter().map(|replica| address(&platform.operator(replica))).collect();
     let rules = workspace::root().join("deploy/prometheus/alerts.yaml");
     let prometheus = Prometheus::start(&targets, &rules).expect("Prometheus starts");
     let client = Client::operator(prometheus.address());

@@ -18,6 +18,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("gateway", &["idl", "common", "ingest"]),
     // Knows neither HTTP nor RPC: what it stores comes to it parsed.
     ("gateway/ingest", &["common"]),
+    // Reads segments as any tool does; the store does not know who ships.
+    ("gateway/ingest/shipper", &["common", "ingest"]),
     ("services/account", &["idl", "common"]),
     ("services/setting", &["idl", "common"]),
     ("services/pay", &["idl", "common"]),

@@ -16,7 +16,9 @@ use tracing_subscriber::{
 };
 
 /// Libraries whose `info` is about themselves: they stay at `warn` unless a directive names them.
-const TALKATIVE: &str = "nacos_sdk=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,sqlx=warn,opendal=warn";
+/// `rskafka` repeats as errors what is told once by whoever uses it.
+const TALKATIVE: &str =
+    "nacos_sdk=warn,hyper=warn,hyper_util=warn,reqwest=warn,rskafka=off,rustls=warn,sqlx=warn,opendal=warn";
 
 /// The most that these libraries may say, whatever the directives ask for: beyond it they print what they carry, and
 /// what they carry is passwords, tokens and keys. `volo_thrift` prints whole frames, and its errors repeat what they
@@ -30,6 +32,7 @@ const CEILINGS: &[(&str, LevelFilter)] = &[
     ("hyper_util", LevelFilter::INFO),
     ("h2", LevelFilter::INFO),
     ("reqwest", LevelFilter::INFO),
+    ("rskafka", LevelFilter::INFO),
     ("rustls", LevelFilter::INFO),
     ("sqlx", LevelFilter::INFO),
     ("opendal", LevelFilter::INFO),

@@ -65,6 +65,7 @@ pub use self::{
         Family,
         listing::{SegmentFile, segments},
         name::{SegmentName, SegmentNameError},
+        progress::{DestinationError, Progress},
         retention::Checkpoint,
     },
     store::{Ingest, Parts, Push, Receipt, RefusedEvent},

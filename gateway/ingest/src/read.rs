@@ -6,8 +6,10 @@
 
 mod follow;
 mod inspect;
+mod lag;
 
 pub use self::{
     follow::{Follow, Position, PositionError, Stop},
     inspect::{Inspection, Range, Torn, inspect},
+    lag::{Lag, lag},
 };

@@ -4,6 +4,7 @@ pub(crate) mod appender;
 pub(crate) mod lines;
 pub(crate) mod listing;
 pub(crate) mod name;
+pub(crate) mod progress;
 pub(crate) mod recovery;
 pub(crate) mod retention;
 

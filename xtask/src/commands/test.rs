@@ -15,7 +15,8 @@ use crate::{invariants, step::step};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Leave out every test that needs a server (those have `mariadb`, `redis`, `on_nacos`, `on_s3` or `prometheus` in their path).
+    /// Leave out every test that needs a server (those have `mariadb`, `redis`, `on_nacos`, `on_s3`, `on_kafka` or
+    /// `prometheus` in their path).
     #[arg(long)]
     fast: bool,
     /// Run only the tests whose path contains one of these, and none of the other checks.
@@ -75,6 +76,8 @@ fn tests(options: &Options, servers: Option<(&MariaDb, &Redis, &Nacos, &S3)>) ->
             "on_s3",
             "--skip",
             "prometheus",
+            "--skip",
+            "on_kafka",
         ]),
     };
     workspace::run(&mut command)

@@ -24,7 +24,7 @@ use crate::{
         Family,
         appender::Appender,
         listing::segments,
-        retention::{Checkpoint, Policy, Shipped},
+        retention::{Policy, Shipped},
     },
 };
 
@@ -272,20 +272,13 @@ impl Committer {
 
     fn delete(&self, now: Timestamp, wanted_bytes: u64) {
         let config = &self.shared.config;
-        let shipped = match Checkpoint::of(&self.data_dir).read() {
-            Ok(None) => Shipped::Unknown,
-            Ok(Some(last)) => Shipped::UpTo(last),
-            Err(error) => {
-                tracing::warn!(%error, "the shipper's checkpoint can't be read: no segment is deleted");
-                Shipped::Unreadable
-            }
-        };
+        let shipped = Shipped::by_all(&self.data_dir);
         let keep_for = config.retention.keep_for;
         self.delete_from(Family::Events, |_bytes| Policy { now, keep_for, shipped, wanted_bytes });
         self.delete_from(Family::Dead, |bytes| Policy {
             now,
             keep_for: config.dead.keep_for,
-            shipped: Shipped::Unknown,
+            shipped: Vec::new(),
             wanted_bytes: bytes.saturating_sub(config.dead.total_bytes_max.get()),
         });
     }
