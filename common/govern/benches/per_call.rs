@@ -93,8 +93,12 @@ fn gradient_acquire_and_release(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(threads = THREADS)]
 fn priority_gate_enter_and_leave(bencher: Bencher<'_, '_>) {
-    let gate = Gate::new(PriorityConfig::default());
-    bencher.bench(|| gate.try_enter(black_box(Class::Login), 100).is_some());
+    let gate = Gate::new(&PriorityConfig::default(), 100);
+    bencher.bench(|| {
+        if let Some(area) = gate.try_enter(black_box(Class::Login)) {
+            gate.leave(area);
+        }
+    });
 }
 
 #[divan::bench(threads = THREADS)]
