@@ -7,7 +7,7 @@ use ::setting::Setting;
 use common::{
     clock::{SharedClock, SharedRandom, SystemClock, SystemRandom},
     config::Environment,
-    governance::Governance,
+    governance::{Governance, shedding::Gates},
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
     rpc::{ServerMetrics, ServerParts},
@@ -40,18 +40,18 @@ pub(crate) struct Process {
     pub(crate) random: SharedRandom,
     /// The rules that requests and calls are governed by.
     pub(crate) governance: Governance,
+    /// Lets in what comes from outside this process.
+    pub(crate) gates: Gates,
 }
 
 impl Process {
     /// A process on the machine's own clock and random source.
     pub(crate) fn new(timing: Timing) -> anyhow::Result<Self> {
-        Ok(Self {
-            lifecycle: Lifecycle::new(timing),
-            registry: telemetry::new_registry(&BuildInfo::current())?,
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-            governance: Governance::default(),
-        })
+        let registry = telemetry::new_registry(&BuildInfo::current())?;
+        let governance = Governance::default();
+        let gates = Gates::new(governance.clone(), Arc::new(SystemRandom), &registry)?;
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        Ok(Self { lifecycle: Lifecycle::new(timing), registry, clock, random, governance, gates })
     }
 }
 
@@ -103,6 +103,7 @@ pub(crate) async fn start(
     let in_process = directory.in_process();
     // Before the operator listener: nobody may be told "ready" by a process that has not opened anything yet.
     let started = process.lifecycle.readiness().gate("start");
+    process.lifecycle.spawn_background("processor", process.gates.watch_processor());
     let has_gateway = matches!(role, Role::All | Role::Gateway);
     let admin_token = has_gateway.then(|| admin_token::choose(configuration, &*process.random)).transpose()?;
     let (admin_token, admin_token_file) = admin_token.map_or((None, None), |chosen| (Some(chosen.token), chosen.file));
@@ -159,7 +160,9 @@ async fn open_services(
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
     let (random, governance) = (process.random.clone(), process.governance.clone());
-    let parts = ServerParts { random, metrics, tasks, governance };
+    // What is called in process was let in by the gate of the edge.
+    let gates = (!directory.in_process()).then(|| process.gates.clone());
+    let parts = ServerParts { random, metrics, tasks, governance, gates };
     let shared = if holds(Role::Account) || holds(Role::Gateway) || holds(Role::Setting) {
         Shared::open(configuration, process).await?
     } else {

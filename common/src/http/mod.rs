@@ -42,7 +42,7 @@ pub use self::{
         only_one,
     },
     front::Front,
-    routes::{Endpoint, Routes},
+    routes::{Classed, Endpoint, Routes, classed},
     signing::{CLOCK_WINDOW, SignedContent, SigningKey},
     stack::{HttpParts, HttpStack, http_stack},
 };

@@ -5,4 +5,5 @@ mod drain;
 mod harness;
 mod limits;
 mod observation;
+mod shedding;
 mod signed;
