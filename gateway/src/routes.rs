@@ -155,12 +155,18 @@ fn routes(groups: &[RouteGroup], mut routes: Routes) -> Routes {
                 .post("/v1/server/tokens/verify-batch", classed(Verify, server::verify_tokens::verify_tokens))
                 .post("/v1/server/sessions/revoke", classed(Verify, server::revoke_sessions::revoke_sessions))
                 .get("/v1/server/orders/{order_id}", classed(Refresh, server::get_order::get_order))
-                .post("/v1/server/orders/{order_id}/redeliver", classed(Refresh, server::redeliver_order::redeliver_order))
+                .post(
+                    "/v1/server/orders/{order_id}/redeliver",
+                    classed(Refresh, server::redeliver_order::redeliver_order),
+                )
                 .get("/v1/server/wallet", classed(Settings, server::wallet::wallet))
                 .post("/v1/server/wallet/spend", classed(Refresh, server::wallet_spend::wallet_spend)),
-            RouteGroup::Pay => routes
-                .post("/v1/pay/callbacks/{channel}/{app_id}", classed(PayCallback, pay::callback::callback))
-                .get("/v1/pay/callbacks/{channel}/{app_id}", classed(PayCallback, pay::callback_by_get::callback_by_get)),
+            RouteGroup::Pay => {
+                routes.post("/v1/pay/callbacks/{channel}/{app_id}", classed(PayCallback, pay::callback::callback)).get(
+                    "/v1/pay/callbacks/{channel}/{app_id}",
+                    classed(PayCallback, pay::callback_by_get::callback_by_get),
+                )
+            }
             RouteGroup::Partner => routes
                 .post("/v1/partner/{partner}/events", classed(Ingest, partner::events::push_events))
                 .post("/v1/partner/{partner}/clicks", classed(Ingest, partner::clicks::push_click))

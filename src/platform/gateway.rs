@@ -95,7 +95,8 @@ pub(super) fn listen(
     let larger_bodies = events.iter().map(partners_bodies).collect();
     let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
     let gate = process.gates.open("gateway");
-    let endpoints = gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks, events, gate });
+    let endpoints =
+        gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks, events, gate });
     let parts = HttpParts {
         larger_bodies,
         clock: process.clock.clone(),

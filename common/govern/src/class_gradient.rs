@@ -12,9 +12,14 @@
 //! gradient        = the largest of all gradient(class)
 //! ```
 //! The largest, because what slows all of them is the server, and what slows one is that one's own bottleneck: its hash
-//! pool, its table, its channel. Those have bounded queues of their own, and taking room from everybody else would mend
-//! nothing there. When only one class is heard of, it is the measure. Verifications from memory are below `min_latency`
-//! and never heard of: they do not wait for anything, so their latency says nothing either way.
+//! pool, its table, its channel. Taking room from everybody else would mend nothing there. A class that is slow while
+//! another is not, or while no other is heard of, is *slow alone*: the limit does not follow it, and all that it gets is
+//! a cap ([`PriorityConfig::slow_alone`](crate::priority::PriorityConfig::slow_alone)), so that what hangs there leaves
+//! room to the others. Its own bounded queue decides the rest, and by more than a number: players on known devices
+//! first. Not so verifications and pay callbacks: they are shed last, and in the worst flood nobody else is heard of;
+//! then the limit follows them.
+//! Verifications from memory are below `min_latency` and never heard of: they do not wait for anything, so their latency
+//! says nothing either way. If the processor is what everybody waits for, [`crate::cpu`] tells.
 //!
 //! A window that reached the limit is one in which somebody had to wait or was refused: with shares, a class can be at
 //! the end of its own while less than the limit is in flight.
@@ -45,6 +50,7 @@ pub struct ClassEstimate {
     limit: f64,
     usual: [Usual; CLASSES],
     slowdown: f64,
+    slow_alone: [bool; CLASSES],
 }
 
 /// What was seen of a class in a window.
@@ -67,10 +73,23 @@ pub struct ClassesSeen {
     pub full: bool,
 }
 
+/// What a class says of a window.
+#[derive(Clone, Copy)]
+struct Heard {
+    gradient: f64,
+    dropped: bool,
+    slowdown: Option<f64>,
+}
+
 impl ClassEstimate {
     /// Nothing is known yet.
     pub fn new(config: &GradientConfig) -> Self {
-        Self { limit: config.first_limit(), usual: [Usual::default(); CLASSES], slowdown: 1.0 }
+        Self {
+            limit: config.first_limit(),
+            usual: [Usual::default(); CLASSES],
+            slowdown: 1.0,
+            slow_alone: [false; CLASSES],
+        }
     }
 
     /// The limit: whole requests.
@@ -83,6 +102,11 @@ impl ClassEstimate {
         self.slowdown
     }
 
+    /// Whether a class was slow when it was last heard of, while another was not.
+    pub fn is_slow_alone(&self, class: Class) -> bool {
+        self.slow_alone[class.index()]
+    }
+
     /// What is usual of a class, in nanoseconds; 0 before its first window.
     pub fn usual_ns(&self, class: Class) -> f64 {
         self.usual[class.index()].mean_ns
@@ -91,23 +115,29 @@ impl ClassEstimate {
     /// Learns from a window.
     pub fn learn(&mut self, config: &GradientConfig, seen: &ClassesSeen) {
         let saturated = seen.full || seen.in_flight >= self.limit();
-        let mut says: Option<(f64, bool)> = None;
-        let mut slowdown: Option<f64> = None;
-        for (usual, seen) in self.usual.iter_mut().zip(&seen.classes) {
-            let own = seen.mean_ns.map(|mean_ns| usual.learn(config, mean_ns, saturated));
-            slowdown = [slowdown, own].into_iter().flatten().reduce(f64::min);
-            if own.is_none() && !seen.dropped {
-                continue;
-            }
-            let gradient = config.gradient(own.unwrap_or(1.0), seen.dropped);
-            if says.is_none_or(|(largest, _)| gradient > largest) {
-                says = Some((gradient, seen.dropped));
+        let mut heard: [Option<Heard>; CLASSES] = [None; CLASSES];
+        for ((heard, usual), seen) in heard.iter_mut().zip(&mut self.usual).zip(&seen.classes) {
+            let slowdown = seen.mean_ns.map(|mean_ns| usual.learn(config, mean_ns, saturated));
+            if slowdown.is_some() || seen.dropped {
+                let gradient = config.gradient(slowdown.unwrap_or(1.0), seen.dropped);
+                *heard = Some(Heard { gradient, dropped: seen.dropped, slowdown });
             }
         }
-        self.slowdown = slowdown.unwrap_or(1.0).max(1.0);
-        let Some((gradient, dropped)) = says else { return };
-        if dropped || seen.full || f64::from(seen.in_flight) >= self.limit / 2.0 {
-            self.limit = config.moved(self.limit, gradient, dropped);
+        let all = || heard.iter().flatten();
+        self.slowdown = all().filter_map(|heard| heard.slowdown).reduce(f64::min).unwrap_or(1.0).max(1.0);
+        let Some(best) = all().max_by(|one, other| one.gradient.total_cmp(&other.gradient)).copied() else { return };
+        let (is_slow, is_only) = (best.gradient < 1.0, all().count() == 1);
+        for (class, heard) in Class::SHED_ORDER.iter().zip(&heard) {
+            if let Some(heard) = heard {
+                let alone = heard.gradient < 1.0 && (!is_slow || is_only);
+                self.slow_alone[class.index()] = alone && *class < Class::Verify;
+            }
+        }
+        if is_slow && is_only && self.slow_alone.contains(&true) {
+            return;
+        }
+        if best.dropped || seen.full || f64::from(seen.in_flight) >= self.limit / 2.0 {
+            self.limit = config.moved(self.limit, best.gradient, best.dropped);
         }
     }
 
@@ -124,6 +154,7 @@ pub struct ClassGradient {
     /// The bits of a fraction.
     slowdown: AtomicU64,
     usual_ns: [AtomicU64; CLASSES],
+    slow_alone: [AtomicBool; CLASSES],
     min_latency_ns: AtomicU64,
     min_samples: AtomicU32,
     ends_at: AtomicU64,
@@ -148,6 +179,7 @@ impl ClassGradient {
             limit: AtomicU32::new(estimate.limit()),
             slowdown: AtomicU64::new(estimate.slowdown().to_bits()),
             usual_ns: Default::default(),
+            slow_alone: Default::default(),
             min_latency_ns: AtomicU64::new(nanos(config.min_latency)),
             min_samples: AtomicU32::new(config.min_samples),
             ends_at: AtomicU64::new(0),
@@ -166,6 +198,11 @@ impl ClassGradient {
     /// How many times slower than usual the least slowed class was in the last window, at least 1.
     pub fn slowdown(&self) -> f64 {
         f64::from_bits(self.slowdown.load(Relaxed))
+    }
+
+    /// Whether a class is slow while another is not.
+    pub fn is_slow_alone(&self, class: Class) -> bool {
+        self.slow_alone[class.index()].load(Relaxed)
     }
 
     /// How long a request of a class usually takes; zero before that is known.
@@ -239,6 +276,7 @@ impl ClassGradient {
         self.slowdown.store(estimate.slowdown().to_bits(), Relaxed);
         for (class, usual_ns) in Class::SHED_ORDER.iter().zip(&self.usual_ns) {
             usual_ns.store(floor_u64(estimate.usual_ns(*class)), Relaxed);
+            self.slow_alone[class.index()].store(estimate.is_slow_alone(*class), Relaxed);
         }
     }
 
@@ -304,6 +342,21 @@ mod tests {
         }
         assert!(estimate.limit() >= before, "{estimate:?}");
         assert!(estimate.slowdown() < 1.01);
+        assert!(estimate.is_slow_alone(Class::Login) && !estimate.is_slow_alone(Class::Verify));
+        estimate.learn(&config(), &seen(&[(Class::Verify, 1.0), (Class::Login, 50.0)], 100));
+        assert!(!estimate.is_slow_alone(Class::Login), "it is over");
+    }
+
+    #[test]
+    fn a_class_that_nobody_can_be_compared_with_moves_the_limit_only_if_it_is_shed_last() {
+        for (class, usual, slow) in [(Class::Login, 50.0, 500.0), (Class::Verify, 1.0, 10.0)] {
+            let mut estimate = settled();
+            (0..20).for_each(|_| estimate.learn(&config(), &seen(&[(class, slow)], 100)));
+            assert_eq!(estimate.limit() < 50, class == Class::Verify, "{estimate:?}");
+            assert_eq!(estimate.is_slow_alone(class), class == Class::Login);
+            estimate.learn(&config(), &seen(&[(class, usual)], 10));
+            assert!(!estimate.is_slow_alone(class));
+        }
     }
 
     #[test]
@@ -325,7 +378,7 @@ mod tests {
             estimate.learn(&config(), &seen);
             estimate.limit()
         };
-        assert_eq!(dropped(&[]), 98, "100 · 0.8 + 90 · 0.2");
+        assert_eq!(dropped(&[(Class::Verify, 5.0)]), 98, "100 · 0.8 + 90 · 0.2: the larger of 0.5 and 0.9");
         assert!(dropped(&[(Class::Verify, 1.0)]) > 100);
     }
 

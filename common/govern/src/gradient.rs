@@ -13,9 +13,10 @@
 //! ```
 //! A window in which less than half of the limit was in flight changes nothing: it says nothing about the limit.
 //!
-//! The published bounds are 20 (first and least) and 200. Here the first limit is 200 and the largest 1000 (Envoy's):
-//! what is counted waits for databases and hash pools with bounded queues of their own, and these decide by more than a
-//! number (players on known devices first). A limit below them would refuse before they are asked.
+//! The published bounds are 20 (first and least) and 200. Here the first limit is 400 and the largest 1000 (Envoy's):
+//! what is counted waits for databases and hash pools with bounded queues of their own (130 sign-ins at the hash pool),
+//! and these decide by more than a number (players on known devices first). A limit below them would refuse before they
+//! are asked, and one that they fill would refuse those who need none of it.
 //!
 //! Three departures, each with a switch:
 //! - `queue` is √limit by default (as in Envoy's adaptive concurrency), not 4;
@@ -88,7 +89,7 @@ pub enum QueueAllowance {
 impl Default for GradientConfig {
     fn default() -> Self {
         Self {
-            initial: 200,
+            initial: 400,
             min: 20,
             max: 1000,
             smoothing: 0.2,

@@ -41,7 +41,8 @@
 //! Every refusal goes out with [`retry_after`]: 429 from limits, with their own time, 503 from shedding. The limit of
 //! [`priority::Gate`] is one for all classes: with a limit of its own, a class could be refused while a lower one is let
 //! in. So each class has its own measure of latency and none has its own limit. A cap of one class
-//! ([`rules::RouteRules::in_flight`]) is a [`bulkhead`] of its own, before the gate.
+//! ([`rules::RouteRules::in_flight`], [`priority::room_alone`]) is a [`bulkhead`] of its own, before the gate: it is not
+//! about the room that all share.
 //!
 //! A call that goes out, outermost first:
 //! 1. *Retry* ([`retry`]) and *backup* ([`backup`]) around everything, so that every attempt passes what follows; paid

@@ -81,11 +81,14 @@ pub struct PriorityConfig {
     pub verify: f64,
     /// Requests in flight that are kept for pay callbacks; at most half of the limit.
     pub pay_reserved: u32,
+    /// Which part of the room a class may fill that is slower than usual while others are not: what hangs in one place
+    /// leaves room for the rest. Below the share of the class that is shed first, so that even that one has some.
+    pub slow_alone: f64,
 }
 
 impl Default for PriorityConfig {
     fn default() -> Self {
-        Self { ingest: 0.5, settings: 0.7, login: 0.8, refresh: 0.9, verify: 1.0, pay_reserved: 8 }
+        Self { ingest: 0.5, settings: 0.7, login: 0.8, refresh: 0.9, verify: 1.0, pay_reserved: 8, slow_alone: 0.4 }
     }
 }
 
@@ -118,6 +121,7 @@ impl Check for PriorityConfig {
             }
         }
         problems.number("pay_reserved", self.pay_reserved, 0..=10_000);
+        problems.number("slow_alone", self.slow_alone, 0.01..=1.0);
     }
 }
 
@@ -137,6 +141,11 @@ pub struct InFlight {
     pub general: u32,
     /// In the reserved room.
     pub reserved: u32,
+}
+
+/// How many of a class that is slow alone may be in flight.
+pub fn room_alone(config: &PriorityConfig, limit: u32) -> u32 {
+    ceil_u32(config.slow_alone.clamp(0.0, 1.0) * f64::from(limit - reserved_of(config, limit))).max(1)
 }
 
 /// How a limit is divided: what is kept for pay callbacks, and the rest.
@@ -293,6 +302,7 @@ mod tests {
                 refresh,
                 verify,
                 pay_reserved,
+                ..PriorityConfig::default()
             },
         )
     }

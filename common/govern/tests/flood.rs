@@ -10,8 +10,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use govern::{
     Moment,
-    codel::CodelConfig,
     class_gradient::ClassGradient,
+    codel::CodelConfig,
     gradient::{Ending, GradientConfig},
     priority::{Area, Class, Gate, PriorityConfig},
     waiting::ClassQueues,
@@ -153,8 +153,7 @@ impl Simulation {
     fn arrive(&mut self, request: Request) {
         let Some(protection) = &mut self.protection else { return self.begin(request, None) };
         let (now, class) = (moment(self.now), MIX[request.kind].0);
-        let area =
-            if protection.queues.has_waiting_from(class) { None } else { protection.gate.try_enter(class) };
+        let area = if protection.queues.has_waiting_from(class) { None } else { protection.gate.try_enter(class) };
         match area {
             Some(area) => self.begin(request, Some(area)),
             None => {

@@ -17,7 +17,7 @@ use govern::{
     class_gradient::ClassGradient,
     codel::CodelConfig,
     gradient::{Ending, GradientConfig},
-    priority::{Area, Class, Gate, PriorityConfig},
+    priority::{Area, Class, Gate, PriorityConfig, room_alone},
     waiting::ClassQueues,
 };
 
@@ -25,6 +25,8 @@ const CORES: f64 = 2.0;
 const WARM_UP_S: f64 = 10.0;
 const MEASURED_S: f64 = 10.0;
 const HASH_QUEUE: usize = 128;
+/// Who has waited for so long for a thread that hashes is told to come back.
+const HASH_WAIT_S: f64 = 2.0;
 const US: f64 = 1e-6;
 const MS: f64 = 1e-3;
 
@@ -51,7 +53,7 @@ const DEVICE: Kind = Kind {
     share: 0.2,
     cpu: (150.0 * US, 150.0 * US),
     waits: (2.0 * MS, 5.0 * MS),
-    patience: 2.0,
+    patience: 10.0,
     ..VERIFY
 };
 const PASSWORD: Kind = Kind { share: 0.05, hashes: 50.0 * MS, ..DEVICE };
@@ -113,6 +115,8 @@ struct Simulation {
     queues: ClassQueues<Request>,
     got: [Got; 5],
     limits: (u32, u32),
+    /// How many logins are inside, for their cap while they are slow alone.
+    logins: u32,
 }
 
 fn moment(seconds: f64) -> Moment {
@@ -143,6 +147,7 @@ impl Simulation {
             queues: ClassQueues::new(CodelConfig::default()),
             got: [Got::default(); 5],
             limits: (config.initial, config.initial),
+            logins: 0,
         }
     }
 
@@ -187,6 +192,10 @@ impl Simulation {
             self.got[kind].offered += 1;
         }
         let request = Request { kind, came: self.now, began: self.now, area: None, step: 0 };
+        let cap = room_alone(&PriorityConfig::default(), self.gradient.limit());
+        if class == Class::Login && self.gradient.is_slow_alone(class) && self.logins >= cap {
+            return;
+        }
         let area = if self.queues.has_waiting_from(class) { None } else { self.gate.try_enter(class) };
         match area {
             Some(area) => self.begin(Request { area: Some(area), ..request }),
@@ -206,6 +215,7 @@ impl Simulation {
     }
 
     fn begin(&mut self, request: Request) {
+        self.logins += u32::from(self.mix[request.kind].class == Class::Login);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.requests.push(None);
             self.requests.len() - 1
@@ -249,8 +259,13 @@ impl Simulation {
     fn hash(&mut self) {
         while f64::from(self.hashing) < CORES {
             let Some(slot) = self.to_hash.pop_front() else { return };
+            let request = self.requests[slot].as_ref().expect("it is under way");
+            let kind = request.kind;
+            if self.now - request.began > HASH_WAIT_S {
+                self.end(slot, Ending::Dropped);
+                continue;
+            }
             self.hashing += 1;
-            let kind = self.requests[slot].as_ref().expect("it is under way").kind;
             self.waiting.push(Reverse((nanos(self.now + self.mix[kind].hashes), slot)));
         }
     }
@@ -259,6 +274,7 @@ impl Simulation {
         let Some(request) = self.requests[slot].take() else { return };
         self.free.push(slot);
         let kind = self.mix[request.kind];
+        self.logins -= u32::from(kind.class == Class::Login);
         let took = self.now - request.came;
         let in_time = took <= kind.patience;
         if request.came >= 1.0 + WARM_UP_S && ending == Ending::Worked {

@@ -15,10 +15,13 @@ pub struct Governance(Arc<InForce>);
 
 struct InForce {
     rules: ArcSwap<Rules>,
-    followers: Mutex<Vec<Box<dyn Fn(&Rules) + Send + Sync>>>,
+    followers: Mutex<Vec<Follower>>,
     /// Where the moments of this process are counted from.
     origin: Instant,
 }
+
+/// Applies rules somewhere.
+type Follower = Box<dyn Fn(&Rules) + Send + Sync>;
 
 impl Governance {
     /// Governed by `rules` until others are put in force.

@@ -51,7 +51,7 @@ pub struct Gate {
     learned: ClassGradient,
     /// The limit as it was divided: what was learned, lowered by the processor.
     limit: AtomicU32,
-    /// A bit for each class that has a cap of its own.
+    /// A bit for each class that has a cap of its own: by the rules, or because it is slow while others are not.
     capped: AtomicU8,
     caps: [Arc<Bulkhead>; Class::SHED_ORDER.len()],
     pub(super) queues: Mutex<Queues>,
@@ -66,6 +66,8 @@ struct InForce {
     priority: PriorityConfig,
     cpu: Option<CpuConfig>,
     retry_after: RetryAfterConfig,
+    /// How many of each class, if the rules have a cap for it.
+    caps: [Option<u32>; Class::SHED_ORDER.len()],
     /// Scarce CPU leaves as much.
     least: u32,
 }
@@ -170,20 +172,28 @@ impl Gate {
         let limit = part_of(learned, factor).max(in_force.least.min(learned));
         self.room.divide(&in_force.priority, limit);
         self.limit.store(limit, Relaxed);
+        self.cap(&in_force, limit);
         self.serve_waiting();
+    }
+
+    /// Caps classes by the rules, and those that are slow alone, so that what hangs in one place leaves room for the
+    /// rest. What is inside already when a cap begins does not count, and drains.
+    fn cap(&self, in_force: &InForce, limit: u32) {
+        let mut capped = 0;
+        for (class, bulkhead) in Class::SHED_ORDER.into_iter().zip(&self.caps) {
+            let is_slow = self.learned.is_slow_alone(class);
+            let alone = is_slow.then(|| priority::room_alone(&in_force.priority, limit));
+            let cap = [in_force.caps[class.index()], alone].into_iter().flatten().min();
+            bulkhead.set_limit(cap.unwrap_or(u32::MAX));
+            capped |= cap.map_or(0, |_| bit(class));
+        }
+        self.capped.store(capped, Relaxed);
     }
 
     /// Other rules, for what comes from now on.
     pub(super) fn apply(&self, rules: &Rules) {
         self.learned.configure(bounds(rules, self.shared.threads));
         self.in_force.store(Arc::new(InForce::new(rules, self.shared.threads)));
-        let mut capped = 0;
-        for (class, cap) in Class::SHED_ORDER.iter().zip(&self.caps) {
-            let in_flight = rules.routes.get(class).and_then(|route| route.in_flight);
-            cap.set_limit(in_flight.map_or(u32::MAX, Into::into));
-            capped |= in_flight.map_or(0, |_| bit(*class));
-        }
-        self.capped.store(capped, Relaxed);
         self.lock().of_classes.configure(rules.queue);
         self.is_on.store(rules.switches.shedding, SeqCst);
         self.divide();
@@ -225,6 +235,7 @@ impl InForce {
             priority: rules.priority,
             cpu: rules.switches.cpu.then_some(rules.cpu),
             retry_after: rules.retry_after,
+            caps: Class::SHED_ORDER.map(|class| rules.routes.get(&class)?.in_flight.map(Into::into)),
             least: bounds(rules, threads).min,
         }
     }
@@ -232,7 +243,10 @@ impl InForce {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("in_flight", &self.in_flight()).field("limit", &self.limit()).finish_non_exhaustive()
+        f.debug_struct("Gate")
+            .field("in_flight", &self.in_flight())
+            .field("limit", &self.limit())
+            .finish_non_exhaustive()
     }
 }
 
@@ -250,7 +264,11 @@ fn bounds(rules: &Rules, threads: u32) -> GradientConfig {
     GradientConfig { min, initial: config.initial.max(min), ..config }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a number that fits, rounded down")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part of a number that fits, rounded down"
+)]
 fn part_of(limit: u32, factor: f64) -> u32 {
     (f64::from(limit) * factor) as u32
 }

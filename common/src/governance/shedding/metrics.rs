@@ -27,8 +27,11 @@ pub(super) struct SheddingMetrics {
     refused: IntCounterVec,
     gone: IntCounterVec,
     waited: HistogramVec,
-    gates: Arc<Mutex<Vec<(&'static str, Weak<Gate>)>>>,
+    gates: KnownGates,
 }
+
+/// The gates there are, by name, for as long as they are used.
+type KnownGates = Arc<Mutex<Vec<(&'static str, Weak<Gate>)>>>;
 
 /// The counters of one gate, by class.
 pub(super) struct Series([OfClass; CLASSES]);
@@ -47,7 +50,7 @@ struct Gauges {
     limit: IntGaugeVec,
     slowdown: GaugeVec,
     cpu: Gauge,
-    gates: Arc<Mutex<Vec<(&'static str, Weak<Gate>)>>>,
+    gates: KnownGates,
     shared: Weak<Shared>,
 }
 
@@ -60,8 +63,11 @@ impl SheddingMetrics {
             "Requests that were refused before any work.",
             &["gate", "class", "reason"],
         )?;
-        let gone =
-            counter("playgate_shedding_gone_total", "Requests whose callers left while they waited.", &["gate", "class"])?;
+        let gone = counter(
+            "playgate_shedding_gone_total",
+            "Requests whose callers left while they waited.",
+            &["gate", "class"],
+        )?;
         let waited = HistogramOpts::new(
             "playgate_shedding_wait_seconds",
             "How long requests waited that did not go in at once, let in or refused.",
@@ -71,7 +77,7 @@ impl SheddingMetrics {
         registry.register(Box::new(refused.clone()))?;
         registry.register(Box::new(gone.clone()))?;
         registry.register(Box::new(waited.clone()))?;
-        let gates = Arc::default();
+        let gates = KnownGates::default();
         registry.register(Box::new(Gauges::new(Arc::clone(&gates), Arc::downgrade(shared))?))?;
         Ok(Self { admitted, refused, gone, waited, gates })
     }
@@ -125,13 +131,14 @@ impl Series {
 }
 
 impl Gauges {
-    fn new(
-        gates: Arc<Mutex<Vec<(&'static str, Weak<Gate>)>>>,
-        shared: Weak<Shared>,
-    ) -> prometheus::Result<Self> {
+    fn new(gates: KnownGates, shared: Weak<Shared>) -> prometheus::Result<Self> {
         let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         Ok(Self {
-            in_flight: gauge("playgate_shedding_in_flight", "Requests that were let in and are not done.", &["gate", "room"])?,
+            in_flight: gauge(
+                "playgate_shedding_in_flight",
+                "Requests that were let in and are not done.",
+                &["gate", "room"],
+            )?,
             waiting: gauge("playgate_shedding_waiting", "Requests that wait to be let in.", &["gate", "class"])?,
             limit: gauge("playgate_shedding_limit", "How many requests may be in flight.", &["gate"])?,
             slowdown: GaugeVec::new(
@@ -173,7 +180,7 @@ impl Collector for Gauges {
     }
 }
 
-fn living(gates: &Mutex<Vec<(&'static str, Weak<Gate>)>>) -> Vec<(&'static str, Arc<Gate>)> {
+fn living(gates: &KnownGates) -> Vec<(&'static str, Arc<Gate>)> {
     let gates = gates.lock().unwrap_or_else(PoisonError::into_inner);
     gates.iter().filter_map(|(name, gate)| Some((*name, gate.upgrade()?))).collect()
 }

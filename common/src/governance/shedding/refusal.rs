@@ -19,7 +19,7 @@ pub enum Reason {
     Late,
     /// Its caller would have given up before it was done.
     Deadline,
-    /// Its class has a cap of its own, and is at it.
+    /// Its class has a cap of its own, by the rules or because it is slow while others are not, and is at it.
     ClassFull,
 }
 

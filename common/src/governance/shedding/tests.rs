@@ -15,12 +15,7 @@ use tokio::{
     time::{Instant, advance, sleep},
 };
 
-use super::{
-    gate::Gate,
-    gates::Gates,
-    processor::Sources,
-    refusal::Reason,
-};
+use super::{gate::Gate, gates::Gates, processor::Sources, refusal::Reason};
 use crate::{
     clock::testing::SeededRandom,
     context::{RequestContext, TraceId},
@@ -60,8 +55,10 @@ impl Fixture {
     fn metric(&self, family: &str, value: &str) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|known| known.name() == family).unwrap_or_else(|| panic!("no {family}"));
-        let has_value = |metric: &&prometheus::proto::Metric| metric.get_label().iter().any(|label| label.value() == value);
-        let sum = |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
+        let has_value =
+            |metric: &&prometheus::proto::Metric| metric.get_label().iter().any(|label| label.value() == value);
+        let sum =
+            |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
         family.get_metric().iter().filter(has_value).map(sum).sum()
     }
 }

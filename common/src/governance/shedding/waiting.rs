@@ -73,10 +73,7 @@ impl Gate {
     /// Waits for room.
     pub(super) async fn wait(&self, class: Class, deadline: Option<Instant>) -> Result<Option<Area>, Reason> {
         let began = Instant::now();
-        let (mut waiting, patience, reason) = match self.stand_in_line(class, deadline)? {
-            Some(place) => place,
-            None => return Ok(None),
-        };
+        let Some((mut waiting, patience, reason)) = self.stand_in_line(class, deadline)? else { return Ok(None) };
         let told = match timeout(patience, &mut waiting.told).await {
             Ok(Ok(told)) => told,
             // Told at the very end of its time, or not at all.

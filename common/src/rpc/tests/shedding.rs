@@ -125,4 +125,3 @@ async fn what_is_called_in_process_was_let_in_by_the_edge_and_is_not_shed_again(
     read(&client, "good").await.expect("answered");
     assert!(!scrape(&registry).contains("playgate_shedding"), "no gate, and none counted");
 }
-
