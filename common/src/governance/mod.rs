@@ -1,4 +1,4 @@
-//! The rules of [`govern`](::govern) as they are in force in this process, and how they change while it runs.
+//! The rules of [`govern`] as they are in force in this process, and how they change while it runs.
 //!
 //! The rules themselves are pure functions in `common/govern`; the layers that ask them stand in [`crate::http`] and
 //! [`crate::rpc`]. What lives here is what those layers share: the document in force, the clock their moments are

@@ -1,4 +1,4 @@
-//! Who is let in when there is not room for all: the runtime of [`govern`](::govern)'s rules for shedding.
+//! Who is let in when there is not room for all: the runtime of [`govern`]'s rules for shedding.
 //!
 //! A [`Gate`] stands before the routes of the public listener, and in a process that serves one role before the methods
 //! of its service. A request goes in at once if its class has room, waits a moment if it has not, or is refused with a
