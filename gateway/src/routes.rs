@@ -4,7 +4,11 @@ use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
 use common::{
     clock::SharedClock,
-    http::{Routes, SignatureChecks},
+    governance::{
+        Class::{Ingest, Login, PayCallback, Refresh, Settings, Verify},
+        shedding::Gate,
+    },
+    http::{Routes, SignatureChecks, classed},
     lifecycle::RequestTasks,
     shared::SharedState,
 };
@@ -43,6 +47,8 @@ pub struct Parts {
     pub tasks: RequestTasks,
     /// What partners push into; needed where `gateway.routes` has their group.
     pub events: Option<EventStore>,
+    /// Lets requests in by the class of their route.
+    pub gate: Arc<Gate>,
 }
 
 impl fmt::Debug for Parts {
@@ -84,7 +90,7 @@ impl Service<ServerContext, Request> for Endpoints {
 
 /// The endpoints of the groups that `config` asks for.
 pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
-    let Parts { upstream, tokens, settings, shared, clock, tasks, events } = parts;
+    let Parts { upstream, tokens, settings, shared, clock, tasks, events, gate } = parts;
     let (account, patience, capacity) = (upstream.account.clone(), config.verify_timeout, config.app_cache_capacity);
     let apps = AppDirectory::new(account.clone(), patience, capacity, tasks.clone());
     let partners = PartnerDirectory::new(account, patience, capacity, tasks);
@@ -108,49 +114,66 @@ pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
         docs_page: documentation::page::render(&document).into(),
         partners: events.map(|events| PartnerDoor { partners, events }),
     });
-    Endpoints { router: routes(&config.routes).into_router(), gateway, checks }
+    Endpoints { router: routes(&config.routes, Routes::behind(gate)).into_router(), gateway, checks }
 }
 
-fn routes(groups: &[RouteGroup]) -> Routes {
-    let mut routes = Routes::new();
+/// Every route with what it is for when there is not room for all. What is refused first stands first:
+///
+/// | class | what | because, refused |
+/// |---|---|---|
+/// | `Ingest` | what partners push | it is sent again in a minute, and nobody waits |
+/// | `Settings` | what is looked at: settings, profile, history, wallet | a game goes on with what it has |
+/// | `Login` | what players begin or change: sign-ins, codes, links, passwords, deletions | the player tries again |
+/// | `Refresh` | what keeps or ends a session, and what moves money: refreshes, sign-outs, orders, spending | a session becomes a login, a purchase hangs |
+/// | `Verify` | is a token good, the keys to find out, and signing out by a game server | a player in the middle of a game is thrown out, or one stays who must not |
+/// | `PayCallback` | what payment channels tell | money is late; room is kept for them |
+///
+/// Documentation has none: it is made at start, and costs as much as a refusal.
+fn routes(groups: &[RouteGroup], mut routes: Routes) -> Routes {
     for group in groups {
         routes = match group {
             RouteGroup::Sdk => routes
-                .post("/v1/sdk/register", sdk::register::register)
-                .post("/v1/sdk/login", sdk::login::login)
-                .post("/v1/sdk/refresh", sdk::refresh::refresh)
-                .post("/v1/sdk/logout", sdk::logout::logout)
-                .get("/v1/sdk/me", sdk::me::me)
-                .get("/v1/sdk/history", sdk::history::history)
-                .post("/v1/sdk/phone-codes", sdk::phone_codes::phone_codes)
-                .post("/v1/sdk/link", sdk::link::link)
-                .post("/v1/sdk/password", sdk::password::password)
-                .post("/v1/sdk/deletion", sdk::request_deletion::request_deletion)
-                .delete("/v1/sdk/deletion", sdk::cancel_deletion::cancel_deletion)
-                .delete("/v1/sdk/sessions", sdk::end_other_sessions::end_other_sessions)
-                .delete("/v1/sdk/sessions/{session_id}", sdk::end_session::end_session)
-                .get("/v1/sdk/settings", sdk::settings::settings)
-                .post("/v1/sdk/orders", sdk::create_order::create_order)
-                .get("/v1/sdk/orders/{order_id}", sdk::get_order::get_order)
-                .get("/v1/sdk/wallet", sdk::wallet::wallet),
+                .post("/v1/sdk/register", classed(Login, sdk::register::register))
+                .post("/v1/sdk/login", classed(Login, sdk::login::login))
+                .post("/v1/sdk/refresh", classed(Refresh, sdk::refresh::refresh))
+                .post("/v1/sdk/logout", classed(Refresh, sdk::logout::logout))
+                .get("/v1/sdk/me", classed(Settings, sdk::me::me))
+                .get("/v1/sdk/history", classed(Settings, sdk::history::history))
+                .post("/v1/sdk/phone-codes", classed(Login, sdk::phone_codes::phone_codes))
+                .post("/v1/sdk/link", classed(Login, sdk::link::link))
+                .post("/v1/sdk/password", classed(Login, sdk::password::password))
+                .post("/v1/sdk/deletion", classed(Login, sdk::request_deletion::request_deletion))
+                .delete("/v1/sdk/deletion", classed(Login, sdk::cancel_deletion::cancel_deletion))
+                .delete("/v1/sdk/sessions", classed(Refresh, sdk::end_other_sessions::end_other_sessions))
+                .delete("/v1/sdk/sessions/{session_id}", classed(Refresh, sdk::end_session::end_session))
+                .get("/v1/sdk/settings", classed(Settings, sdk::settings::settings))
+                .post("/v1/sdk/orders", classed(Refresh, sdk::create_order::create_order))
+                .get("/v1/sdk/orders/{order_id}", classed(Refresh, sdk::get_order::get_order))
+                .get("/v1/sdk/wallet", classed(Settings, sdk::wallet::wallet)),
             RouteGroup::Server => routes
-                .post("/v1/server/tokens/verify", server::verify_token::verify_token)
-                .post("/v1/server/tokens/verify-batch", server::verify_tokens::verify_tokens)
-                .post("/v1/server/sessions/revoke", server::revoke_sessions::revoke_sessions)
-                .get("/v1/server/orders/{order_id}", server::get_order::get_order)
-                .post("/v1/server/orders/{order_id}/redeliver", server::redeliver_order::redeliver_order)
-                .get("/v1/server/wallet", server::wallet::wallet)
-                .post("/v1/server/wallet/spend", server::wallet_spend::wallet_spend),
-            RouteGroup::Pay => routes
-                .post("/v1/pay/callbacks/{channel}/{app_id}", pay::callback::callback)
-                .get("/v1/pay/callbacks/{channel}/{app_id}", pay::callback_by_get::callback_by_get),
+                .post("/v1/server/tokens/verify", classed(Verify, server::verify_token::verify_token))
+                .post("/v1/server/tokens/verify-batch", classed(Verify, server::verify_tokens::verify_tokens))
+                .post("/v1/server/sessions/revoke", classed(Verify, server::revoke_sessions::revoke_sessions))
+                .get("/v1/server/orders/{order_id}", classed(Refresh, server::get_order::get_order))
+                .post(
+                    "/v1/server/orders/{order_id}/redeliver",
+                    classed(Refresh, server::redeliver_order::redeliver_order),
+                )
+                .get("/v1/server/wallet", classed(Settings, server::wallet::wallet))
+                .post("/v1/server/wallet/spend", classed(Refresh, server::wallet_spend::wallet_spend)),
+            RouteGroup::Pay => {
+                routes.post("/v1/pay/callbacks/{channel}/{app_id}", classed(PayCallback, pay::callback::callback)).get(
+                    "/v1/pay/callbacks/{channel}/{app_id}",
+                    classed(PayCallback, pay::callback_by_get::callback_by_get),
+                )
+            }
             RouteGroup::Partner => routes
-                .post("/v1/partner/{partner}/events", partner::events::push_events)
-                .post("/v1/partner/{partner}/clicks", partner::clicks::push_click)
-                .get("/v1/partner/{partner}/clicks", partner::clicks_by_get::push_click_by_get),
+                .post("/v1/partner/{partner}/events", classed(Ingest, partner::events::push_events))
+                .post("/v1/partner/{partner}/clicks", classed(Ingest, partner::clicks::push_click))
+                .get("/v1/partner/{partner}/clicks", classed(Ingest, partner::clicks_by_get::push_click_by_get)),
             RouteGroup::Oauth2 => routes
-                .post("/oauth2/introspect", oauth2::introspect::introspect)
-                .get("/.well-known/jwks.json", well_known::jwks::jwks),
+                .post("/oauth2/introspect", classed(Verify, oauth2::introspect::introspect))
+                .get("/.well-known/jwks.json", classed(Verify, well_known::jwks::jwks)),
             RouteGroup::Docs => routes
                 .get("/openapi.json", documentation::openapi_json::openapi_json)
                 .get("/docs", documentation::page::page),
@@ -166,7 +189,7 @@ mod tests {
     #[test]
     fn every_route_is_in_the_contract_and_everything_in_the_contract_is_a_route() {
         let groups = Config::default().routes;
-        let mut served: Vec<(String, String)> = routes(&groups)
+        let mut served: Vec<(String, String)> = routes(&groups, Routes::new())
             .list()
             .flat_map(|(path, methods)| methods.iter().map(move |method| (method.to_lowercase(), path.to_owned())))
             .filter(|(method, _)| method != "head")
@@ -175,5 +198,13 @@ mod tests {
         served.sort();
         documented.sort();
         assert_eq!(served, documented);
+    }
+
+    #[test]
+    fn every_route_but_the_documentation_has_a_class() {
+        let routes = routes(&Config::default().routes, Routes::new());
+        let without: Vec<_> =
+            routes.classes().filter(|(_, classes)| classes.contains(&None)).map(|(path, _)| path).collect();
+        assert_eq!(without, ["/docs", "/openapi.json"]);
     }
 }

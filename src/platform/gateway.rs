@@ -95,7 +95,9 @@ pub(super) fn listen(
     let accounts = tokens.accounts().map(|accounts| -> Arc<dyn AccountOfRequest> { Arc::new(accounts) });
     let larger_bodies = events.iter().map(partners_bodies).collect();
     let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
-    let endpoints = gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks, events });
+    let gate = process.gates.open("gateway");
+    let endpoints =
+        gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks, events, gate });
     let parts = HttpParts {
         larger_bodies,
         clock: process.clock.clone(),

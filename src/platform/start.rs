@@ -7,7 +7,7 @@ use ::setting::Setting;
 use common::{
     clock::{SharedClock, SharedRandom, SystemClock, SystemRandom},
     config::Environment,
-    governance::{Governance, RulesRecord},
+    governance::{Governance, RulesRecord, shedding::Gates},
     http::AccessLog,
     lifecycle::{Lifecycle, Timing},
     rpc::{ServerMetrics, ServerParts},
@@ -42,16 +42,18 @@ pub(crate) struct Process {
     pub(crate) governance: Governance,
     /// What those rules are, for operators.
     pub(crate) rules: RulesRecord,
+    /// Lets in what comes from outside this process.
+    pub(crate) gates: Gates,
 }
 
 impl Process {
     /// A process on the machine's own clock and random source.
     pub(crate) fn new(timing: Timing) -> anyhow::Result<Self> {
         let registry = telemetry::new_registry(&BuildInfo::current())?;
-        let (clock, governance) = (Arc::new(SystemClock), Governance::default());
+        let (clock, random, governance) = (Arc::new(SystemClock), Arc::new(SystemRandom), Governance::default());
         let rules = RulesRecord::new(governance.clone(), clock.clone(), &registry)?;
-        let random = Arc::new(SystemRandom);
-        Ok(Self { lifecycle: Lifecycle::new(timing), registry, clock, random, governance, rules })
+        let gates = Gates::new(governance.clone(), random.clone(), &registry)?;
+        Ok(Self { lifecycle: Lifecycle::new(timing), registry, clock, random, governance, rules, gates })
     }
 }
 
@@ -103,6 +105,7 @@ pub(crate) async fn start(
     let in_process = directory.in_process();
     // Before the operator listener: nobody may be told "ready" by a process that has not opened anything yet.
     let started = process.lifecycle.readiness().gate("start");
+    process.lifecycle.spawn_background("processor", process.gates.watch_processor());
     let has_gateway = matches!(role, Role::All | Role::Gateway);
     let admin_token = has_gateway.then(|| admin_token::choose(configuration, &*process.random)).transpose()?;
     let (admin_token, admin_token_file) = admin_token.map_or((None, None), |chosen| (Some(chosen.token), chosen.file));
@@ -162,7 +165,9 @@ async fn open_services(
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
     let (random, governance) = (process.random.clone(), process.governance.clone());
-    let parts = ServerParts { random, metrics, tasks, governance };
+    // What is called in process was let in by the gate of the edge.
+    let gates = (!directory.in_process()).then(|| process.gates.clone());
+    let parts = ServerParts { random, metrics, tasks, governance, gates };
     let shared = if holds(Role::Account) || holds(Role::Gateway) || holds(Role::Setting) {
         Shared::open(configuration, process).await?
     } else {

@@ -90,7 +90,7 @@ impl<T> CodelQueue<T> {
         } else {
             return Some(item);
         };
-        let until = now + if overloaded { self.config.target } else { self.config.interval };
+        let until = now + self.patience(now);
         self.next_expiry = if self.waiting.is_empty() { until } else { self.next_expiry.min(until) };
         self.waiting.push_back(Waiter { item, until });
         refused
@@ -125,6 +125,26 @@ impl<T> CodelQueue<T> {
         if self.waiting.is_empty() {
             self.last_empty = now;
         }
+    }
+
+    /// How long a newcomer may wait.
+    pub fn patience(&self, now: Moment) -> Duration {
+        if self.is_overloaded(now) { self.config.target } else { self.config.interval }
+    }
+
+    /// Takes out a waiter who has given up. Tells whether it was there.
+    pub fn remove(&mut self, now: Moment, is_it: impl Fn(&T) -> bool) -> bool {
+        let Some(place) = self.waiting.iter().position(|waiter| is_it(&waiter.item)) else { return false };
+        self.waiting.remove(place);
+        if self.waiting.is_empty() {
+            self.last_empty = now;
+        }
+        true
+    }
+
+    /// Other rules, for those that come from now on. Those that wait keep the time they were given.
+    pub fn configure(&mut self, config: CodelConfig) {
+        self.config = config;
     }
 
     /// When [`Self::expire`] has something to do at the earliest.
@@ -166,6 +186,19 @@ mod tests {
 
     fn nobody(item: u32) {
         panic!("{item} is refused");
+    }
+
+    #[test]
+    fn who_gives_up_leaves_its_place_and_is_neither_served_nor_refused() {
+        let mut queue = queue(2);
+        (1..=2).for_each(|item| assert_eq!(queue.push(START, item), None));
+        assert!(queue.remove(START, |item| *item == 1) && !queue.remove(START, |item| *item == 1));
+        assert_eq!(queue.push(START, 3), None, "there is a place again");
+        assert_eq!(std::iter::from_fn(|| queue.pop(START, nobody)).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(queue.push(START, 4), None);
+        assert!(queue.remove(START + ms(99), |item| *item == 4));
+        assert_eq!(queue.push(START + ms(150), 5), None);
+        assert!(!queue.is_overloaded(START + ms(160)), "it was empty meanwhile");
     }
 
     #[test]

@@ -6,8 +6,12 @@
 //! Reading the files is the caller's, four times a second: in a container `/sys/fs/cgroup/cpu.stat`, `cpu.max` and
 //! `cpu.pressure` (cgroup v2, Linux `Documentation/admin-guide/cgroup-v2.rst`), otherwise the first line of `/proc/stat`.
 //! The mean has β = 0.95 per 250 ms, and above `threshold` (0.9) the limit is multiplied by
-//! `clamp((1 − cpu) / (1 − threshold), 0.1, 1)` (go-zero `core/load/adaptiveshedder.go` and `core/stat`). Other than
+//! `clamp((1 − cpu) / (1 − threshold), least, 1)` (go-zero `core/load/adaptiveshedder.go` and `core/stat`). Other than
 //! go-zero this counts the quota of the container and not the cores of its host.
+//!
+//! A processor that is busy is no overload: at 100 % and its usual latency a server does what it was bought for. As
+//! go-zero looks at the requests in flight besides, the factor counts only while requests are `slowdown` times slower
+//! than usual ([`crate::class_gradient`]).
 
 use std::{str::FromStr, time::Duration};
 
@@ -24,15 +28,18 @@ use crate::{
 pub struct CpuConfig {
     /// The share of the quota above which limits are lowered.
     pub threshold: f64,
-    /// The least that is left of a limit, so that latency goes on being measured.
+    /// The least that is left of a limit, so that latency goes on being measured. go-zero has 0.1; here what waits for
+    /// a database counts as well, and a tenth would leave the processor idle.
     pub least: f64,
     /// How much of the mean stays after 250 ms.
     pub beta: f64,
+    /// How many times slower than usual requests have to be for scarce CPU to lower limits. 1: always.
+    pub slowdown: f64,
 }
 
 impl Default for CpuConfig {
     fn default() -> Self {
-        Self { threshold: 0.9, least: 0.1, beta: 0.95 }
+        Self { threshold: 0.9, least: 0.25, beta: 0.95, slowdown: 1.25 }
     }
 }
 
@@ -41,6 +48,7 @@ impl Check for CpuConfig {
         problems.number("threshold", self.threshold, 0.1..=0.99);
         problems.number("least", self.least, 0.01..=1.0);
         problems.number("beta", self.beta, 0.0..=0.999);
+        problems.number("slowdown", self.slowdown, 1.0..=100.0);
     }
 }
 
@@ -206,6 +214,12 @@ impl CpuMean {
     }
 }
 
+/// What is left of a limit at a CPU share, of requests so many times slower than usual: all of it up to the threshold,
+/// then ever less.
+pub fn factor_when(config: &CpuConfig, share: f64, slowdown: f64) -> f64 {
+    if slowdown < config.slowdown { 1.0 } else { factor(config, share) }
+}
+
 /// What is left of a limit at a CPU share: all of it up to the threshold, then ever less.
 pub fn factor(config: &CpuConfig, share: f64) -> f64 {
     ((1.0 - share) / (1.0 - config.threshold)).clamp(config.least, 1.0)
@@ -265,9 +279,16 @@ mod tests {
     #[test]
     fn above_the_threshold_limits_shrink_and_never_to_nothing() {
         let config = CpuConfig::default();
-        for (share, expected) in [(0.0, 1.0), (0.9, 1.0), (0.95, 0.5), (0.99, 0.1), (1.0, 0.1)] {
+        for (share, expected) in [(0.0, 1.0), (0.9, 1.0), (0.95, 0.5), (0.99, 0.25), (1.0, 0.25)] {
             assert!((factor(&config, share) - expected).abs() < 1e-6, "{share}");
         }
+    }
+
+    #[test]
+    fn a_busy_processor_at_its_usual_latency_lowers_nothing() {
+        let config = CpuConfig::default();
+        let factors = [1.0, 1.2, 1.3].map(|slowdown| factor_when(&config, 1.0, slowdown));
+        assert!(factors.iter().zip([1.0, 1.0, 0.25]).all(|(factor, expected)| (factor - expected).abs() < 1e-9));
     }
 
     proptest! {

@@ -13,6 +13,11 @@
 //! ```
 //! A window in which less than half of the limit was in flight changes nothing: it says nothing about the limit.
 //!
+//! The published bounds are 20 (first and least) and 200. Here the first limit is 400 and the largest 1000 (Envoy's):
+//! what is counted waits for databases and hash pools with bounded queues of their own (130 sign-ins at the hash pool),
+//! and these decide by more than a number (players on known devices first). A limit below them would refuse before they
+//! are asked, and one that they fill would refuse those who need none of it.
+//!
 //! Three departures, each with a switch:
 //! - `queue` is √limit by default (as in Envoy's adaptive concurrency), not 4;
 //! - a window in which something was dropped for overload (a deadline ran out) counts with a gradient of at most
@@ -84,9 +89,9 @@ pub enum QueueAllowance {
 impl Default for GradientConfig {
     fn default() -> Self {
         Self {
-            initial: 20,
+            initial: 400,
             min: 20,
-            max: 200,
+            max: 1000,
             smoothing: 0.2,
             tolerance: 1.5,
             long_window: 600,
@@ -139,8 +144,7 @@ pub enum Ending {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     limit: f64,
-    long_ns: f64,
-    windows: u32,
+    usual: Usual,
 }
 
 /// What was seen in a window.
@@ -154,14 +158,17 @@ pub struct Seen {
     pub dropped: bool,
 }
 
+/// What latency is usual: the long mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Usual {
+    pub(crate) mean_ns: f64,
+    windows: u32,
+}
+
 impl Estimate {
     /// Nothing is known yet.
     pub fn new(config: &GradientConfig) -> Self {
-        Self {
-            limit: f64::from(config.initial.clamp(config.min, config.max.max(config.min))),
-            long_ns: 0.0,
-            windows: 0,
-        }
+        Self { limit: config.first_limit(), usual: Usual::default() }
     }
 
     /// The limit: whole requests.
@@ -171,36 +178,61 @@ impl Estimate {
 
     /// What is usual, in nanoseconds; 0 before the first window.
     pub fn usual_ns(&self) -> f64 {
-        self.long_ns
+        self.usual.mean_ns
     }
 
     /// Learns from a window.
     pub fn learn(&mut self, config: &GradientConfig, seen: &Seen) {
-        let (short, saturated) = (seen.mean_ns.max(1.0), seen.in_flight >= self.limit());
-        self.long_ns = self.longer(config, short, saturated);
-        if self.long_ns / short > 2.0 {
-            self.long_ns *= 0.95;
-        }
+        let slowdown = self.usual.learn(config, seen.mean_ns, seen.in_flight >= self.limit());
         if !seen.dropped && f64::from(seen.in_flight) < self.limit / 2.0 {
             return;
         }
-        let least = if seen.dropped { config.drop_backoff } else { 1.0 };
-        let gradient = (config.tolerance * self.long_ns / short).min(least).max(0.5);
+        self.limit = config.moved(self.limit, config.gradient(slowdown, seen.dropped), seen.dropped);
+    }
+}
+
+impl GradientConfig {
+    /// The limit before anything is known.
+    pub(crate) fn first_limit(&self) -> f64 {
+        f64::from(self.initial.clamp(self.min, self.max.max(self.min)))
+    }
+
+    /// What a window says of the limit, if its requests were so many times slower than usual: 1 is right, less is too
+    /// much.
+    pub(crate) fn gradient(&self, slowdown: f64, dropped: bool) -> f64 {
+        let most = if dropped { self.drop_backoff } else { 1.0 };
+        (self.tolerance / slowdown).min(most).max(0.5)
+    }
+
+    /// The limit after a window.
+    pub(crate) fn moved(&self, limit: f64, gradient: f64, dropped: bool) -> f64 {
         // What was dropped found no room: then the limit does not grow.
-        let queue = if seen.dropped && least < 1.0 { 0.0 } else { config.queue.of(self.limit) };
-        let target = gradient * self.limit + queue;
-        let moved = self.limit * (1.0 - config.smoothing) + target * config.smoothing;
-        self.limit = moved.min(f64::from(config.max)).max(f64::from(config.min));
+        let queue = if dropped && self.drop_backoff < 1.0 { 0.0 } else { self.queue.of(limit) };
+        let target = gradient * limit + queue;
+        let moved = limit * (1.0 - self.smoothing) + target * self.smoothing;
+        moved.min(f64::from(self.max)).max(f64::from(self.min))
+    }
+}
+
+impl Usual {
+    /// Learns the mean of a window; tells how many times slower than usual it was.
+    pub(crate) fn learn(&mut self, config: &GradientConfig, mean_ns: f64, saturated: bool) -> f64 {
+        let short = mean_ns.max(1.0);
+        self.mean_ns = self.longer(config, short, saturated);
+        if self.mean_ns / short > 2.0 {
+            self.mean_ns *= 0.95;
+        }
+        short / self.mean_ns
     }
 
     fn longer(&mut self, config: &GradientConfig, short: f64, saturated: bool) -> f64 {
         self.windows = self.windows.saturating_add(1);
         if self.windows <= WARM_UP {
-            return self.long_ns + (short - self.long_ns) / f64::from(self.windows);
+            return self.mean_ns + (short - self.mean_ns) / f64::from(self.windows);
         }
-        let weight = if saturated && short > self.long_ns { config.saturated_weight } else { 1.0 };
+        let weight = if saturated && short > self.mean_ns { config.saturated_weight } else { 1.0 };
         let factor = 2.0 / (f64::from(config.long_window) + 1.0) * weight;
-        self.long_ns * (1.0 - factor) + short * factor
+        self.mean_ns * (1.0 - factor) + short * factor
     }
 }
 
@@ -359,6 +391,8 @@ mod tests {
 
     fn published() -> GradientConfig {
         GradientConfig {
+            initial: 20,
+            max: 200,
             queue: QueueAllowance::Fixed(4),
             saturated_weight: 1.0,
             drop_backoff: 1.0,
@@ -380,11 +414,11 @@ mod tests {
         for _ in 1..10 {
             estimate.learn(&config, &seen(10.0 * MS, 30));
         }
-        let (before, long) = (estimate.limit, estimate.long_ns);
+        let (before, long) = (estimate.limit, estimate.usual.mean_ns);
         estimate.learn(&config, &seen(24.0 * MS, 30));
         let expected_long = long + (24.0 * MS - long) * 2.0 / 601.0;
         let gradient = 1.5 * expected_long / (24.0 * MS);
-        assert!((estimate.long_ns - expected_long).abs() < 1.0);
+        assert!((estimate.usual.mean_ns - expected_long).abs() < 1.0);
         assert!(gradient > 0.5 && gradient < 1.0);
         assert!((estimate.limit - (before * 0.8 + (gradient * before + 4.0) * 0.2)).abs() < 1e-6);
     }
@@ -412,7 +446,7 @@ mod tests {
         let mut estimate = Estimate::new(&config);
         (0..10).for_each(|_| estimate.learn(&config, &seen(100.0 * MS, 20)));
         (0..40).for_each(|_| estimate.learn(&config, &seen(10.0 * MS, 20)));
-        assert!(estimate.long_ns < 21.0 * MS, "{}", estimate.long_ns);
+        assert!(estimate.usual.mean_ns < 21.0 * MS, "{}", estimate.usual.mean_ns);
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! - [`rate_limit_headers`]: what callers are told of it.
 //!
 //! Who is let in when there is not room for all:
-//! - [`gradient`]: how many requests at once, learned from latency; [`cpu`]: and from the processor;
+//! - [`gradient`]: how many requests at once, learned from latency; [`class_gradient`]: from the latency of each class,
+//!   which differ a thousandfold; [`cpu`]: and from the processor;
 //! - [`priority`]: who is let in first; [`codel`] and [`waiting`]: who may wait, and for how long;
 //! - [`retry_after`]: when those come back who were refused.
 //!
@@ -29,7 +30,7 @@
 //! A request that comes in, outermost first:
 //! 1. *Route limit and address limits* ([`gcra`], [`keyed_limit`] by address and block): they need nothing but the
 //!    head, so whoever floods costs the least. Before the shedding, so that one flooder does not fill the queues.
-//! 2. *Shedding* ([`priority`] under the limit of [`gradient`] × [`cpu::factor`], with [`waiting`] before it): before
+//! 2. *Shedding* ([`priority`] under the limit of [`class_gradient`] × [`cpu::factor`], with [`waiting`] before it): before
 //!    any work, because refusing after work is work. What it lets in is timed from here, without the waiting: the limit
 //!    is about the server and not about the queue.
 //! 3. *Limits by who asks* (device, account by [`keyed_limit`]; app, partner by [`lease`]): identity costs a
@@ -37,10 +38,11 @@
 //!    [`gradient::Ending::Ignored`]: it says nothing about the server.
 //! 4. The handler.
 //!
-//! Every refusal goes out with [`retry_after`]: 429 from limits, with their own time, 503 from shedding. The limit comes
-//! as a number with every call of [`priority::Gate`], so that the CPU only has to lower it. It must be the same for all
-//! classes: with a limit of its own, a class could be refused while a lower one is let in. A cap of one class
-//! ([`rules::RouteRules::in_flight`]) is a [`bulkhead`] of its own, before the gate.
+//! Every refusal goes out with [`retry_after`]: 429 from limits, with their own time, 503 from shedding. The limit of
+//! [`priority::Gate`] is one for all classes: with a limit of its own, a class could be refused while a lower one is let
+//! in. So each class has its own measure of latency and none has its own limit. A cap of one class
+//! ([`rules::RouteRules::in_flight`], [`priority::room_alone`]) is a [`bulkhead`] of its own, before the gate: it is not
+//! about the room that all share.
 //!
 //! A call that goes out, outermost first:
 //! 1. *Retry* ([`retry`]) and *backup* ([`backup`]) around everything, so that every attempt passes what follows; paid
@@ -55,13 +57,14 @@
 //! # What is not here
 //!
 //! Deadlines (`common::context`), failure ladders and once-only keys (`common::shared`), the hash pool (`account`): those
-//! have their place already. And nothing here is wired into the stacks of `common` yet.
+//! have their place already. What is wired stands in `common::governance` and the stacks of `common`.
 
 pub mod backup;
 pub mod baggage;
 pub mod balance;
 pub mod breaker;
 pub mod bulkhead;
+pub mod class_gradient;
 pub mod codel;
 pub mod cpu;
 pub mod ejection;

@@ -12,9 +12,9 @@
 //! priority thresholds of WeChat's DAGOR (SoCC 2018), as shares of one limit instead of quotas per class: room that
 //! the high do not need is never idle.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Relaxed, SeqCst},
 };
 
 use serde::{Deserialize, Serialize};
@@ -81,11 +81,14 @@ pub struct PriorityConfig {
     pub verify: f64,
     /// Requests in flight that are kept for pay callbacks; at most half of the limit.
     pub pay_reserved: u32,
+    /// Which part of the room a class may fill that is slower than usual while others are not: what hangs in one place
+    /// leaves room for the rest. Below the share of the class that is shed first, so that even that one has some.
+    pub slow_alone: f64,
 }
 
 impl Default for PriorityConfig {
     fn default() -> Self {
-        Self { ingest: 0.5, settings: 0.7, login: 0.8, refresh: 0.9, verify: 1.0, pay_reserved: 8 }
+        Self { ingest: 0.5, settings: 0.7, login: 0.8, refresh: 0.9, verify: 1.0, pay_reserved: 8, slow_alone: 0.4 }
     }
 }
 
@@ -118,6 +121,7 @@ impl Check for PriorityConfig {
             }
         }
         problems.number("pay_reserved", self.pay_reserved, 0..=10_000);
+        problems.number("slow_alone", self.slow_alone, 0.01..=1.0);
     }
 }
 
@@ -137,6 +141,11 @@ pub struct InFlight {
     pub general: u32,
     /// In the reserved room.
     pub reserved: u32,
+}
+
+/// How many of a class that is slow alone may be in flight.
+pub fn room_alone(config: &PriorityConfig, limit: u32) -> u32 {
+    ceil_u32(config.slow_alone.clamp(0.0, 1.0) * f64::from(limit - reserved_of(config, limit))).max(1)
 }
 
 /// How a limit is divided: what is kept for pay callbacks, and the rest.
@@ -159,41 +168,62 @@ fn general_room(config: &PriorityConfig, class: Class, limit: u32) -> u32 {
     ceil_u32(config.share(class) * f64::from(general)).max(1)
 }
 
-/// Counts what is in flight and lets in by class. The limit comes with every call, because it changes.
+/// Counts what is in flight and lets in by class.
+///
+/// All classes look at one limit, which [`Self::divide`] sets: with a limit of its own a class could be refused while a
+/// lower one is let in. How it divides is worked out then, so that a request costs one atomic addition.
 #[derive(Debug)]
 pub struct Gate {
-    config: PriorityConfig,
+    /// Below how many requests in flight in the general room each class is let in.
+    rooms: [AtomicU32; Class::SHED_ORDER.len()],
+    reserve: AtomicU32,
     general: AtomicU32,
     reserved: AtomicU32,
 }
 
-/// A request that was let in. Its room is given back when this is dropped.
-#[derive(Debug)]
-#[must_use = "dropping it gives the room back"]
-pub struct Pass {
-    gate: Arc<Gate>,
-    area: Area,
-}
-
 impl Gate {
     /// A gate with nothing in flight.
-    pub fn new(config: PriorityConfig) -> Arc<Self> {
-        Arc::new(Self { config, general: AtomicU32::new(0), reserved: AtomicU32::new(0) })
+    pub fn new(config: &PriorityConfig, limit: u32) -> Self {
+        let gate = Self {
+            rooms: Default::default(),
+            reserve: AtomicU32::new(0),
+            general: AtomicU32::new(0),
+            reserved: AtomicU32::new(0),
+        };
+        gate.divide(config, limit);
+        gate
     }
 
-    /// Lets a request in if its class has room under `limit`, which is the same for all classes. Never waits.
-    pub fn try_enter(self: &Arc<Self>, class: Class, limit: u32) -> Option<Pass> {
-        let pass = |area| Some(Pass { gate: Arc::clone(self), area });
+    /// Another limit, or other shares, from the next request on. What is in flight stays, and drains if it is too much.
+    pub fn divide(&self, config: &PriorityConfig, limit: u32) {
+        self.reserve.store(reserved_of(config, limit), Relaxed);
+        for (class, room) in Class::SHED_ORDER.iter().zip(&self.rooms) {
+            room.store(general_room(config, *class, limit), Relaxed);
+        }
+    }
+
+    /// Lets a request in if its class has room. Never waits. Where it was let into is to be given back with
+    /// [`Self::leave`], however the request ends.
+    #[must_use = "what was let in has to leave"]
+    pub fn try_enter(&self, class: Class) -> Option<Area> {
         let below = |room: u32| move |in_flight: u32| (in_flight < room).then(|| in_flight + 1);
         if class == Class::PayCallback {
-            let reserved = reserved_of(&self.config, limit);
-            if self.reserved.fetch_update(Relaxed, Relaxed, below(reserved)).is_ok() {
-                return pass(Area::Reserved);
+            let reserve = self.reserve.load(Relaxed);
+            if self.reserved.fetch_update(SeqCst, Relaxed, below(reserve)).is_ok() {
+                return Some(Area::Reserved);
             }
         }
-        let room = general_room(&self.config, class, limit);
-        self.general.fetch_update(Relaxed, Relaxed, below(room)).ok()?;
-        pass(Area::General)
+        let room = self.rooms[class.index()].load(Relaxed);
+        self.general.fetch_update(SeqCst, Relaxed, below(room)).ok().map(|_| Area::General)
+    }
+
+    /// Gives the room back of a request that was let into `area`. Whoever looks for waiters after this is seen by
+    /// whoever tries to enter after it has begun to wait: one of the two finds the other.
+    pub fn leave(&self, area: Area) {
+        match area {
+            Area::General => self.general.fetch_sub(1, SeqCst),
+            Area::Reserved => self.reserved.fetch_sub(1, SeqCst),
+        };
     }
 
     /// What is in flight.
@@ -202,25 +232,10 @@ impl Gate {
     }
 }
 
-impl Pass {
-    /// What is in flight at the gate, this included.
-    pub fn in_flight(&self) -> u32 {
-        let InFlight { general, reserved } = self.gate.in_flight();
-        general.saturating_add(reserved)
-    }
-
-    /// In which room it is.
-    pub fn area(&self) -> Area {
-        self.area
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        match self.area {
-            Area::General => self.gate.general.fetch_sub(1, Relaxed),
-            Area::Reserved => self.gate.reserved.fetch_sub(1, Relaxed),
-        };
+impl InFlight {
+    /// In both rooms.
+    pub fn total(self) -> u32 {
+        self.general.saturating_add(self.reserved)
     }
 }
 
@@ -249,30 +264,33 @@ mod tests {
 
     #[test]
     fn pay_callbacks_have_room_when_everything_else_is_full() {
-        let gate = Gate::new(PriorityConfig::default());
-        let verifies: Vec<_> = std::iter::from_fn(|| gate.try_enter(Class::Verify, 50)).collect();
+        let gate = Gate::new(&PriorityConfig::default(), 50);
+        let verifies: Vec<_> = std::iter::from_fn(|| gate.try_enter(Class::Verify)).collect();
         assert_eq!(verifies.len(), 42, "the reserve is not lent");
-        let callbacks: Vec<_> = std::iter::from_fn(|| gate.try_enter(Class::PayCallback, 50)).collect();
-        assert_eq!(callbacks.len(), 8);
-        assert!(callbacks.iter().all(|pass| pass.area() == Area::Reserved));
+        let callbacks: Vec<_> = std::iter::from_fn(|| gate.try_enter(Class::PayCallback)).collect();
+        assert_eq!(callbacks, [Area::Reserved; 8]);
     }
 
     #[test]
     fn a_class_that_comes_alone_is_let_in_however_small_the_limit() {
-        let gate = Gate::new(PriorityConfig::default());
-        for class in Class::SHED_ORDER {
-            assert!(gate.try_enter(class, 0).is_some() && gate.try_enter(class, 1).is_some(), "{class:?}");
+        for (class, limit) in Class::SHED_ORDER.into_iter().flat_map(|class| [(class, 0), (class, 1)]) {
+            let gate = Gate::new(&PriorityConfig::default(), limit);
+            let area = gate.try_enter(class).expect("room");
+            gate.leave(area);
+            assert_eq!(gate.in_flight(), InFlight::default());
         }
-        assert_eq!(gate.in_flight(), InFlight::default());
     }
 
     #[test]
     fn a_limit_that_falls_below_what_is_in_flight_refuses_until_that_has_drained() {
-        let gate = Gate::new(PriorityConfig { pay_reserved: 0, ..PriorityConfig::default() });
-        let mut passes: Vec<_> = (0..40).filter_map(|_| gate.try_enter(Class::Verify, 40)).collect();
-        assert!(gate.try_enter(Class::Verify, 20).is_none());
-        passes.truncate(19);
-        assert!(gate.try_enter(Class::Verify, 20).is_some());
+        let config = PriorityConfig { pay_reserved: 0, ..PriorityConfig::default() };
+        let gate = Gate::new(&config, 40);
+        assert_eq!(std::iter::from_fn(|| gate.try_enter(Class::Verify)).count(), 40);
+        gate.divide(&config, 20);
+        (0..20).for_each(|_| gate.leave(Area::General));
+        assert_eq!(gate.try_enter(Class::Verify), None);
+        gate.leave(Area::General);
+        assert_eq!(gate.try_enter(Class::Verify), Some(Area::General));
     }
 
     fn config() -> impl Strategy<Value = PriorityConfig> {
@@ -284,6 +302,7 @@ mod tests {
                 refresh,
                 verify,
                 pay_reserved,
+                ..PriorityConfig::default()
             },
         )
     }
@@ -304,25 +323,25 @@ mod tests {
         fn the_reserve_is_never_lent_and_the_limit_never_exceeded(
             config in config(), limit in 2_u32..60, steps in prop::collection::vec((0_usize..6, any::<bool>()), 1..300),
         ) {
-            let gate = Gate::new(config);
-            let mut inside: Vec<(Class, Pass)> = Vec::new();
+            let gate = Gate::new(&config, limit);
+            let mut inside: Vec<(Class, Area)> = Vec::new();
             for (index, leaves) in steps {
                 if leaves && !inside.is_empty() {
-                    drop(inside.swap_remove(index % inside.len()));
+                    gate.leave(inside.swap_remove(index % inside.len()).1);
                     continue;
                 }
                 let class = Class::SHED_ORDER[index];
                 let expected = area_for(&config, class, limit, gate.in_flight());
-                let entered = gate.try_enter(class, limit);
-                prop_assert_eq!(entered.as_ref().map(Pass::area), expected);
-                inside.extend(entered.map(|pass| (class, pass)));
+                let entered = gate.try_enter(class);
+                prop_assert_eq!(entered, expected);
+                inside.extend(entered.map(|area| (class, area)));
                 let reserve = reserved_of(&config, limit);
                 let InFlight { general, reserved } = gate.in_flight();
                 prop_assert!(reserved <= reserve && general <= limit - reserve);
                 let pays = inside.iter().filter(|(class, _)| *class == Class::PayCallback).count();
                 prop_assert!(pays >= reserved as usize);
             }
-            drop(inside);
+            inside.into_iter().for_each(|(_, area)| gate.leave(area));
             prop_assert_eq!(gate.in_flight(), InFlight::default());
         }
     }

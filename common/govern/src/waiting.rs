@@ -4,6 +4,8 @@
 //! class delay another. When room comes free, the highest class that waits is asked first; if it may not go in, no lower
 //! one may either, because the gate's shares only rise.
 
+use std::time::Duration;
+
 use crate::{
     codel::{CodelConfig, CodelQueue},
     moment::Moment,
@@ -27,6 +29,21 @@ impl<T> ClassQueues<T> {
     #[must_use = "who is returned has to be refused"]
     pub fn push(&mut self, now: Moment, class: Class, item: T) -> Option<T> {
         self.queues[class.index()].push(now, item)
+    }
+
+    /// Other rules, for those that come from now on.
+    pub fn configure(&mut self, config: CodelConfig) {
+        self.queues.iter_mut().for_each(|queue| queue.configure(config));
+    }
+
+    /// How long a newcomer of a class may wait.
+    pub fn patience(&self, now: Moment, class: Class) -> Duration {
+        self.queues[class.index()].patience(now)
+    }
+
+    /// Takes out a waiter who has given up. Tells whether it was there.
+    pub fn remove(&mut self, now: Moment, class: Class, is_it: impl Fn(&T) -> bool) -> bool {
+        self.queues[class.index()].remove(now, is_it)
     }
 
     /// Serves the next one: of the highest class that has waiters, if `enter` lets that class in. What `enter` gives (the
@@ -74,8 +91,6 @@ impl<T> ClassQueues<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::priority::{Gate, PriorityConfig};
 
@@ -95,26 +110,26 @@ mod tests {
 
     #[test]
     fn nobody_overtakes_a_higher_class_that_may_not_go_in() {
-        let gate = Gate::new(PriorityConfig { pay_reserved: 0, ..PriorityConfig::default() });
+        let gate = Gate::new(&PriorityConfig { pay_reserved: 0, ..PriorityConfig::default() }, 1);
         let mut queues = ClassQueues::new(CodelConfig::default());
-        let first = gate.try_enter(Class::Verify, 1).expect("room");
+        let first = gate.try_enter(Class::Verify).expect("room");
         let _ = queues.push(NOW, Class::Verify, "verify");
         let _ = queues.push(NOW, Class::Ingest, "ingest");
         assert!(queues.has_waiting_from(Class::Login) && !queues.has_waiting_from(Class::PayCallback));
-        assert!(queues.pop(NOW, |class| gate.try_enter(class, 1), |_, _| ()).is_none());
-        drop(first);
-        let served = queues.pop(NOW, |class| gate.try_enter(class, 1), |_, _| ()).expect("room");
+        assert!(queues.pop(NOW, |class| gate.try_enter(class), |_, _| ()).is_none());
+        gate.leave(first);
+        let served = queues.pop(NOW, |class| gate.try_enter(class), |_, _| ()).expect("room");
         assert_eq!(served.1, "verify");
     }
 
     #[test]
     fn who_has_waited_too_long_takes_no_room() {
-        let gate = Gate::new(PriorityConfig::default());
+        let gate = Gate::new(&PriorityConfig::default(), 9);
         let (mut queues, mut refused) = (ClassQueues::new(CodelConfig::default()), Vec::new());
         let _ = queues.push(NOW, Class::Login, "late");
         let later = NOW + Duration::from_secs(1);
         assert_eq!(queues.next_expiry(), Some(NOW + CodelConfig::default().interval));
-        let served = queues.pop(later, |class| gate.try_enter(class, 9), |class, item| refused.push((class, item)));
+        let served = queues.pop(later, |class| gate.try_enter(class), |class, item| refused.push((class, item)));
         assert!(served.is_none() && queues.is_empty());
         assert_eq!((refused, gate.in_flight().general), (vec![(Class::Login, "late")], 0));
     }

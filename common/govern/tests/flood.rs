@@ -6,13 +6,14 @@
 
 #![expect(clippy::expect_used, reason = "a panic in a test's helper is a failed test")]
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use govern::{
     Moment,
+    class_gradient::ClassGradient,
     codel::CodelConfig,
-    gradient::{Ending, Gradient, GradientConfig},
-    priority::{Class, Gate, Pass, PriorityConfig},
+    gradient::{Ending, GradientConfig},
+    priority::{Area, Class, Gate, PriorityConfig},
     waiting::ClassQueues,
 };
 
@@ -41,21 +42,23 @@ struct Request {
 struct Running {
     request: Request,
     began: f64,
-    pass: Option<Pass>,
+    area: Option<Area>,
 }
 
 /// What protects the server.
 struct Protection {
-    gradient: Gradient,
-    gate: Arc<Gate>,
+    gradient: ClassGradient,
+    gate: Gate,
     queues: ClassQueues<Request>,
 }
 
 impl Protection {
     fn new() -> Self {
+        // The published bounds: a request here is milliseconds of CPU, of which 8 cores do few at once.
+        let config = GradientConfig { initial: 20, max: 200, ..GradientConfig::default() };
         Self {
-            gradient: Gradient::new(GradientConfig::default()),
-            gate: Gate::new(PriorityConfig::default()),
+            gradient: ClassGradient::new(config),
+            gate: Gate::new(&PriorityConfig::default(), config.initial),
             queues: ClassQueues::new(CodelConfig::default()),
         }
     }
@@ -150,14 +153,11 @@ impl Simulation {
     fn arrive(&mut self, request: Request) {
         let Some(protection) = &mut self.protection else { return self.begin(request, None) };
         let (now, class) = (moment(self.now), MIX[request.kind].0);
-        let pass = if protection.queues.has_waiting_from(class) {
-            None
-        } else {
-            protection.gate.try_enter(class, protection.gradient.limit())
-        };
-        match pass {
-            Some(pass) => self.begin(request, Some(pass)),
+        let area = if protection.queues.has_waiting_from(class) { None } else { protection.gate.try_enter(class) };
+        match area {
+            Some(area) => self.begin(request, Some(area)),
             None => {
+                protection.gradient.was_full();
                 let refused = protection.queues.push(now, class, request);
                 self.refuse(refused);
                 self.serve_waiting();
@@ -168,15 +168,15 @@ impl Simulation {
     fn serve_waiting(&mut self) {
         loop {
             let Some(protection) = &mut self.protection else { return };
-            let (limit, mut late) = (protection.gradient.limit(), Vec::new());
+            let mut late = Vec::new();
             let served = protection.queues.pop(
                 moment(self.now),
-                |class| protection.gate.try_enter(class, limit),
+                |class| protection.gate.try_enter(class),
                 |_, request| late.push(request),
             );
             self.refuse(late);
             match served {
-                Some((_, request, pass)) => self.begin(request, Some(pass)),
+                Some((_, request, area)) => self.begin(request, Some(area)),
                 None => return,
             }
         }
@@ -191,9 +191,9 @@ impl Simulation {
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a test, in nanoseconds")]
-    fn begin(&mut self, request: Request, pass: Option<Pass>) {
+    fn begin(&mut self, request: Request, area: Option<Area>) {
         let work = MIX[request.kind].2;
-        let running = Some(Running { request, began: self.now, pass });
+        let running = Some(Running { request, began: self.now, area });
         let slot = self.free.pop().unwrap_or_else(|| {
             self.running.push(None);
             self.running.len() - 1
@@ -206,16 +206,20 @@ impl Simulation {
     fn complete(&mut self) {
         let Some(Reverse((_, slot))) = self.ends.pop() else { return };
         self.free.push(slot);
-        let Running { request, began, pass } = self.running[slot].take().expect("it runs");
+        let Running { request, began, area } = self.running[slot].take().expect("it runs");
         let in_time = self.now - request.came <= MIX[request.kind].3;
         if self.measures() {
             self.in_time[request.kind] += u32::from(in_time);
             self.latencies.push(self.now - request.came);
         }
-        if let (Some(protection), Some(pass)) = (&self.protection, pass) {
+        if let (Some(protection), Some(area)) = (&self.protection, area) {
             let ending = if in_time { Ending::Worked } else { Ending::Dropped };
-            let latency = Duration::from_secs_f64(self.now - began);
-            protection.gradient.ended(moment(self.now), latency, pass.in_flight(), ending);
+            let (class, latency) = (MIX[request.kind].0, Duration::from_secs_f64(self.now - began));
+            let in_flight = protection.gate.in_flight().total();
+            if protection.gradient.ended(moment(self.now), class, latency, in_flight, ending) {
+                protection.gate.divide(&PriorityConfig::default(), protection.gradient.limit());
+            }
+            protection.gate.leave(area);
         }
         self.serve_waiting();
     }

@@ -23,6 +23,9 @@ struct InForce {
     origin: Instant,
 }
 
+/// Applies rules somewhere.
+type Follower = Box<dyn Fn(&Rules) + Send + Sync>;
+
 impl Governance {
     /// Governed by `rules` until others are put in force.
     pub fn new(rules: Rules) -> Self {

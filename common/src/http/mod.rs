@@ -47,7 +47,7 @@ pub use self::{
     },
     front::Front,
     lanes::AccountOfRequest,
-    routes::{Endpoint, Routes},
+    routes::{Classed, Endpoint, Routes, classed},
     signing::{CLOCK_WINDOW, SignedContent, SigningKey},
     stack::{HttpParts, HttpStack, http_stack},
 };

@@ -3,8 +3,11 @@
 //! volo-http's own router answers an unknown route and a wrong method with an empty body, and a wrong method without
 //! `Allow`. This table knows which methods a path has, so both answer in the envelope, and an extractor that refuses
 //! with an empty body does, too. It adds no layer of its own around a handler.
+//!
+//! A route that has a class ([`classed`]) lets a request in through the gate of its table before anything of it is
+//! taken apart: after matching, because then the class is known without another look-up, and before its body is read.
 
-use std::{collections::BTreeMap, convert::Infallible, future::Future, marker::PhantomData};
+use std::{collections::BTreeMap, convert::Infallible, future::Future, marker::PhantomData, sync::Arc};
 
 use http::{HeaderValue, StatusCode, header::ALLOW};
 use http_body::Body as _;
@@ -21,18 +24,27 @@ use volo_http::{
     },
 };
 
-use super::ApiError;
-use crate::error_code::{ErrorCode, PublicError};
+use super::{ApiError, envelope::AnsweredCode};
+use crate::{
+    error_code::{ErrorCode, PublicError},
+    governance::{
+        Class,
+        shedding::{Gate, ending_of},
+    },
+};
 
 /// A table of routes: `Routes::new().get("/v1/sdk/me", me).post("/v1/sdk/login", login)`.
 #[derive(Default)]
 pub struct Routes {
+    gate: Option<Arc<Gate>>,
     paths: BTreeMap<&'static str, Path>,
 }
 
 struct Path {
     methods: MethodRouter,
     allowed: Vec<&'static str>,
+    /// Of each way to ask for it, in the order they were added.
+    classes: Vec<Option<Class>>,
 }
 
 /// An async function of extractors that answers something: what volo-http calls a handler, and keeps to itself.
@@ -40,6 +52,24 @@ struct Path {
 pub trait Endpoint<Arguments>: Clone + Send + Sync + 'static {
     /// Takes the request apart, calls the function, and turns what it returns into the answer.
     fn answer(self, cx: &mut ServerContext, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// What its requests are for. None: they are let in whatever happens.
+    fn class(&self) -> Option<Class> {
+        None
+    }
+}
+
+/// An endpoint whose requests have a class, see [`classed`].
+#[derive(Clone, Copy, Debug)]
+pub struct Classed<E> {
+    class: Class,
+    endpoint: E,
+}
+
+/// An endpoint whose requests are let in as `class` when there is not room for all. An endpoint without one (health,
+/// metrics, what operators ask for) is never refused.
+pub fn classed<E>(class: Class, endpoint: E) -> Classed<E> {
+    Classed { class, endpoint }
 }
 
 impl Routes {
@@ -48,36 +78,44 @@ impl Routes {
         Self::default()
     }
 
+    /// An empty table whose requests come in through `gate`, those that have a class.
+    pub fn behind(gate: Arc<Gate>) -> Self {
+        Self { gate: Some(gate), ..Self::default() }
+    }
+
     /// `GET`, and `HEAD` with it (RFC 9110, section 9.3.2).
     #[must_use]
     pub fn get<E: Endpoint<A>, A: 'static>(self, path: &'static str, endpoint: E) -> Self {
-        let head = EndpointService::new(endpoint.clone());
-        let get = EndpointService::new(endpoint);
-        self.on(path, &["GET", "HEAD"], |methods| methods.get_service(get).head_service(head))
+        let (class, head, get) = (endpoint.class(), self.service(endpoint.clone()), self.service(endpoint));
+        self.on(path, &["GET", "HEAD"], class, |methods| methods.get_service(get).head_service(head))
     }
 
     /// `POST`.
     #[must_use]
     pub fn post<E: Endpoint<A>, A: 'static>(self, path: &'static str, endpoint: E) -> Self {
-        self.on(path, &["POST"], |methods| methods.post_service(EndpointService::new(endpoint)))
+        let (class, service) = (endpoint.class(), self.service(endpoint));
+        self.on(path, &["POST"], class, |methods| methods.post_service(service))
     }
 
     /// `PUT`.
     #[must_use]
     pub fn put<E: Endpoint<A>, A: 'static>(self, path: &'static str, endpoint: E) -> Self {
-        self.on(path, &["PUT"], |methods| methods.put_service(EndpointService::new(endpoint)))
+        let (class, service) = (endpoint.class(), self.service(endpoint));
+        self.on(path, &["PUT"], class, |methods| methods.put_service(service))
     }
 
     /// `PATCH`.
     #[must_use]
     pub fn patch<E: Endpoint<A>, A: 'static>(self, path: &'static str, endpoint: E) -> Self {
-        self.on(path, &["PATCH"], |methods| methods.patch_service(EndpointService::new(endpoint)))
+        let (class, service) = (endpoint.class(), self.service(endpoint));
+        self.on(path, &["PATCH"], class, |methods| methods.patch_service(service))
     }
 
     /// `DELETE`.
     #[must_use]
     pub fn delete<E: Endpoint<A>, A: 'static>(self, path: &'static str, endpoint: E) -> Self {
-        self.on(path, &["DELETE"], |methods| methods.delete_service(EndpointService::new(endpoint)))
+        let (class, service) = (endpoint.class(), self.service(endpoint));
+        self.on(path, &["DELETE"], class, |methods| methods.delete_service(service))
     }
 
     /// The routes of both tables.
@@ -97,6 +135,11 @@ impl Routes {
         self.paths.iter().map(|(path, entry)| (*path, entry.allowed.as_slice()))
     }
 
+    /// Every path with the classes of its requests; none for those that are never refused.
+    pub fn classes(&self) -> impl Iterator<Item = (&'static str, &[Option<Class>])> {
+        self.paths.iter().map(|(path, entry)| (*path, entry.classes.as_slice()))
+    }
+
     /// The router, with the envelope as its fallbacks.
     ///
     /// # Panics
@@ -104,7 +147,7 @@ impl Routes {
     pub fn into_router(self) -> Router {
         self.paths.into_iter().fold(
             Router::new().fallback(no_such_route),
-            |router, (path, Path { methods, allowed })| {
+            |router, (path, Path { methods, allowed, .. })| {
                 let wrong_method = WrongMethod::new(&allowed);
                 router.route(path, methods.fallback(move || async move { wrong_method }))
             },
@@ -115,12 +158,19 @@ impl Routes {
         mut self,
         path: &'static str,
         names: &[&'static str],
+        class: Option<Class>,
         add: impl FnOnce(MethodRouter) -> MethodRouter,
     ) -> Self {
-        let Path { methods, mut allowed } = self.paths.remove(path).unwrap_or_default();
+        let Path { methods, mut allowed, mut classes } = self.paths.remove(path).unwrap_or_default();
         allowed.extend(names);
-        self.paths.insert(path, Path { methods: add(methods), allowed });
+        classes.push(class);
+        self.paths.insert(path, Path { methods: add(methods), allowed, classes });
         self
+    }
+
+    fn service<E: Endpoint<A>, A>(&self, endpoint: E) -> EndpointService<E, A> {
+        let door = endpoint.class().zip(self.gate.clone());
+        EndpointService { endpoint, door, arguments: PhantomData }
     }
 }
 
@@ -132,7 +182,7 @@ impl std::fmt::Debug for Routes {
 
 impl Default for Path {
     fn default() -> Self {
-        Self { methods: any(no_such_route), allowed: Vec::new() }
+        Self { methods: any(no_such_route), allowed: Vec::new(), classes: Vec::new() }
     }
 }
 
@@ -178,16 +228,11 @@ fn rejected(rejection: impl IntoResponse) -> Response {
     ApiError(PublicError::new(code)).into_response()
 }
 
-/// An endpoint as a service of the router.
+/// An endpoint as a service of the router, behind the gate if it has a class.
 struct EndpointService<E, A> {
     endpoint: E,
+    door: Option<(Class, Arc<Gate>)>,
     arguments: PhantomData<fn(A)>,
-}
-
-impl<E, A> EndpointService<E, A> {
-    fn new(endpoint: E) -> Self {
-        Self { endpoint, arguments: PhantomData }
-    }
 }
 
 impl<E: Endpoint<A>, A> Service<ServerContext, Request> for EndpointService<E, A> {
@@ -195,7 +240,38 @@ impl<E: Endpoint<A>, A> Service<ServerContext, Request> for EndpointService<E, A
     type Error = Infallible;
 
     async fn call(&self, cx: &mut ServerContext, request: Request) -> Result<Response, Infallible> {
-        Ok(self.endpoint.clone().answer(cx, request).await)
+        let admission = match &self.door {
+            None => None,
+            Some((class, gate)) => match gate.enter(*class).await {
+                Ok(admission) => Some(admission),
+                Err(refused) => return Ok(ApiError::from(refused).into_response()),
+            },
+        };
+        let response = self.endpoint.clone().answer(cx, request).await;
+        if let Some(admission) = admission {
+            admission.ended(ending_of(code_of(&response)));
+        }
+        Ok(response)
+    }
+}
+
+/// The code an answer carries; for those that are not in the envelope the one its status would have.
+fn code_of(response: &Response) -> ErrorCode {
+    match response.extensions().get::<AnsweredCode>() {
+        Some(AnsweredCode(code)) => *code,
+        None if response.status().is_success() => ErrorCode::OK,
+        None if response.status() == StatusCode::GATEWAY_TIMEOUT => ErrorCode::DEADLINE_EXCEEDED,
+        None => ErrorCode::INTERNAL,
+    }
+}
+
+impl<E: Endpoint<A>, A> Endpoint<(Classed<()>, A)> for Classed<E> {
+    fn answer(self, cx: &mut ServerContext, request: Request) -> impl Future<Output = Response> + Send {
+        self.endpoint.answer(cx, request)
+    }
+
+    fn class(&self) -> Option<Class> {
+        Some(self.class)
     }
 }
 

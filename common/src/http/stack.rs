@@ -44,14 +44,16 @@ pub type HttpStack<S> = Front<BodyLimit<S>>;
 /// # Errors
 /// When the registry already has the metrics of a listener of that name.
 pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Result<HttpStack<S>, prometheus::Error> {
+    // Shedding by priority stands at the head of each route (`Routes::behind`), where the class of a request is known and
+    // nothing of its body is read; so inside the limits per address, which keep one flooder from filling its queues, and
+    // outside those that have to know who asks.
+
     // Limits per account, device and app join here, nearest the handler: only there the caller's identity is known.
 
     // Counted bytes and not declared ones, inside everything that answers early: a refusal below costs no reading.
     let service = BodyLimit::new(service, config.body_limit).with_larger(&parts.larger_bodies);
 
     // Limits per address join here: they need the client address of the front layer and nothing of the body.
-
-    // Shedding by priority joins here, outside the limits: an overloaded instance must not spend even on counting.
 
     // CORS joins here, outside all refusals: a browser may only show an error whose headers allow it to.
 

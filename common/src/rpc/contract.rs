@@ -13,6 +13,8 @@ use volo_thrift::{
     context::{ClientContext, ServerContext},
 };
 
+use crate::governance::Class;
+
 /// One method of a service.
 #[derive(Debug)]
 pub struct Method {
@@ -20,6 +22,8 @@ pub struct Method {
     pub name: &'static str,
     /// Whether it may be cut short.
     pub effect: Effect,
+    /// What its calls are for, where there is not room for all. None: they are let in whatever happens.
+    pub class: Option<Class>,
     /// Its place in [`Contract::METHODS`], so that per-method state is an array look-up.
     pub index: usize,
 }
@@ -90,13 +94,13 @@ pub trait Handler<C: Contract>: Send + Sync + 'static {
 }
 
 /// Implements [`Contract`] and [`Handler`] for one service of the IDL: `"role" = module::Service as Contract`, then one
-/// line per method, `read` or `write`. Every method takes one `req` and has no exceptions besides `Ok`: the matches are
+/// line per method, `read` or `write`, and the class of its calls. Every method takes one `req` and has no exceptions besides `Ok`: the matches are
 /// exhaustive, so that a method of the IDL that is missing here does not compile.
 macro_rules! thrift_contract {
     (
         $(#[$doc:meta])*
         $role:literal = $module:ident :: $service:ident as $contract:ident;
-        $($effect:ident $method:ident;)+
+        $($effect:ident $method:ident as $class:ident;)+
     ) => { paste::paste! {
         $(#[$doc])*
         #[derive(Debug)]
@@ -112,6 +116,7 @@ macro_rules! thrift_contract {
                 const METHODS: &'static [Method] = &[$(Method {
                     name: stringify!($method),
                     effect: thrift_contract!(@effect $effect),
+                    class: thrift_contract!(@class $class),
                     index: Index::$method as usize,
                 }),+];
 
@@ -166,6 +171,8 @@ macro_rules! thrift_contract {
     } };
     (@effect read) => { Effect::Read };
     (@effect write) => { Effect::Write };
+    (@class Always) => { None };
+    (@class $class:ident) => { Some(Class::$class) };
 }
 
 pub(super) use thrift_contract;

@@ -8,10 +8,13 @@ use volo_thrift::{ServerError, context::ServerContext};
 
 use super::{
     contract::{Contract, Handler},
-    layer::{CatchPanic, Seal, ServerCalls, ServerDeadline, ServerTrace, Unbox},
+    layer::{CatchPanic, Seal, ServerCalls, ServerDeadline, ServerTrace, Shed, Unbox},
     metrics::ServerMetrics,
 };
-use crate::{clock::SharedRandom, governance::Governance};
+use crate::{
+    clock::SharedRandom,
+    governance::{Governance, shedding::Gates},
+};
 
 /// What servers need from the process.
 #[derive(Clone, Debug)]
@@ -24,6 +27,9 @@ pub struct ServerParts {
     pub tasks: TaskTracker,
     /// The rules that this is governed by.
     pub governance: Governance,
+    /// Where the gates of services come from that are called over the wire. None for those that are called in process:
+    /// what calls them was let in already, by the gate of the edge.
+    pub gates: Option<Gates>,
 }
 
 /// The service inside a [`ServerStack`].
@@ -45,8 +51,10 @@ pub fn server_stack<C: Contract, H: Handler<C>>(handler: H, parts: &ServerParts)
     // The per-app quotas join here, nearest the handler: only here is the caller's identity known.
     // Nearest the handler: time spent in the layers above counts, and no layer above sees a call cut in the middle.
     let service = ServerDeadline::<C, _>::new(service);
-    // Load shedding and the rate limit join here: outside the deadline, because a refusal must cost less than the
-    // check of a clock, and inside the counting, because refusals are what one looks for when things are slow.
+    // Outside the deadline: what is cut off there has left in order, and a deadline that ran out while waiting for room is
+    // found there before any work is done. Inside the counting, because refusals are what one looks for when things are
+    // slow. A rate limit joins here.
+    let service = Shed::<C, _>::new(service, parts.gates.as_ref().map(|gates| gates.open(C::SERVICE)));
     // Outside everything that can refuse or fail, so that every outcome is counted.
     let service = ServerCalls::<C, _>::new(service, &parts.metrics.calls);
     // Around the counting, so that what a call waits for is inside its span, and a refusal of any layer below is one.

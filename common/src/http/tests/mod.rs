@@ -6,4 +6,5 @@ mod drain;
 mod harness;
 mod limits;
 mod observation;
+mod shedding;
 mod signed;

@@ -10,10 +10,11 @@ mod seal;
 mod server_deadline;
 mod server_metrics;
 mod server_trace;
+mod shed;
 mod unbox;
 
 pub(super) use self::{
     adopt_context::AdoptContext, catch_panic::CatchPanic, client_deadline::ClientDeadline, client_metrics::ClientCalls,
     client_trace::ClientTrace, propagate_context::PropagateContext, seal::Seal, server_deadline::ServerDeadline,
-    server_metrics::ServerCalls, server_trace::ServerTrace, unbox::Unbox,
+    server_metrics::ServerCalls, server_trace::ServerTrace, shed::Shed, unbox::Unbox,
 };

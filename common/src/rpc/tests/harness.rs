@@ -25,7 +25,7 @@ use crate::{
     clock::testing::SeededRandom,
     discovery::{Discovery, Instance, Instances},
     error_code::{ErrorCode, PublicError},
-    governance::Governance,
+    governance::{Governance, shedding::Gates},
 };
 
 /// The two ways to reach a service.
@@ -190,7 +190,16 @@ pub(super) async fn write(client: &AccountServiceClient) -> Result<LogoutRespons
 pub(super) fn stack(script: Script, registry: &Registry, tasks: &TaskTracker) -> ServerStack<AccountContract> {
     let metrics = ServerMetrics::register(registry).expect("one server per registry");
     let (random, governance) = (Arc::new(SeededRandom::new(1)), Governance::default());
-    let parts = ServerParts { random, metrics, tasks: tasks.clone(), governance };
+    let parts = ServerParts { random, metrics, tasks: tasks.clone(), governance, gates: None };
+    server_stack::<AccountContract, _>(script, &parts)
+}
+
+/// A stack with a gate, governed by `governance`.
+pub(super) fn gated_stack(script: Script, registry: &Registry, governance: Governance) -> ServerStack<AccountContract> {
+    let metrics = ServerMetrics::register(registry).expect("one server per registry");
+    let random = Arc::new(SeededRandom::new(1));
+    let gates = Gates::new(governance.clone(), random.clone(), registry).expect("one per registry");
+    let parts = ServerParts { random, metrics, tasks: TaskTracker::new(), governance, gates: Some(gates) };
     server_stack::<AccountContract, _>(script, &parts)
 }
 

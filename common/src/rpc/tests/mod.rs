@@ -4,6 +4,7 @@ mod both_transports;
 mod drain;
 mod harness;
 pub(crate) mod log;
+mod shedding;
 mod trace;
 mod wire;
 
