@@ -138,7 +138,8 @@ fn pick_of_two_random_choices(bencher: Bencher<'_, '_>, instances: usize) {
     let endpoints = fleet(instances, &ticks);
     let (balance, ejection) = (BalanceConfig::default(), EjectionConfig::default());
     bencher.bench(|| {
-        let choice = Choice { balance: &balance, ejection: &ejection, lane: None, now: ticks.now() };
+        let (balance, ejection, now) = (&balance, &ejection, ticks.now());
+        let choice = Choice { balance, ejection, lane: None, tried: &[], explores: true, now };
         pick(&endpoints, &choice, || ticks.fraction())
     });
 }
