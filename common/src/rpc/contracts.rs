@@ -1,4 +1,5 @@
-//! The three services of the platform, method by method: what may be cut short and what must run to its end.
+//! The three services of the platform, method by method: what may be cut short and what must run to its end,
+//! and what is asked twice when it takes long.
 
 use super::contract::{Contract, Effect, Handler, Method, thrift_contract};
 
@@ -18,8 +19,8 @@ thrift_contract! {
     write EndOtherSessions;
     write RequestDeletion;
     write CancelDeletion;
-    read VerifyToken;
-    read VerifyTokens;
+    hedged VerifyToken;
+    hedged VerifyTokens;
     write RevokeSessions;
     read Authenticate;
     read GetApp;
@@ -57,8 +58,8 @@ thrift_contract! {
 thrift_contract! {
     /// Versioned settings.
     "setting" = setting::SettingService as SettingContract;
-    read GetSettings;
-    read GetRevisions;
+    hedged GetSettings;
+    hedged GetRevisions;
     write AdminPublish;
     read AdminValidate;
     read AdminGetRevision;
@@ -107,7 +108,8 @@ mod tests {
         assert_eq!(AccountContract::received(&AccountContract::request(login)).name, "Login");
 
         let verify = AccountServiceRequestSend::VerifyToken(AccountServiceVerifyTokenArgsSend::default());
-        assert_eq!(AccountContract::sent(&verify).effect, Effect::Read);
+        let verify = AccountContract::sent(&verify);
+        assert_eq!((verify.effect, verify.has_backup), (Effect::Read, true));
     }
 
     #[test]
