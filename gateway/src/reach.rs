@@ -35,6 +35,8 @@ impl Reach {
             CallError::Answered(_) => self.answered(),
             CallError::NotSent { .. }
             | CallError::LostAfterSend { .. }
+            | CallError::Rejected
+            | CallError::NoRoom
             | CallError::DeadlineExceeded
             | CallError::Internal { .. } => {
                 // Stops counting there: nobody needs to know how many more.

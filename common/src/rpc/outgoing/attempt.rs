@@ -79,7 +79,7 @@ where
 {
     let mut next = place.or_else(|| call.next());
     // For the log: who did what.
-    let mut story = String::new();
+    let (mut story, mut ending) = (String::new(), Ending::NotAsked);
     while let Some(place) = next {
         call.tried.note(place);
         let under_way = UnderWay::begin(call.callee, &call.applied, &call.instances, place);
@@ -95,7 +95,9 @@ where
                 return Attempted::failed(Ending::Lost, CallError::LostAfterSend { cause });
             }
             Err(ClientError::Transport(refused)) => {
-                under_way.ended(Ending::Refused);
+                let missed = Ending::of_no_connection(refused.kind());
+                under_way.ended(missed);
+                ending = if ending == Ending::Unreachable { ending } else { missed };
                 // Writing to a string does not fail.
                 let _ = write!(story, "{address}: {}; ", refused.kind());
             }
@@ -114,7 +116,7 @@ where
         let cause = format!("no instance of {} is known", call.callee.service);
         return Attempted::failed(Ending::NotAsked, CallError::NotSent { cause });
     }
-    Attempted::failed(Ending::Refused, CallError::NotSent { cause: story })
+    Attempted::failed(ending, CallError::NotSent { cause: story })
 }
 
 /// Whether a connection was there to send on: volo notes the time once it has one.

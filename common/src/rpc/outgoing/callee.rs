@@ -1,11 +1,13 @@
 //! One callee: what is in force for it and what is known of it. Shared by all calls to it; nothing here is held across
 //! an await.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use govern::{Moment, bulkhead::Bulkhead, rules::Rules};
-use std::time::Duration;
 
 use super::{
     super::{
@@ -41,11 +43,7 @@ pub(super) struct Callee {
 
 impl Callee {
     /// A callee that follows the list of discovery and the rules in force.
-    pub(super) fn new<C: Contract>(
-        discovery: &dyn Discovery,
-        config: &ClientConfig,
-        parts: &ClientParts,
-    ) -> Arc<Self> {
+    pub(super) fn new<C: Contract>(discovery: &dyn Discovery, config: &ClientConfig, parts: &ClientParts) -> Arc<Self> {
         let ClientParts { caller, random, metrics, governance } = parts.clone();
         let rules = governance.current();
         let callee = Arc::new(Self {

@@ -6,16 +6,21 @@
 //! | `OVERLOADED`, `SHUTTING_DOWN` | failed | answered | as a failure | elsewhere |
 //! | `DEADLINE_EXCEEDED` of the callee | failed | answered | as it was | no |
 //! | `INTERNAL`, an exception, a code that is not known | failed | failed | as a failure | elsewhere |
-//! | no connection at any instance | failed | failed | as a failure | no: they were all tried |
+//! | no connection, and that took its time to find out | failed | failed | as a failure | no: they were all tried |
+//! | connection refused by each instance that was tried | nothing | failed | as a failure | no: they were all tried |
 //! | connection lost with the request on it | failed | failed | as a failure | yes |
 //! | no instance is known, the breaker, the bulkhead | nothing | | | no |
 //!
 //! - A callee that sheds is not broken, and none of its instances is worse than the others; but to ask less is what
 //!   shedding asks for, and what the breaker of the SRE book is for.
+//! - A refused connection means that no process listens there: that costs the callee nothing, and its caller no time. A
+//!   breaker that counted it would protect nobody, and reject calls for a second after every restart.
 //! - `DEPENDENCY_UNAVAILABLE` is an answer: the callee works, and says of one of many things that it depends on (one
 //!   channel of one game, say) that it does not. A breaker that counted it would refuse everybody else's calls, too. The
 //!   callee has its own protection there; and its other instances depend on the same.
 //! - A call that nobody waits for any more has no ending. What is learned from its silence is in `attempt` and `under_way`.
+
+use std::io;
 
 use govern::breaker::Outcome;
 use volo_thrift::ClientError;
@@ -33,8 +38,10 @@ pub(super) enum Ending {
     Late,
     /// A fault of the callee.
     Faulty,
-    /// Nothing was sent: no instance took a connection.
+    /// Nothing was sent: nobody listens where an instance should be.
     Refused,
+    /// Nothing was sent: there was no connection to be had, for another reason.
+    Unreachable,
     /// It was sent, and the connection was lost.
     Lost,
     /// Nothing was sent: no instance is known, or it was not let through.
@@ -52,6 +59,11 @@ impl Ending {
         }
     }
 
+    /// Of a connection that could not be made.
+    pub(super) fn of_no_connection(kind: io::ErrorKind) -> Self {
+        if kind == io::ErrorKind::ConnectionRefused { Self::Refused } else { Self::Unreachable }
+    }
+
     fn of_code(code: ErrorCode) -> Self {
         match code {
             ErrorCode::OVERLOADED | ErrorCode::SHUTTING_DOWN => Self::Overloaded,
@@ -66,8 +78,8 @@ impl Ending {
     pub(super) fn for_breaker(self) -> Option<Outcome> {
         match self {
             Self::Answered => Some(Outcome::Answered),
-            Self::Overloaded | Self::Late | Self::Faulty | Self::Refused | Self::Lost => Some(Outcome::Failed),
-            Self::NotAsked => None,
+            Self::Overloaded | Self::Late | Self::Faulty | Self::Unreachable | Self::Lost => Some(Outcome::Failed),
+            Self::Refused | Self::NotAsked => None,
         }
     }
 
@@ -121,6 +133,14 @@ mod tests {
         let ending = refused_with(ErrorCode::OVERLOADED);
         assert_eq!((ending.for_breaker(), ending.is_sign_of_life()), (Some(Outcome::Failed), true));
         assert!(ending.is_quick_failure() && ending.is_worth_repeating() && ending.only_elsewhere());
+    }
+
+    #[test]
+    fn nobody_listening_is_no_reason_to_stop_asking_and_a_connection_that_takes_for_ever_is() {
+        let refused = Ending::of_no_connection(io::ErrorKind::ConnectionRefused);
+        let late = Ending::of_no_connection(io::ErrorKind::TimedOut);
+        assert_eq!((refused.for_breaker(), late.for_breaker()), (None, Some(Outcome::Failed)));
+        assert!(!refused.is_sign_of_life() && !late.is_sign_of_life());
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl<'a> UnderWay<'a> {
         }
         match ending {
             ending if ending.is_sign_of_life() => self.instance.lives(now),
-            Ending::Refused => self.failed(EjectionReason::Refused, now),
+            Ending::Refused | Ending::Unreachable => self.failed(EjectionReason::Refused, now),
             Ending::Faulty => self.failed(EjectionReason::Faulty, now),
             _ => self.failed(EjectionReason::Unanswered, now),
         }
