@@ -55,7 +55,7 @@
 //! # What is not here
 //!
 //! Deadlines (`common::context`), failure ladders and once-only keys (`common::shared`), the hash pool (`account`): those
-//! have their place already. And nothing here is wired into the stacks of `common` yet.
+//! have their place already. The layers that ask these rules are in `common`: those of outgoing calls in `rpc/outgoing`.
 
 pub mod backup;
 pub mod baggage;

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use govern::lane::LaneName;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Invalid, Secret, Section};
@@ -36,8 +37,8 @@ pub struct NacosConfig {
     pub advertise: Option<IpAddr>,
     /// This process's share of the calls, relative to the other instances of its role. 0: none, unless all have 0.
     pub weight: u32,
-    /// A name that is registered with the address, for people and programs that look at the registry: playgate itself
-    /// sends no call by it. Absent: none.
+    /// The lane that this process is in: it gets the calls of requests in that lane and no others. Absent: the base,
+    /// which also serves lanes that have no instance. 1 to 31 of a-z, 0-9 and '-'.
     pub lane: Option<String>,
     /// How often lists and our own registration are looked at although no push has come. Bounds how long a
     /// lost push goes unnoticed.
@@ -98,6 +99,9 @@ impl NacosConfig {
                 return Err(Invalid::new(key, "must not be empty; leave it out for the default"));
             }
         }
+        if self.lane.as_ref().is_some_and(|lane| LaneName::parse(lane).is_err()) {
+            return Err(Invalid::new("lane", "must have 1 to 31 of a-z, 0-9 and '-'"));
+        }
         match (&self.username, &self.password) {
             (Some(_), None) => Err(Invalid::new("password", "is needed when `username` is set")),
             (None, Some(_)) => Err(Invalid::new("username", "is needed when `password` is set")),
@@ -130,6 +134,13 @@ mod tests {
     fn complaint(toml: &str) -> Option<String> {
         let config: NacosConfig = toml::from_str(toml).expect("the right types");
         config.validate().err().map(|invalid| invalid.key)
+    }
+
+    #[test]
+    fn a_lane_that_no_request_could_be_in_is_refused() {
+        assert_eq!(complaint("lane = 'canary-2'"), None);
+        assert_eq!(complaint("lane = 'Canary'").as_deref(), Some("lane"));
+        assert_eq!(complaint("lane = ''").as_deref(), Some("lane"));
     }
 
     #[test]

@@ -25,21 +25,24 @@ use super::{
 pub(super) struct Attempted<T> {
     pub(super) ending: Ending,
     pub(super) result: Result<T, ClientError>,
+    /// When it ended.
+    pub(super) at: Moment,
 }
 
 impl<T> Attempted<T> {
-    fn failed(ending: Ending, error: CallError) -> Self {
-        Self { ending, result: Err(error.into()) }
+    fn failed(ending: Ending, error: CallError, at: Moment) -> Self {
+        Self { ending, result: Err(error.into()), at }
     }
 }
 
-/// What an attempt passes, outermost first.
+/// What an attempt passes, outermost first. It begins at `began`; at a place that was chosen already, or at one that is
+/// chosen now.
 pub(super) async fn attempt<C, S>(
     transport: &S,
     cx: &mut ClientContext,
     call: &Call<'_>,
     request: &C::RequestSend,
-    place: Option<usize>,
+    (place, began): (Option<usize>, Moment),
 ) -> Attempted<S::Response>
 where
     C: Contract,
@@ -48,17 +51,17 @@ where
 {
     // Outside the bulkhead, because a callee that is down should not cost berths; inside the repeats, because each attempt
     // is evidence.
-    let Some(asked) = Asked::past_breaker(call) else {
-        return Attempted::failed(Ending::NotAsked, CallError::Rejected);
+    let Some(asked) = Asked::past_breaker(call, began) else {
+        return Attempted::failed(Ending::NotAsked, CallError::Rejected, began);
     };
     // A full one is not the callee's failure, and the breaker hears nothing of it. An attempt has a connection of its own,
     // so that this is the limit of the connections in use, too: volo's pool has none.
     let Some(_room) = Room::in_bulkhead(call) else {
-        return Attempted::failed(Ending::NotAsked, CallError::NoRoom);
+        return Attempted::failed(Ending::NotAsked, CallError::NoRoom, began);
     };
     // Last, so that what the choice knows is of this moment.
-    let attempted = walk::<C, S>(transport, cx, call, request, place).await;
-    asked.ended(attempted.ending);
+    let attempted = walk::<C, S>(transport, cx, call, request, (place, began)).await;
+    asked.ended(attempted.ending, attempted.at);
     attempted
 }
 
@@ -70,19 +73,19 @@ async fn walk<C, S>(
     cx: &mut ClientContext,
     call: &Call<'_>,
     request: &C::RequestSend,
-    place: Option<usize>,
+    (place, began): (Option<usize>, Moment),
 ) -> Attempted<S::Response>
 where
     C: Contract,
     S: Service<ClientContext, C::RequestSend, Error = ClientError> + Send + Sync,
     S::Response: Send,
 {
-    let mut next = place.or_else(|| call.next());
+    let (mut next, mut now) = (place.or_else(|| call.next(began)), began);
     // For the log: who did what.
     let (mut story, mut ending) = (String::new(), Ending::NotAsked);
     while let Some(place) = next {
         call.tried.note(place);
-        let under_way = UnderWay::begin(call.callee, &call.applied, &call.instances, place);
+        let under_way = UnderWay::begin(call, place, now);
         let address = under_way.address();
         cx.rpc_info_mut().callee_mut().set_address(Address::from(address));
         // What volo has noted of the attempt before this one, its refusal included.
@@ -90,33 +93,33 @@ where
         cx.common_stats.reset();
         match transport.call(cx, request.clone()).await {
             Err(ClientError::Transport(lost)) if was_sent(cx) => {
-                under_way.ended(Ending::Lost);
+                let at = under_way.ended(Ending::Lost);
                 let cause = format!("{story}{address}: {}", lost.kind());
-                return Attempted::failed(Ending::Lost, CallError::LostAfterSend { cause });
+                return Attempted::failed(Ending::Lost, CallError::LostAfterSend { cause }, at);
             }
             Err(ClientError::Transport(refused)) => {
                 let missed = Ending::of_no_connection(refused.kind());
-                under_way.ended(missed);
+                now = under_way.ended(missed);
                 ending = if ending == Ending::Unreachable { ending } else { missed };
                 // Writing to a string does not fail.
                 let _ = write!(story, "{address}: {}; ", refused.kind());
             }
             result => {
                 let ending = Ending::of(&result);
-                under_way.ended(ending);
-                return Attempted { ending, result };
+                let at = under_way.ended(ending);
+                return Attempted { ending, result, at };
             }
         }
-        next = if call.tried.count() < call.callee.max_attempts { call.next() } else { None };
+        next = if call.tried.count() < call.callee.max_attempts { call.next(now) } else { None };
         if next.is_some() {
             call.callee.metrics.moved_on.inc();
         }
     }
     if story.is_empty() {
         let cause = format!("no instance of {} is known", call.callee.service);
-        return Attempted::failed(Ending::NotAsked, CallError::NotSent { cause });
+        return Attempted::failed(Ending::NotAsked, CallError::NotSent { cause }, now);
     }
-    Attempted::failed(ending, CallError::NotSent { cause: story })
+    Attempted::failed(ending, CallError::NotSent { cause: story }, now)
 }
 
 /// Whether a connection was there to send on: volo notes the time once it has one.
@@ -134,9 +137,8 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn past_breaker(call: &'a Call<'a>) -> Option<Self> {
+    fn past_breaker(call: &'a Call<'a>, began: Moment) -> Option<Self> {
         let Call { callee, method, applied, .. } = call;
-        let began = callee.now();
         if !applied.switches.breaker {
             return Some(Self { call, let_through: None, began });
         }
@@ -149,10 +151,10 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn ended(mut self, ending: Ending) {
+    fn ended(mut self, ending: Ending, at: Moment) {
         let let_through = self.let_through.take();
         if let (Some(let_through), Some(outcome)) = (let_through, ending.for_breaker()) {
-            self.count(let_through, self.call.callee.now(), outcome);
+            self.count(let_through, at, outcome);
         }
     }
 

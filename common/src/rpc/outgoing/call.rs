@@ -63,35 +63,31 @@ impl<'a> Call<'a> {
         RequestContext { is_repeat: true, ..self.context }
     }
 
-    /// The place of an instance where it was not yet. For a first attempt; only a read explores.
-    pub(super) fn next(&self) -> Option<usize> {
-        self.choose(self.is_repeatable())
-    }
-
-    /// The same for a repeat, which goes to who is known to do well.
-    pub(super) fn next_for_repeat(&self) -> Option<usize> {
-        self.choose(false)
+    /// The place of an instance where it was not yet. Only a read explores, and only with its first attempt.
+    pub(super) fn next(&self, now: Moment) -> Option<usize> {
+        self.choose(self.is_repeatable() && self.tried.count() == 0, now)
     }
 
     /// The same for a backup: never at one that is left out, which is no help to anybody in a hurry.
-    pub(super) fn next_for_backup(&self) -> Option<usize> {
-        self.next_for_repeat().filter(|place| !self.instances.known()[*place].0.endpoint.standing().is_ejected())
+    pub(super) fn next_for_backup(&self, now: Moment) -> Option<usize> {
+        let is_out = |place: usize| self.instances.known()[place].0.endpoint.standing().is_ejected();
+        self.next(now).filter(|place| !is_out(*place))
     }
 
     /// The place of any instance, those where it was included.
-    pub(super) fn any(&self) -> Option<usize> {
-        self.choose_but(&[], false)
+    pub(super) fn any(&self, now: Moment) -> Option<usize> {
+        self.choose_but(&[], false, now)
     }
 
-    fn choose(&self, explores: bool) -> Option<usize> {
+    fn choose(&self, explores: bool, now: Moment) -> Option<usize> {
         let (places, count) = self.tried.so_far();
-        self.choose_but(&places[..count], explores)
+        self.choose_but(&places[..count], explores, now)
     }
 
-    fn choose_but(&self, tried: &[usize], explores: bool) -> Option<usize> {
+    fn choose_but(&self, tried: &[usize], explores: bool, now: Moment) -> Option<usize> {
         let Applied { rules, .. } = &*self.applied;
         let (balance, ejection, lane) = (&rules.balance, &rules.ejection, self.context.lane.as_ref());
-        let choice = Choice { balance, ejection, lane, tried, explores, now: self.callee.now() };
+        let choice = Choice { balance, ejection, lane, tried, explores, now };
         balance::pick(self.instances.known(), &choice, || self.callee.random.fraction())
     }
 }

@@ -7,6 +7,7 @@ use std::{fmt, future::poll_fn, marker::PhantomData, pin::pin, sync::Arc, time::
 
 use futures_util::future::{Either, select};
 use govern::{
+    Moment,
     breaker::Outcome,
     retry::{self, Retry, WhyNot, may_retry},
 };
@@ -87,10 +88,10 @@ where
         let call = Call::begin(&self.callee, C::sent(&request));
         let (attempted, repeats) = match call.backup_after() {
             Some(delay) => self.with_backup(cx, &call, &request, delay).await,
-            None => (attempt::<C, S>(&self.transport, cx, &call, &request, None).await, 0),
+            None => (attempt::<C, S>(&self.transport, cx, &call, &request, (None, call.began)).await, 0),
         };
         let attempted = self.retried(cx, &call, &request, attempted, repeats).await;
-        call.learn_latency(attempted.ending);
+        call.learn_latency(attempted.ending, attempted.at);
         attempted.result
     }
 }
@@ -110,16 +111,17 @@ where
         delay: Duration,
     ) -> (Attempted<S::Response>, u32) {
         let second = SecondContext::of(cx);
-        let mut first = pin!(attempt::<C, S>(&self.transport, cx, call, request, None));
+        let mut first = pin!(attempt::<C, S>(&self.transport, cx, call, request, (None, call.began)));
         let (due, mut timer) = (Instant::now() + delay, pin!(None));
         let in_time = poll_fn(|task| poll_until(due, first.as_mut(), timer.as_mut(), task)).await;
         if let Some(attempted) = in_time {
             return (attempted, 0);
         }
-        let Some(place) = call.place_of_backup() else { return (first.await, 0) };
+        let now = call.callee.now();
+        let Some(place) = call.place_of_backup(now) else { return (first.await, 0) };
         call.callee.metrics.backups_sent.inc();
         let mut cx = second.context(call);
-        let backup = attempt::<C, S>(&self.transport, &mut cx, call, request, Some(place));
+        let backup = attempt::<C, S>(&self.transport, &mut cx, call, request, (Some(place), now));
         let backup = Box::pin(call.repeat_context().scope(backup));
         let (attempted, is_backups) = match select(first, backup).await {
             Either::Left((attempted, backup)) if attempted.ending != Ending::Answered => {
@@ -152,7 +154,8 @@ where
             }
             repeats += 1;
             call.callee.metrics.retries.inc();
-            let again = attempt::<C, S>(&self.transport, cx, call, request, Some(place));
+            let begins = (Some(place), call.callee.now());
+            let again = attempt::<C, S>(&self.transport, cx, call, request, begins);
             let again = call.repeat_context().scope(again).await;
             if again.ending == Ending::NotAsked {
                 // Not let through: what is known is what the attempt before it ended with.
@@ -183,9 +186,9 @@ impl Call<'_> {
     }
 
     /// Where the second attempt goes, paid for. Nothing if there is nobody else, or it can't be paid.
-    fn place_of_backup(&self) -> Option<usize> {
-        let place = self.next_for_backup()?;
-        if self.applied.budget.withdraw(self.callee.now()) {
+    fn place_of_backup(&self, now: Moment) -> Option<usize> {
+        let place = self.next_for_backup(now)?;
+        if self.applied.budget.withdraw(now) {
             return Some(place);
         }
         self.callee.metrics.not_retried(WhyNot::Budget);
@@ -201,9 +204,9 @@ impl Call<'_> {
             self.callee.metrics.not_retried(WhyNot::NotRepeatable);
             return None;
         }
-        let same = || if ending.only_elsewhere() { None } else { self.any() };
-        let place = self.next_for_repeat().or_else(same)?;
         let (applied, now) = (&self.applied, self.callee.now());
+        let same = || if ending.only_elsewhere() { None } else { self.any(now) };
+        let place = self.next(now).or_else(same)?;
         let endpoint = &self.instances.known()[place].0.endpoint;
         let call = retry::Attempted {
             retries: repeats,
@@ -223,10 +226,10 @@ impl Call<'_> {
 
     /// From the beginning of the call, whoever answered it: of attempts that were dropped nobody knows how long they would
     /// have taken, and leaving them out would make the usual time ever shorter.
-    fn learn_latency(&self, ending: Ending) {
+    fn learn_latency(&self, ending: Ending, at: Moment) {
         let Some(backup) = &self.applied.backups[self.method.index] else { return };
         if ending.for_breaker() == Some(Outcome::Answered) {
-            backup.learn(self.callee.now().since(self.began));
+            backup.learn(at.since(self.began));
         }
     }
 }

@@ -6,6 +6,7 @@ use govern::{Moment, endpoint::Pending};
 
 use super::{
     applied::Applied,
+    call::Call,
     callee::Callee,
     ending::Ending,
     instances::{Instance, Instances},
@@ -25,9 +26,10 @@ pub(super) struct UnderWay<'a> {
 }
 
 impl<'a> UnderWay<'a> {
-    /// A call that begins now, at the instance in this place.
-    pub(super) fn begin(callee: &'a Callee, applied: &'a Applied, instances: &'a Instances, place: usize) -> Self {
-        let (instance, began) = (&instances.known()[place].0, callee.now());
+    /// An attempt of `call` that begins at `began`, at the instance in this place.
+    pub(super) fn begin(call: &'a Call<'_>, place: usize, began: Moment) -> Self {
+        let Call { callee, applied, instances, .. } = call;
+        let instance = &instances.known()[place].0;
         let pending = Some(Pending::begin(Arc::clone(instance), began));
         Self { callee, applied, instances, instance, pending, began }
     }
@@ -36,8 +38,8 @@ impl<'a> UnderWay<'a> {
         self.instance.address
     }
 
-    /// It is over.
-    pub(super) fn ended(mut self, ending: Ending) {
+    /// It is over. When that was.
+    pub(super) fn ended(mut self, ending: Ending) -> Moment {
         let now = self.callee.now();
         if let Some(pending) = self.pending.take() {
             pending.ended(self.applied.balance(), now, ending.is_quick_failure());
@@ -48,6 +50,7 @@ impl<'a> UnderWay<'a> {
             Ending::Faulty => self.failed(EjectionReason::Faulty, now),
             _ => self.failed(EjectionReason::Unanswered, now),
         }
+        now
     }
 
     fn given_up(&mut self, pending: Pending<Instance>) {
