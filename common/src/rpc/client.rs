@@ -151,7 +151,7 @@ pub fn pay_client(transport: Transport<PayContract>, config: &ClientConfig, part
 fn client<C: Contract>(transport: Transport<C>, config: &ClientConfig, parts: &ClientParts) -> C::Client {
     let ClientParts { caller, random, metrics, .. } = parts.clone();
     let timeout = config.timeout;
-    let calls = metrics.calls.clone();
+    let calls = metrics.calls;
     let builder = ClientBuilder::<_, _, C::MakeClient, C::RequestSend, C::ResponseRecv, _, _, _>::new(
         C::SERVICE,
         C::make_client(),

@@ -1,5 +1,7 @@
 //! One of three instances is slow, hangs or refuses: what that costs the callers, in time that is moved by hand.
 
+#![expect(clippy::print_stdout, reason = "the figures are shown by `cargo test -- --nocapture`")]
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use govern::rules::Rules;
@@ -74,7 +76,7 @@ impl Fleet {
     /// How long a read takes, in the time that is moved.
     async fn read(&self) -> Duration {
         let (client, began) = (self.client.clone(), Instant::now());
-        let call = tokio::task::spawn(async move {
+        let call = TaskTracker::new().spawn(async move {
             let answer = read(&client, "any").await;
             answer.map(|_| Instant::now())
         });
@@ -114,9 +116,9 @@ async fn the_rest_carries_on(third: Third) {
         let is_first = began.elapsed() < 1000 * MS;
         let took = fleet.read().await;
         if is_first {
-            first_second.push(took)
+            first_second.push(took);
         } else {
-            later.push(took)
+            later.push(took);
         }
         advance(5 * MS).await;
     }

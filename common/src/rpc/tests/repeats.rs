@@ -1,5 +1,7 @@
 //! Who is asked again, how often, and who is not: the budget, the breaker, the bulkhead, and requests that are repeats.
 
+#![expect(clippy::print_stdout, reason = "the figures are shown by `cargo test -- --nocapture`")]
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -78,6 +80,7 @@ fn sample(registry: &Registry, name: &str, labels: &str) -> usize {
     value.map_or(0, |value| value.parse().expect("a whole number"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is one of several answers")]
 fn valid_now() -> Answer {
     Ok(TokenVerdict::default())
 }
