@@ -37,6 +37,8 @@ impl Reach {
             CallError::DeadlineExceeded if RequestContext::nobody_waits() => {}
             CallError::NotSent { .. }
             | CallError::LostAfterSend { .. }
+            | CallError::Rejected
+            | CallError::NoRoom
             | CallError::DeadlineExceeded
             | CallError::Internal { .. } => {
                 // Stops counting there: nobody needs to know how many more.

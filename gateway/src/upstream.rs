@@ -50,10 +50,13 @@ pub(crate) fn could_not_tell(error: impl Into<CallError>) -> PublicError {
         CallError::Answered(_)
         | CallError::NotSent { .. }
         | CallError::LostAfterSend { .. }
+        | CallError::Rejected
         | CallError::DeadlineExceeded
         | CallError::Internal { .. } => {
             PublicError::new(ErrorCode::DEPENDENCY_UNAVAILABLE).retry_after(ASK_AGAIN_AFTER)
         }
+        // Nobody was asked, because too many are being asked: this process is what is busy.
+        CallError::NoRoom => PublicError::new(ErrorCode::OVERLOADED).retry_after(ASK_AGAIN_AFTER),
     }
 }
 

@@ -126,8 +126,7 @@ async fn every_account_refuses_a_token_within_a_second_while_redis_is_gone_or_ha
 
 async fn an_account_that_starts_late_refuses_what_was_revoked_from_its_first_answer_on(shape: Shape) {
     const PLAYERS: usize = 20;
-    let builder = Platform::build(shape).set("rpc.ejection_time", "10ms").set("rpc.max_ejection_time", "10ms");
-    let mut platform = builder.start().await;
+    let mut platform = Platform::start(shape).await;
     let late = platform.add(Role::Account).await;
     let gateway = platform.add_gateway_to(late).await;
     let server = platform.game_server_at(gateway);

@@ -158,7 +158,8 @@ fn pick_of_two_random_choices(bencher: Bencher<'_, '_>, instances: usize) {
     let endpoints = fleet(instances, &ticks);
     let (balance, ejection) = (BalanceConfig::default(), EjectionConfig::default());
     bencher.bench(|| {
-        let choice = Choice { balance: &balance, ejection: &ejection, lane: None, now: ticks.now() };
+        let (balance, ejection, now) = (&balance, &ejection, ticks.now());
+        let choice = Choice { balance, ejection, lane: None, tried: &[], explores: true, now };
         pick(&endpoints, &choice, || ticks.fraction())
     });
 }
@@ -194,4 +195,31 @@ fn backup_learns_and_tells(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn lane_from_baggage(bencher: Bencher<'_, '_>) {
     bencher.bench(|| Baggage::parse([black_box("lane=canary,a=1")]).lane());
+}
+
+/// Everything that a call passes on its way out, while all is well: see `common/src/rpc/outgoing`.
+#[divan::bench(threads = THREADS)]
+fn all_of_a_call_that_goes_out(bencher: Bencher<'_, '_>) {
+    let (balance, ejection, ticks) = (BalanceConfig::default(), EjectionConfig::default(), Ticks::default());
+    let endpoints: Vec<_> = (0..3).map(|_| Arc::new(Endpoint::new(1.0, None))).collect();
+    let (budget, breaker) = (RetryBudget::new(RetryConfig::default()), Breaker::new(BreakerConfig::default()));
+    let (bulkhead, backup) = (Bulkhead::new(1024), Backup::new(BackupConfig::default()));
+    bencher.bench(|| {
+        let now = ticks.now();
+        budget.request(now);
+        let delay = backup.delay(now);
+        let call = breaker.check(now, ticks.fraction());
+        let berth = bulkhead.try_enter();
+        let (balance, ejection) = (&balance, &ejection);
+        let choice = Choice { balance, ejection, lane: None, tried: &[], explores: true, now };
+        let picked = pick(&endpoints, &choice, || ticks.fraction());
+        let pending = picked.map(|place| Pending::begin(Arc::clone(&endpoints[place]), now));
+        let ended = ticks.now();
+        if let (Some(pending), Ok(call)) = (pending, call) {
+            pending.ended(balance, ended, false);
+            breaker.ended(call, ended, Outcome::Answered);
+        }
+        backup.learn(ended.since(now));
+        (delay, berth)
+    });
 }

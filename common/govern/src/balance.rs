@@ -86,12 +86,19 @@ pub struct Choice<'a> {
     pub ejection: &'a EjectionConfig,
     /// The caller's lane.
     pub lane: Option<&'a LaneName>,
+    /// Places that this call was at already: none of them is chosen again.
+    pub tried: &'a [usize],
+    /// Whether this call may be the one that finds out how an instance is that seems dear or was left out. False for
+    /// what can't be asked again elsewhere: it is not forced upon anybody, and probes only who was left out for
+    /// [`EjectionConfig::longest`] longer than it had to be, because nobody else came to find out.
+    pub explores: bool,
     /// Now.
     pub now: Moment,
 }
 
 /// Chooses one of `endpoints` (as many as discovery knows; `T` is whatever holds an [`Endpoint`]) and returns its place.
-/// `random` gives numbers of `0.0..1.0`. Nothing only if there is no endpoint that may serve this lane with any weight.
+/// `random` gives numbers of `0.0..1.0`. Nothing only if there is no endpoint that may serve this lane with any weight and
+/// was not tried.
 pub fn pick<T: AsRef<Endpoint>>(
     endpoints: &[T],
     choice: &Choice<'_>,
@@ -139,6 +146,9 @@ impl<T: AsRef<Endpoint>> Candidates<'_, T> {
         let any_ejected = Cell::new(false);
         let weight_of = |index: usize| {
             let endpoint = self.endpoints[index].as_ref();
+            if self.choice.tried.contains(&index) {
+                return 0.0;
+            }
             if endpoint.standing().is_ejected() {
                 any_ejected.set(true);
                 if health == Health::Open {
@@ -163,18 +173,23 @@ impl<T: AsRef<Endpoint>> Candidates<'_, T> {
 
     /// The endpoint whose probe is due, taken.
     fn due(&self, lane: Option<&LaneName>) -> Option<usize> {
-        let Choice { ejection, now, .. } = *self.choice;
-        self.endpoints.iter().position(|endpoint| {
-            let endpoint = endpoint.as_ref();
+        let Choice { ejection, now, tried, explores, .. } = *self.choice;
+        let patience = if explores { Duration::ZERO } else { ejection.longest };
+        let mut places = self.endpoints.iter().enumerate();
+        let due = places.find(|(place, endpoint)| {
+            let endpoint = (*endpoint).as_ref();
             endpoint.standing().admission(now) == Admission::ProbeDue
+                && endpoint.standing().overdue(now) >= patience
                 && endpoint.lane() == lane
-                && endpoint.weight > 0.0
+                && endpoint.has_weight()
+                && !tried.contains(place)
                 && endpoint.standing().try_probe(ejection, now)
-        })
+        });
+        due.map(|(place, _)| place)
     }
 
     fn cheaper(&self, (first, first_weight): (usize, f64), (second, second_weight): (usize, f64)) -> usize {
-        let Choice { balance, now, .. } = *self.choice;
+        let Choice { balance, now, explores, .. } = *self.choice;
         let (a, b) = (self.endpoints[first].as_ref(), self.endpoints[second].as_ref());
         let (a_us, b_us) = match (a.estimate_us(balance, now), b.estimate_us(balance, now)) {
             (Some(a_us), Some(b_us)) => (a_us, b_us),
@@ -188,7 +203,8 @@ impl<T: AsRef<Endpoint>> Candidates<'_, T> {
         let since_pick =
             |index: usize| now.since(Moment::from_nanos(self.endpoints[index].as_ref().last_pick.load(Relaxed)));
         // Only while the other one is being called: at few calls everybody has waited for long.
-        let is_overdue = since_pick(dearer) >= balance.force_after && since_pick(cheaper) < balance.force_after;
+        let is_overdue =
+            explores && since_pick(dearer) >= balance.force_after && since_pick(cheaper) < balance.force_after;
         if is_overdue { dearer } else { cheaper }
     }
 }
@@ -267,7 +283,18 @@ mod tests {
         }
 
         fn pick(&mut self, all: &[Arc<Endpoint>], lane: Option<&LaneName>) -> Option<usize> {
-            let choice = Choice { balance: &self.balance, ejection: &self.ejection, lane, now: self.now };
+            self.pick_as(all, lane, &[], true)
+        }
+
+        fn pick_as(
+            &mut self,
+            all: &[Arc<Endpoint>],
+            lane: Option<&LaneName>,
+            tried: &[usize],
+            explores: bool,
+        ) -> Option<usize> {
+            let (balance, ejection) = (&self.balance, &self.ejection);
+            let choice = Choice { balance, ejection, lane, tried, explores, now: self.now };
             pick(all, &choice, || self.random.f64())
         }
 
@@ -285,6 +312,47 @@ mod tests {
             let pending = Pending::begin(Arc::clone(endpoint), self.now);
             self.now = self.now + latency;
             pending.ended(&self.balance, self.now, failed);
+        }
+    }
+
+    #[test]
+    fn where_a_call_was_already_it_is_not_sent_again() {
+        let (mut caller, all) = (Caller::new(), endpoints(&[1.0, 1.0, 1.0]));
+        for _ in 0..20 {
+            assert_eq!(caller.pick_as(&all, None, &[0, 2], true), Some(1));
+        }
+        assert_eq!(caller.pick_as(&all, None, &[0, 1, 2], true), None);
+    }
+
+    #[test]
+    fn what_cannot_be_asked_twice_is_not_sent_to_find_out() {
+        let (mut caller, all) = (Caller::new(), endpoints(&[1.0, 1.0]));
+        caller.call(&all[0], MS, false);
+        caller.call(&all[1], SECOND, false);
+        for _ in 0..50 {
+            caller.now = caller.now + SECOND / 10;
+            assert_eq!(caller.pick_as(&all, None, &[], false), Some(0), "it is forced upon nobody");
+        }
+        let ejection = crate::ejection::Ejection::new(EjectionConfig { failures: 1, ..caller.ejection });
+        let standings = || all.iter().map(|endpoint| endpoint.standing());
+        let out = ejection.failed(all[1].standing(), standings(), caller.now, 0.0).expect("left out");
+        caller.now = caller.now + out;
+        assert_eq!(caller.pick_as(&all, None, &[], false), Some(0), "that is for those who can");
+        caller.now = caller.now + caller.ejection.longest;
+        assert_eq!(caller.pick_as(&all, None, &[], false), Some(1), "unless none of them comes");
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_is_known_to_take_at_least_as_long() {
+        let (mut caller, all) = (Caller::new(), endpoints(&[1.0]));
+        caller.call(&all[0], 10 * MS, false);
+        for (waited, expected_ms) in [(100 * MS, 100), (20 * MS, 99)] {
+            let pending = Pending::begin(Arc::clone(&all[0]), caller.now);
+            caller.now = caller.now + waited;
+            pending.given_up(&caller.balance, caller.now);
+            let expected = all[0].expected(&caller.balance, caller.now).expect("called").as_millis();
+            assert!((expected_ms - 2..=expected_ms).contains(&expected), "{expected}");
+            assert_eq!(all[0].in_flight(), 0);
         }
     }
 

@@ -108,6 +108,11 @@ impl Standing {
         }
     }
 
+    /// For how long a probe has been due.
+    pub fn overdue(&self, now: Moment) -> Duration {
+        now.since(Moment::from_nanos(self.until.load(Relaxed)))
+    }
+
     /// Takes the probe of an instance whose time is over. Of callers that try at once one gets it; the next one is due
     /// after `trial`, in case the first never tells.
     pub fn try_probe(&self, config: &EjectionConfig, now: Moment) -> bool {

@@ -16,7 +16,8 @@ use crate::{balance::BalanceConfig, ejection::Standing, lane::LaneName, moment::
 /// What is known of an instance, beside its address.
 #[derive(Debug)]
 pub struct Endpoint {
-    pub(crate) weight: f64,
+    /// As the bits of an `f64`.
+    weight: AtomicU64,
     lane: Option<LaneName>,
     joined: Moment,
     /// Microseconds as `f32` in the upper half, milliseconds since the origin (modulo 2³²) in the lower. 0: no estimate.
@@ -31,7 +32,7 @@ impl Endpoint {
     /// number is 0: no calls. `lane` absent: the base.
     pub fn new(weight: f64, lane: Option<LaneName>) -> Self {
         Self {
-            weight: if weight.is_finite() { weight.max(0.0) } else { 0.0 },
+            weight: AtomicU64::new(usable(weight).to_bits()),
             lane,
             joined: Moment::START,
             estimate: AtomicU64::new(0),
@@ -45,6 +46,20 @@ impl Endpoint {
     #[must_use]
     pub fn joined(self, joined: Moment) -> Self {
         Self { joined, ..self }
+    }
+
+    /// Another weight, for an instance that is known already.
+    pub fn set_weight(&self, weight: f64) {
+        self.weight.store(usable(weight).to_bits(), Relaxed);
+    }
+
+    /// Whether it gets calls at all.
+    pub(crate) fn has_weight(&self) -> bool {
+        self.full_weight() > 0.0
+    }
+
+    fn full_weight(&self) -> f64 {
+        f64::from_bits(self.weight.load(Relaxed))
     }
 
     /// Its standing, for [`crate::ejection::Ejection`].
@@ -70,10 +85,10 @@ impl Endpoint {
     /// Its weight now.
     pub fn weight(&self, config: &BalanceConfig, now: Moment) -> f64 {
         if self.joined == Moment::START || config.slow_start.is_zero() {
-            return self.weight;
+            return self.full_weight();
         }
         let risen = now.since(self.joined).as_secs_f64() / config.slow_start.as_secs_f64();
-        self.weight * risen.clamp(config.slow_start_from.clamp(0.0, 1.0), 1.0)
+        self.full_weight() * risen.clamp(config.slow_start_from.clamp(0.0, 1.0), 1.0)
     }
 
     /// Decays towards 0 while nothing is heard, so that an old peak does not keep an instance out for ever.
@@ -107,6 +122,10 @@ impl Endpoint {
     }
 }
 
+fn usable(weight: f64) -> f64 {
+    if weight.is_finite() { weight.max(0.0) } else { 0.0 }
+}
+
 fn pack(us: f64, now: Moment) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "an estimate needs no more than seven digits")]
     let us = us.max(0.001) as f32;
@@ -130,7 +149,7 @@ fn stays(config: &BalanceConfig, at_ms: u32, now: Moment) -> f64 {
     (-f64::from(elapsed_ms) / (config.decay.as_secs_f64() * 1000.0).max(0.001)).exp()
 }
 
-/// A call to an endpoint. It counts as in flight until this is dropped; only [`Self::ended`] teaches.
+/// A call to an endpoint. It counts as in flight until this is dropped; only [`Self::ended`] and [`Self::given_up`] teach.
 pub struct Pending<T: AsRef<Endpoint>> {
     endpoint: Arc<T>,
     began: Moment,
@@ -148,6 +167,15 @@ impl<T: AsRef<Endpoint>> Pending<T> {
         let latency = now.since(self.began);
         let latency = if failed { latency.max(config.failure_latency) } else { latency };
         (*self.endpoint).as_ref().learn(config, latency, now);
+    }
+
+    /// Nobody waits for the call any more. It would have taken longer than until now: where that is more than was
+    /// expected, more is expected from now on.
+    pub fn given_up(self, config: &BalanceConfig, now: Moment) {
+        let (endpoint, waited) = ((*self.endpoint).as_ref(), now.since(self.began));
+        if endpoint.expected(config, now).is_none_or(|expected| expected < waited) {
+            endpoint.learn(config, waited, now);
+        }
     }
 }
 

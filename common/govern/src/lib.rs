@@ -57,7 +57,8 @@
 //! # What is not here
 //!
 //! Deadlines (`common::context`), failure ladders and once-only keys (`common::shared`), the hash pool (`account`): those
-//! have their place already. What is wired stands in `common::governance` and the stacks of `common`.
+//! have their place already. The layers that ask these rules are in `common`: those of incoming requests in
+//! `governance`, those of outgoing calls in `rpc/outgoing`.
 
 pub mod backup;
 pub mod baggage;

@@ -24,9 +24,11 @@ pub trait Discovery: Send + Sync {
 pub struct Instance {
     /// Where it takes RPC connections.
     pub address: SocketAddr,
-    /// Its share of the calls, relative to the other instances. 0: it gets none, unless all have 0.
+    /// Its share of the calls, relative to the other instances of its lane. 0: it gets none, unless it is of the base and
+    /// all of those have 0.
     pub weight: u32,
-    /// The lane it says it is in. None: the base.
+    /// The lane it says it is in; absent, the base. Calls of requests in a lane go to its instances, all others to those
+    /// of the base.
     pub lane: Option<String>,
     /// The version it runs, as it says itself; empty when it does not.
     pub version: String,

@@ -13,12 +13,9 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct Governance(Arc<InForce>);
 
-/// What is done with rules when they are put in force.
-type Apply = dyn Fn(&Rules) + Send + Sync;
-
 struct InForce {
     rules: ArcSwap<Rules>,
-    followers: Mutex<Vec<Box<Apply>>>,
+    followers: Mutex<Vec<Follower>>,
     /// Where the moments of this process are counted from.
     origin: Instant,
 }

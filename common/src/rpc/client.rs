@@ -9,13 +9,13 @@ use volo::loadbalance::CustomLayer;
 use volo_thrift::{client::ClientBuilder, transport::pool};
 
 use super::{
-    balance::BalanceLayer,
     contract::Contract,
     contracts::{AccountContract, PayContract, SettingContract},
     frame::LimitedCodec,
     in_process::InProcess,
     layer::{ClientCalls, ClientDeadline, ClientTrace, PropagateContext, Unbox},
     metrics::ClientMetrics,
+    outgoing::{MAX_TRIED, OutgoingLayer},
     server::ServerStack,
 };
 use crate::{
@@ -44,23 +44,15 @@ pub struct ClientConfig {
     /// a connection that its server is just closing.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Instances tried for one call, the first included. Another one is tried if nothing had been sent, and once more
-    /// for a read whose answer is lost or late. A call with side effects that was sent is never sent again.
+    /// Instances tried for one call, the first included, while nothing was sent: one that takes no connection costs no
+    /// more than the time to find out. At most 16. Whether a call that was sent is sent again is in the rules
+    /// (`callee.retry`).
     pub max_attempts: usize,
-    /// How long an instance may take over a read before another one is asked, if there is one that answers. Bounds
-    /// what a hung instance costs; a good deal less than `gateway.verify_timeout`, or there is no time to ask.
+    /// How long an instance may take over a read before another one is asked, too, if the budget of `callee.retry`
+    /// allows it; and how long nothing at all may be heard from it before its silence counts as a failure. Bounds what a
+    /// hung instance costs; a good deal less than `gateway.verify_timeout`, or there is no time to ask.
     #[serde(with = "humantime_serde")]
     pub attempt_timeout: Duration,
-    /// Calls in a row that an instance may leave unanswered (the connection is lost, or nothing at all is heard from
-    /// it for `attempt_timeout`) before it is left out.
-    pub max_unanswered: u32,
-    /// How long an instance that refused a connection or left calls unanswered gets no calls; doubled each time in a
-    /// row.
-    #[serde(with = "humantime_serde")]
-    pub ejection_time: Duration,
-    /// The longest an instance is left out, however often it was.
-    #[serde(with = "humantime_serde")]
-    pub max_ejection_time: Duration,
     /// The largest answer that is read, in bytes. Beyond it the call fails and its connection is closed: protects this
     /// process's memory from a peer gone wrong.
     pub max_frame_bytes: usize,
@@ -75,9 +67,6 @@ impl Default for ClientConfig {
             idle_timeout: Duration::from_secs(15),
             max_attempts: 3,
             attempt_timeout: Duration::from_millis(300),
-            max_unanswered: 3,
-            ejection_time: Duration::from_secs(1),
-            max_ejection_time: Duration::from_secs(30),
             max_frame_bytes: 16 * 1024 * 1024,
         }
     }
@@ -92,7 +81,6 @@ impl Section for ClientConfig {
             ("connect_timeout", self.connect_timeout),
             ("idle_timeout", self.idle_timeout),
             ("attempt_timeout", self.attempt_timeout),
-            ("ejection_time", self.ejection_time),
         ];
         for (key, value) in positive {
             if value.is_zero() {
@@ -105,14 +93,8 @@ impl Section for ClientConfig {
         if self.connect_timeout > self.timeout {
             return Err(Invalid::new("connect_timeout", "must not be longer than `timeout`, which includes it"));
         }
-        if self.max_ejection_time < self.ejection_time {
-            return Err(Invalid::new("max_ejection_time", "must not be shorter than `ejection_time`"));
-        }
-        if self.max_attempts == 0 {
-            return Err(Invalid::new("max_attempts", "must be at least 1"));
-        }
-        if self.max_unanswered == 0 {
-            return Err(Invalid::new("max_unanswered", "must be at least 1"));
+        if !(1..=MAX_TRIED).contains(&self.max_attempts) {
+            return Err(Invalid::new("max_attempts", "must be from 1 to 16"));
         }
         if self.max_frame_bytes < 64 * 1024 {
             return Err(Invalid::new("max_frame_bytes", "must be at least 65536, or errors can't be read"));
@@ -169,8 +151,7 @@ pub fn pay_client(transport: Transport<PayContract>, config: &ClientConfig, part
 fn client<C: Contract>(transport: Transport<C>, config: &ClientConfig, parts: &ClientParts) -> C::Client {
     let ClientParts { caller, random, metrics, .. } = parts.clone();
     let timeout = config.timeout;
-    let deadline_random = Arc::clone(&random);
-    let calls = metrics.calls.clone();
+    let calls = metrics.calls;
     let builder = ClientBuilder::<_, _, C::MakeClient, C::RequestSend, C::ResponseRecv, _, _, _>::new(
         C::SERVICE,
         C::make_client(),
@@ -191,18 +172,19 @@ fn client<C: Contract>(transport: Transport<C>, config: &ClientConfig, parts: &C
     // the callee's span hangs on this one whichever it is.
     .layer_outer(layer_fn(ClientTrace::<C, _>::new))
     // Around everything that can take time: waiting for a permit or for a second instance is on the caller's clock.
-    .layer_outer(layer_fn(move |service| ClientDeadline::new(service, timeout, Arc::clone(&deadline_random))))
-    // The bulkhead, the breaker and the retry budget join here, in this order: a call that waits for its permit must
-    // not be counted by the breaker, and what the breaker refuses must not spend the budget.
+    .layer_outer(layer_fn(move |service| ClientDeadline::new(service, timeout, Arc::clone(&random))))
     // The last of ours: what is below knows nothing of the box that `ClientCalls` puts the request into.
     .layer_outer(layer_fn(Unbox::new))
     // Below the choice of the instance, on the wire only: in process the context is a value that is simply there.
     .layer_inner(layer_fn(PropagateContext::new));
     match transport {
+        // Nothing in between: there is no other instance to ask, a breaker could only refuse what a function call would
+        // have answered, and how many requests the process takes at once is for its servers to say, who shed.
         Transport::InProcess(stack) => builder.mk_load_balance(CustomLayer(InProcess::new(stack))).build(),
+        // Repeats, breaker, bulkhead and the choice of the instance, in the order that is written there.
         Transport::Wire(discovery) => {
-            let balance = BalanceLayer::<C>::new(&*discovery, config, &metrics, random);
-            builder.mk_load_balance(CustomLayer(balance)).build()
+            let outgoing = OutgoingLayer::<C>::new(&*discovery, config, parts);
+            builder.mk_load_balance(CustomLayer(outgoing)).build()
         }
     }
 }
@@ -229,10 +211,9 @@ mod tests {
             ("timeout", ClientConfig { timeout: Duration::ZERO, ..defaults.clone() }),
             ("timeout", ClientConfig { timeout: Duration::MAX, ..defaults.clone() }),
             ("connect_timeout", ClientConfig { connect_timeout: 3 * second, ..defaults.clone() }),
-            ("max_ejection_time", ClientConfig { max_ejection_time: second / 2, ..defaults.clone() }),
             ("max_attempts", ClientConfig { max_attempts: 0, ..defaults.clone() }),
             ("attempt_timeout", ClientConfig { attempt_timeout: Duration::ZERO, ..defaults.clone() }),
-            ("max_unanswered", ClientConfig { max_unanswered: 0, ..defaults.clone() }),
+            ("max_attempts", ClientConfig { max_attempts: 17, ..defaults.clone() }),
             ("max_frame_bytes", ClientConfig { max_frame_bytes: 1, ..defaults }),
         ];
         for (key, config) in impossible {

@@ -20,15 +20,22 @@ use crate::governance::Class;
 pub struct Method {
     /// As in the IDL.
     pub name: &'static str,
-    /// Whether it may be cut short.
+    /// Whether it may be cut short, and asked again.
     pub effect: Effect,
     /// What its calls are for, where there is not room for all. None: they are let in whatever happens.
     pub class: Option<Class>,
+    /// Whether a second instance is asked as soon as the first takes longer than usual, and not only when it seems to
+    /// hang: for short reads that players wait for.
+    pub has_backup: bool,
     /// Its place in [`Contract::METHODS`], so that per-method state is an array look-up.
     pub index: usize,
 }
 
 /// What a method leaves behind.
+///
+/// There is no third kind for writes that are safe to repeat because of an idempotency key, or of the grace of a refresh
+/// token. That safety is their callers' to use, who repeat with the same key and see what comes of it. A repeat that was
+/// made here would be one more write for a service that is slow already, and the caller's own repeat would come on top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing. It stops when its caller stops waiting, and could be asked again.
@@ -94,7 +101,8 @@ pub trait Handler<C: Contract>: Send + Sync + 'static {
 }
 
 /// Implements [`Contract`] and [`Handler`] for one service of the IDL: `"role" = module::Service as Contract`, then one
-/// line per method, `read` or `write`, and the class of its calls. Every method takes one `req` and has no exceptions besides `Ok`: the matches are
+/// line per method: `read`, `write`, or `hedged` for a read that has a backup, and the class of its calls. Every method
+/// takes one `req` and has no exceptions besides `Ok`: the matches are
 /// exhaustive, so that a method of the IDL that is missing here does not compile.
 macro_rules! thrift_contract {
     (
@@ -117,6 +125,7 @@ macro_rules! thrift_contract {
                     name: stringify!($method),
                     effect: thrift_contract!(@effect $effect),
                     class: thrift_contract!(@class $class),
+                    has_backup: thrift_contract!(@has_backup $effect),
                     index: Index::$method as usize,
                 }),+];
 
@@ -170,9 +179,12 @@ macro_rules! thrift_contract {
         };
     } };
     (@effect read) => { Effect::Read };
+    (@effect hedged) => { Effect::Read };
     (@effect write) => { Effect::Write };
     (@class Always) => { None };
     (@class $class:ident) => { Some(Class::$class) };
+    (@has_backup hedged) => { true };
+    (@has_backup $other:ident) => { false };
 }
 
 pub(super) use thrift_contract;

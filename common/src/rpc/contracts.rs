@@ -1,5 +1,5 @@
-//! The three services of the platform, method by method: what may be cut short and what must run to its end, and as what
-//! a call is let in where there is not room for all (the classes are those of the routes, see the gateway's).
+//! The three services of the platform, method by method: what may be cut short and what must run to its end, what is
+//! asked twice when it takes long, and as what a call is let in where there is not room for all (the classes are those of the routes, see the gateway's).
 //! `Always` are operators, and what gateways ask for all their players: keys, revocations, revisions. Refusing those
 //! would make it worse, and the last two are answered when something happens, which says nothing of latency.
 
@@ -22,8 +22,8 @@ thrift_contract! {
     write EndOtherSessions as Refresh;
     write RequestDeletion as Login;
     write CancelDeletion as Login;
-    read VerifyToken as Verify;
-    read VerifyTokens as Verify;
+    hedged VerifyToken as Verify;
+    hedged VerifyTokens as Verify;
     write RevokeSessions as Verify;
     read Authenticate as Verify;
     read GetApp as Verify;
@@ -61,8 +61,8 @@ thrift_contract! {
 thrift_contract! {
     /// Versioned settings.
     "setting" = setting::SettingService as SettingContract;
-    read GetSettings as Settings;
-    read GetRevisions as Always;
+    hedged GetSettings as Settings;
+    hedged GetRevisions as Always;
     write AdminPublish as Always;
     read AdminValidate as Always;
     read AdminGetRevision as Always;
@@ -111,7 +111,8 @@ mod tests {
         assert_eq!(AccountContract::received(&AccountContract::request(login)).name, "Login");
 
         let verify = AccountServiceRequestSend::VerifyToken(AccountServiceVerifyTokenArgsSend::default());
-        assert_eq!(AccountContract::sent(&verify).effect, Effect::Read);
+        let verify = AccountContract::sent(&verify);
+        assert_eq!((verify.effect, verify.has_backup), (Effect::Read, true));
     }
 
     #[test]

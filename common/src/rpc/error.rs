@@ -25,12 +25,20 @@ pub enum CallError {
         cause: String,
     },
     /// The connection was lost with the request on it: it may have been carried out or not. A call with side effects
-    /// is never repeated here; a read was, once, if there was another instance to ask.
+    /// is never repeated here; a read was, if the budget for that was not used up.
     #[error("connection lost after the request was sent: {cause}")]
     LostAfterSend {
         /// For the log.
         cause: String,
     },
+    /// Not asked, because most of the questions of this kind were left open lately: the breaker's rejection. Nothing left
+    /// this process; the question is as open as it was.
+    #[error("not asked: the callee has left most calls of this method open lately")]
+    Rejected,
+    /// Not asked, because as many calls to this callee are under way as may be: the bulkhead is full. Nothing left this
+    /// process.
+    #[error("not asked: no room for another call to this callee")]
+    NoRoom,
     /// The time for this call, or its caller's, is over. Whatever had begun may still be carried out.
     #[error("deadline exceeded")]
     DeadlineExceeded,
@@ -68,7 +76,8 @@ impl From<CallError> for ClientError {
     fn from(error: CallError) -> Self {
         let kind = match &error {
             CallError::Answered(refusal) => return Self::Biz(biz::encode(refusal)),
-            CallError::NotSent { .. } => io::ErrorKind::NotConnected,
+            CallError::NotSent { .. } | CallError::Rejected => io::ErrorKind::NotConnected,
+            CallError::NoRoom => io::ErrorKind::QuotaExceeded,
             CallError::LostAfterSend { .. } => io::ErrorKind::ConnectionReset,
             CallError::DeadlineExceeded => io::ErrorKind::TimedOut,
             CallError::Internal { .. } => io::ErrorKind::Other,
@@ -81,7 +90,10 @@ impl From<CallError> for PublicError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Answered(refusal) => refusal,
-            CallError::NotSent { .. } | CallError::LostAfterSend { .. } => Self::unavailable(DEFAULT_RETRY_AFTER),
+            CallError::NotSent { .. } | CallError::LostAfterSend { .. } | CallError::Rejected => {
+                Self::unavailable(DEFAULT_RETRY_AFTER)
+            }
+            CallError::NoRoom => Self::new(ErrorCode::OVERLOADED).retry_after(DEFAULT_RETRY_AFTER),
             CallError::DeadlineExceeded => Self::new(ErrorCode::DEADLINE_EXCEEDED),
             CallError::Internal { .. } => Self::internal(),
         }
@@ -182,12 +194,14 @@ mod tests {
         }
     }
 
-    fn every_failure() -> [CallError; 5] {
+    fn every_failure() -> [CallError; 7] {
         let cause = || "10.0.0.7:9081 refused".to_owned();
         [
             CallError::Answered(PublicError::invalid("username", "too short")),
             CallError::NotSent { cause: cause() },
             CallError::LostAfterSend { cause: cause() },
+            CallError::Rejected,
+            CallError::NoRoom,
             CallError::DeadlineExceeded,
             CallError::Internal { cause: cause() },
         ]
@@ -221,9 +235,15 @@ mod tests {
 
     #[test]
     fn what_could_not_be_answered_says_when_to_ask_again() {
-        for cause in [CallError::NotSent { cause: String::new() }, CallError::LostAfterSend { cause: String::new() }] {
+        let unavailable = ErrorCode::DEPENDENCY_UNAVAILABLE;
+        for (cause, code) in [
+            (CallError::NotSent { cause: String::new() }, unavailable),
+            (CallError::LostAfterSend { cause: String::new() }, unavailable),
+            (CallError::Rejected, unavailable),
+            (CallError::NoRoom, ErrorCode::OVERLOADED),
+        ] {
             let public = PublicError::from(cause);
-            assert_eq!(public.code, ErrorCode::DEPENDENCY_UNAVAILABLE);
+            assert_eq!((public.code, public.http_status()), (code, 503));
             assert!(public.retry_after.is_some());
         }
     }

@@ -12,7 +12,7 @@ use prometheus::{
 use tokio::time::Instant;
 use volo_thrift::ServerError;
 
-use super::{contract::Contract, contract::Method, error::CallError};
+use super::{contract::Contract, contract::Method, error::CallError, outgoing::OutgoingFamilies};
 use crate::error_code::{ErrorCode, http_status};
 
 /// From a tenth of a millisecond (an answer from memory) to the time after which every caller has given up.
@@ -35,21 +35,8 @@ pub struct ServerMetrics {
 #[derive(Clone, Debug)]
 pub struct ClientMetrics {
     pub(super) calls: CallFamilies,
-    /// Attempts that moved on to another instance because nothing had been sent, by service.
-    pub(super) moved_on: IntCounterVec,
-    /// Reads asked again at another instance because the first left them unanswered, by service.
-    pub(super) repeated: IntCounterVec,
-    /// Instances taken out, by service and reason.
-    ejections: IntCounterVec,
-}
-
-/// Why an instance was taken out, as a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EjectionReason {
-    /// It refused a connection.
-    Refused,
-    /// It took calls and did not answer them.
-    Unanswered,
+    /// What stands around the calls over the wire.
+    pub(super) outgoing: OutgoingFamilies,
 }
 
 /// The families every call is counted in.
@@ -81,6 +68,8 @@ pub(super) enum Outcome {
     UnknownCode,
     NotSent,
     LostAfterSend,
+    Rejected,
+    NoRoom,
     Cancelled,
 }
 
@@ -116,25 +105,7 @@ impl ClientMetrics {
     /// Registers the families. Fails when they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let calls = CallFamilies::register(registry, "playgate_rpc_client", "made")?;
-        let moved_on = Opts::new("playgate_rpc_client_moved_on_total", "Attempts that moved on to another instance.");
-        let moved_on = IntCounterVec::new(moved_on, &["service"])?;
-        let repeated = Opts::new("playgate_rpc_client_repeated_total", "Reads asked again at another instance.");
-        let repeated = IntCounterVec::new(repeated, &["service"])?;
-        let ejections = Opts::new("playgate_rpc_client_ejections_total", "Instances taken out, by reason.");
-        let ejections = IntCounterVec::new(ejections, &["service", "reason"])?;
-        registry.register(Box::new(moved_on.clone()))?;
-        registry.register(Box::new(repeated.clone()))?;
-        registry.register(Box::new(ejections.clone()))?;
-        Ok(Self { calls, moved_on, repeated, ejections })
-    }
-
-    /// The counter of one service's instances that were taken out for one reason.
-    pub(super) fn ejections(&self, service: &str, reason: EjectionReason) -> IntCounter {
-        let reason = match reason {
-            EjectionReason::Refused => "refused",
-            EjectionReason::Unanswered => "unanswered",
-        };
-        self.ejections.with_label_values(&[service, reason])
+        Ok(Self { calls, outgoing: OutgoingFamilies::register(registry)? })
     }
 }
 
@@ -206,6 +177,8 @@ impl Outcome {
             CallError::Answered(refusal) => Self::answered(refusal.code),
             CallError::NotSent { .. } => Self::NotSent,
             CallError::LostAfterSend { .. } => Self::LostAfterSend,
+            CallError::Rejected => Self::Rejected,
+            CallError::NoRoom => Self::NoRoom,
             CallError::DeadlineExceeded => Self::Code(ErrorCode::DEADLINE_EXCEEDED),
             CallError::Internal { .. } => Self::Code(ErrorCode::INTERNAL),
         }
@@ -224,7 +197,12 @@ impl Outcome {
     pub(super) fn code(self) -> Option<ErrorCode> {
         match self {
             Self::Code(code) => Some(code),
-            Self::UnknownCode | Self::NotSent | Self::LostAfterSend | Self::Cancelled => None,
+            Self::UnknownCode
+            | Self::NotSent
+            | Self::LostAfterSend
+            | Self::Rejected
+            | Self::NoRoom
+            | Self::Cancelled => None,
         }
     }
 
@@ -240,6 +218,8 @@ impl Outcome {
             Self::UnknownCode => "unknown".to_owned(),
             Self::NotSent => "not_sent".to_owned(),
             Self::LostAfterSend => "lost_after_send".to_owned(),
+            Self::Rejected => "rejected".to_owned(),
+            Self::NoRoom => "no_room".to_owned(),
             Self::Cancelled => "cancelled".to_owned(),
         }
     }

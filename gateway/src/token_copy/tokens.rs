@@ -225,6 +225,8 @@ pub(super) mod tests {
             [
                 CallError::NotSent { cause: String::new() }.into(),
                 CallError::LostAfterSend { cause: String::new() }.into(),
+                CallError::Rejected.into(),
+                CallError::NoRoom.into(),
                 CallError::DeadlineExceeded.into(),
                 CallError::Internal { cause: String::new() }.into(),
                 refusal(ErrorCode::INTERNAL),

@@ -37,8 +37,8 @@ pub struct NacosConfig {
     pub advertise: Option<IpAddr>,
     /// This process's share of the calls, relative to the other instances of its role. 0: none, unless all have 0.
     pub weight: u32,
-    /// The lane that this process is an instance of: it is registered with the address, and calls of requests that are
-    /// coloured so prefer it. 1 to 31 of `a`-`z`, `0`-`9` and `-`. Absent: the base.
+    /// The lane that this process is in: it gets the calls of requests in that lane and no others. Absent: the base,
+    /// which also serves lanes that have no instance. 1 to 31 of a-z, 0-9 and '-'.
     pub lane: Option<String>,
     /// How often lists and our own registration are looked at although no push has come. Bounds how long a
     /// lost push goes unnoticed.
@@ -134,6 +134,13 @@ mod tests {
     fn complaint(toml: &str) -> Option<String> {
         let config: NacosConfig = toml::from_str(toml).expect("the right types");
         config.validate().err().map(|invalid| invalid.key)
+    }
+
+    #[test]
+    fn a_lane_that_no_request_could_be_in_is_refused() {
+        assert_eq!(complaint("lane = 'canary-2'"), None);
+        assert_eq!(complaint("lane = 'Canary'").as_deref(), Some("lane"));
+        assert_eq!(complaint("lane = ''").as_deref(), Some("lane"));
     }
 
     #[test]

@@ -1,6 +1,15 @@
 //! A platform of one service: a scripted account service, a client of it, and the transport between them.
 
-use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use idl::account::{
     AccountService, AccountServiceClient, CancelDeletionRequest, ChangePasswordRequest, ChangePasswordResponse,
@@ -13,7 +22,7 @@ use idl::account::{
     VerifyTokensRequest, VerifyTokensResponse,
 };
 use prometheus::{Encoder, Registry, TextEncoder};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{io::AsyncReadExt, net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use volo_thrift::ServerError;
 
@@ -165,6 +174,15 @@ impl Told {
         told
     }
 
+    /// Instances of lanes.
+    pub(super) fn in_lanes<const N: usize>(instances: [(SocketAddr, Option<&str>); N]) -> Self {
+        let instance = |(address, lane): (SocketAddr, Option<&str>)| Instance {
+            lane: lane.map(str::to_owned),
+            ..Instance::at(address)
+        };
+        Self(watch::Sender::new(Arc::new(Instances::new(instances.into_iter().map(instance).collect()))))
+    }
+
     /// From now on these are the instances.
     pub(super) fn now<const N: usize>(&self, addresses: [SocketAddr; N]) {
         let instances = addresses.into_iter().map(Instance::at).collect();
@@ -204,8 +222,13 @@ pub(super) fn gated_stack(script: Script, registry: &Registry, governance: Gover
 }
 
 pub(super) fn client_parts(registry: &Registry) -> ClientParts {
+    governed_parts(registry, &Governance::default())
+}
+
+/// The same under rules that a test can change.
+pub(super) fn governed_parts(registry: &Registry, governance: &Governance) -> ClientParts {
     let metrics = ClientMetrics::register(registry).expect("one client per registry");
-    ClientParts { caller: "test", random: Arc::new(SeededRandom::new(2)), metrics, governance: Governance::default() }
+    ClientParts { caller: "test", random: Arc::new(SeededRandom::new(2)), metrics, governance: governance.clone() }
 }
 
 /// Everything in a registry, as Prometheus reads it.
@@ -219,6 +242,30 @@ pub(in crate::rpc) fn scrape(registry: &Registry) -> String {
 pub(super) async fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     listener.local_addr().expect("bound")
+}
+
+/// A server that takes requests, counts them and hangs up without an answer.
+pub(super) async fn hanging_up(taken: &Arc<AtomicUsize>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let taken = Arc::clone(taken);
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let length = socket.read_u32().await.expect("a frame");
+            let mut frame = vec![0; usize::try_from(length).expect("small")];
+            socket.read_exact(&mut frame).await.expect("the whole frame");
+            taken.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    address
+}
+
+/// A server that takes connections and is silent, as a process that hangs is.
+pub(super) async fn silent() -> (TcpListener, SocketAddr) {
+    // The system takes the connections; nobody has to.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
 }
 
 fn unscripted() -> ServerError {

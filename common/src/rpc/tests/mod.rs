@@ -3,7 +3,10 @@
 mod both_transports;
 mod drain;
 mod harness;
+mod instances;
 pub(crate) mod log;
+mod outages;
+mod repeats;
 mod shedding;
 mod trace;
 mod wire;

@@ -1,4 +1,4 @@
-//! What holds on the wire alone: instances, connections and frames.
+//! What holds on the wire alone: connections and frames, and writes that may have been carried out.
 
 use std::{
     net::SocketAddr,
@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use idl::account::AccountServiceClient;
@@ -19,7 +18,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    harness::{Script, Server, Told, client_parts, read, refusing_address, revoked, stack, valid, write},
+    harness::{Script, Server, Told, client_parts, hanging_up, read, revoked, stack, valid, write},
     scrape,
 };
 use crate::rpc::{CallError, ClientConfig, ServerConfig, Transport, account_client};
@@ -34,22 +33,6 @@ fn client<const N: usize>(
     registry: &Registry,
 ) -> AccountServiceClient {
     account_client(Transport::Wire(Arc::new(Told::about(addresses))), config, &client_parts(registry))
-}
-
-/// A server that takes requests, counts them and hangs up without an answer.
-async fn hanging_up(taken: &Arc<AtomicUsize>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    let taken = Arc::clone(taken);
-    TaskTracker::new().spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let length = socket.read_u32().await.expect("a frame");
-            let mut frame = vec![0; usize::try_from(length).expect("small")];
-            socket.read_exact(&mut frame).await.expect("the whole frame");
-            taken.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    address
 }
 
 /// What a client sends when it makes a call with side effects.
@@ -67,31 +50,23 @@ async fn a_write_as_it_is_sent() -> Vec<u8> {
     sent
 }
 
-/// A server that takes connections and is silent, as a process that hangs is.
-async fn silent() -> (TcpListener, SocketAddr) {
-    // The system takes the connections; nobody has to.
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    (listener, address)
-}
-
-/// Once left out, for the rest of the test.
-fn for_good() -> ClientConfig {
-    let hour = Duration::from_secs(3600);
-    ClientConfig { ejection_time: hour, max_ejection_time: hour, ..ClientConfig::default() }
-}
-
 #[tokio::test]
 async fn a_call_that_may_have_been_carried_out_is_never_made_again() {
     const CALLS: usize = 20;
     let taken = Arc::new(AtomicUsize::new(0));
     let instances = [hanging_up(&taken).await, hanging_up(&taken).await];
     let client = client(instances, &ClientConfig::default(), &Registry::new());
+    let mut sent = 0;
     for _ in 0..CALLS {
-        let lost = write(&client).await;
-        assert!(matches!(lost, Err(CallError::LostAfterSend { .. })), "{lost:?}");
+        match write(&client).await {
+            Err(CallError::LostAfterSend { .. }) => sent += 1,
+            // After a few of them the breaker lets hardly any through.
+            Err(CallError::Rejected) => {}
+            other => panic!("{other:?}"),
+        }
     }
-    assert_eq!(taken.load(Ordering::SeqCst), CALLS);
+    assert_eq!(taken.load(Ordering::SeqCst), sent);
+    assert!(sent > 5, "{sent}");
 }
 
 /// A process that hung finds requests whose callers have long given up. One of them carried out then can do harm: a
@@ -122,131 +97,6 @@ async fn a_write_is_not_begun_when_its_caller_hung_up_before_it_was_read() {
     socket.write_all(&request).await.expect("sent");
     socket.read_u32().await.expect("an answer for a caller that waits");
     assert_eq!(begun.load(Ordering::SeqCst), 1);
-}
-
-#[tokio::test]
-async fn a_read_whose_answer_is_lost_is_asked_again_elsewhere() {
-    let taken = Arc::new(AtomicUsize::new(0));
-    let server = server(Script::new(), &ServerConfig::default()).await;
-    let registry = Registry::new();
-    let client = client([hanging_up(&taken).await, server.address], &for_good(), &registry);
-    for _ in 0..50 {
-        read(&client, "any").await.expect("the other instance answers");
-    }
-    assert_eq!(taken.load(Ordering::SeqCst), 3, "then it is left out");
-    let counted = scrape(&registry);
-    assert!(counted.contains("playgate_rpc_client_repeated_total{service=\"account\"} 3\n"), "{counted}");
-    let ejected = "playgate_rpc_client_ejections_total{reason=\"unanswered\",service=\"account\"} 1\n";
-    assert!(counted.contains(ejected), "{counted}");
-}
-
-#[tokio::test]
-async fn when_nobody_answers_reads_are_not_asked_twice() {
-    const CALLS: usize = 20;
-    let taken = Arc::new(AtomicUsize::new(0));
-    let instances = [hanging_up(&taken).await, hanging_up(&taken).await];
-    let client = client(instances, &ClientConfig::default(), &Registry::new());
-    for _ in 0..CALLS {
-        let lost = read(&client, "any").await;
-        assert!(matches!(lost, Err(CallError::LostAfterSend { .. })), "{lost:?}");
-    }
-    assert_eq!(taken.load(Ordering::SeqCst), CALLS + 1, "only the first was, before anything was known of the other");
-}
-
-#[tokio::test]
-async fn a_read_that_an_instance_is_silent_on_is_answered_elsewhere_and_the_instance_is_left_out() {
-    let (_listener, silent) = silent().await;
-    let server = server(Script::new(), &ServerConfig::default()).await;
-    let registry = Registry::new();
-    let client = client([silent, server.address], &for_good(), &registry);
-    for _ in 0..50 {
-        read(&client, "any").await.expect("the other instance answers");
-    }
-    let counted = scrape(&registry);
-    assert!(counted.contains("playgate_rpc_client_repeated_total{service=\"account\"} 3\n"), "{counted}");
-}
-
-#[tokio::test]
-async fn an_instance_that_is_silent_on_writes_is_left_out_too() {
-    let ((_one, one), (_other, other)) = (silent().await, silent().await);
-    let registry = Registry::new();
-    let (timeout, attempt_timeout) = (Duration::from_millis(40), Duration::from_millis(20));
-    let config = ClientConfig { timeout, attempt_timeout, connect_timeout: timeout, ..for_good() };
-    let client = client([one, other], &config, &registry);
-    for _ in 0..6 {
-        let late = write(&client).await;
-        assert_eq!(late, Err(CallError::DeadlineExceeded));
-    }
-    let counted = scrape(&registry);
-    let ejected = "playgate_rpc_client_ejections_total{reason=\"unanswered\",service=\"account\"} 1\n";
-    assert!(counted.contains(ejected), "one, because somebody has to be left: {counted}");
-}
-
-#[tokio::test]
-async fn an_instance_that_refuses_costs_no_call_and_is_left_out() {
-    let server = server(Script::new(), &ServerConfig::default()).await;
-    let registry = Registry::new();
-    let client = client([refusing_address().await, server.address], &for_good(), &registry);
-    for _ in 0..50 {
-        read(&client, "any").await.expect("the other instance answers");
-    }
-    let counted = scrape(&registry);
-    assert!(counted.contains("playgate_rpc_client_moved_on_total{service=\"account\"} 1\n"), "{counted}");
-    let ejected = "playgate_rpc_client_ejections_total{reason=\"refused\",service=\"account\"} 1\n";
-    assert!(counted.contains(ejected), "{counted}");
-}
-
-#[tokio::test]
-async fn when_all_instances_refuse_nothing_was_sent() {
-    let refusing = [refusing_address().await, refusing_address().await, refusing_address().await];
-    let client = client(refusing, &ClientConfig::default(), &Registry::new());
-    for _ in 0..10 {
-        let refused = read(&client, "any").await;
-        assert!(matches!(refused, Err(CallError::NotSent { .. })), "{refused:?}");
-    }
-}
-
-#[tokio::test]
-async fn when_all_instances_have_refused_the_first_that_comes_back_is_found() {
-    let (gone, port) = (refusing_address().await, refusing_address().await);
-    let client = client([gone, port], &for_good(), &Registry::new());
-    for _ in 0..4 {
-        assert!(read(&client, "any").await.is_err());
-    }
-    let listener = TcpListener::bind(port).await.expect("still free");
-    let stack = stack(Script::new(), &Registry::new(), &TaskTracker::new());
-    let stopping = tokio_util::sync::CancellationToken::new();
-    let _serving = TaskTracker::new()
-        .spawn(async move { crate::rpc::serve(listener, stack, &ServerConfig::default(), stopping).await });
-    for _ in 0..4 {
-        read(&client, "any").await.expect("found");
-    }
-}
-
-#[tokio::test]
-async fn without_an_instance_nothing_was_sent() {
-    let client = client([], &ClientConfig::default(), &Registry::new());
-    let CallError::NotSent { cause } = read(&client, "any").await.expect_err("nobody is there") else {
-        panic!("nothing was sent")
-    };
-    assert_eq!(cause, "no instance of account is known");
-}
-
-#[tokio::test]
-async fn calls_are_spread_over_the_instances() {
-    let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
-    let [one, other] = counts.clone().map(|count| {
-        Script::new().on_read(move |_| {
-            count.fetch_add(1, Ordering::SeqCst);
-            valid()
-        })
-    });
-    let (one, other) = (server(one, &ServerConfig::default()).await, server(other, &ServerConfig::default()).await);
-    let client = client([one.address, other.address], &ClientConfig::default(), &Registry::new());
-    for _ in 0..10 {
-        read(&client, "any").await.expect("answered");
-    }
-    assert_eq!(counts.map(|count| count.load(Ordering::SeqCst)), [5, 5]);
 }
 
 #[tokio::test]
