@@ -69,6 +69,7 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
         clock: process.clock.clone(),
         random: process.random.clone(),
         governance: process.governance.clone(),
+        limits: None,
         registry: process.registry.clone(),
         access_log: Arc::new(AdminRequests(Arc::clone(&logs.access))),
         listener: "operator",

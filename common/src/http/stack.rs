@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{AccessLog, BodyLimit, Front, body_limit::LargerBodies, edge::EdgeConfig};
+use super::{
+    AccessLog, BodyLimit, EdgeLimits, Front, TrustedNetworks, body_limit::LargerBodies, edge::EdgeConfig,
+};
 use crate::{
     clock::{SharedClock, SharedRandom},
-    governance::Governance,
+    governance::{Governance, limits::Limits},
 };
 
 /// What the layers need from outside.
@@ -27,10 +29,12 @@ pub struct HttpParts {
     pub larger_bodies: Vec<LargerBodies>,
     /// The rules that this is governed by.
     pub governance: Governance,
+    /// Who may ask how often; none for listeners of operators, who must get in when everything else is refused.
+    pub limits: Option<Limits>,
 }
 
 /// A service with everything around it.
-pub type HttpStack<S> = Front<BodyLimit<S>>;
+pub type HttpStack<S> = Front<EdgeLimits<BodyLimit<S>>>;
 
 /// Everything that happens around a handler. Written as it is wrapped: innermost first, so read it from the bottom for
 /// the way of a request.
@@ -42,12 +46,15 @@ pub type HttpStack<S> = Front<BodyLimit<S>>;
 /// # Errors
 /// When the registry already has the metrics of a listener of that name.
 pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Result<HttpStack<S>, prometheus::Error> {
-    // Limits per account, device and app join here, nearest the handler: only there the caller's identity is known.
+    // Limits per account, device, app and partner stand where the caller has shown who it is: inside of the extractors and
+    // handlers.
 
     // Counted bytes and not declared ones, inside everything that answers early: a refusal below costs no reading.
     let service = BodyLimit::new(service, config.body_limit).with_larger(&parts.larger_bodies);
 
-    // Limits per address join here: they need the client address of the front layer and nothing of the body.
+    // Needs the client address of the front layer and nothing of the body: whoever floods costs the least.
+    let proxies = TrustedNetworks::new(&config.trusted_proxies);
+    let service = EdgeLimits::new(service, parts.limits.clone(), proxies);
 
     // Shedding by priority joins here, outside the limits: an overloaded instance must not spend even on counting.
 

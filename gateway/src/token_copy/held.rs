@@ -84,6 +84,19 @@ impl TokenCopy {
         }
     }
 
+    /// Whose token it is, if it is good for certain. Says nothing about tokens of which that can't be said.
+    pub(super) fn account_of(&self, token: &str, now: Timestamp, at: Instant) -> Option<i64> {
+        let (ring, feed) = (self.ring.load(), self.feed.load());
+        let (ring, feed) = (ring.as_ref()?, feed.as_ref()?);
+        if at.saturating_duration_since(feed.as_of) > self.max_staleness {
+            return None;
+        }
+        let mut buffer = Buffer::default();
+        let claims = ring.open(token, &mut buffer, now).ok()??;
+        let verdict = verdict::judge(&claims, claims.app_id, &feed.known.revocations, now);
+        (verdict == Verdict::Valid).then(|| claims.account_id.get())
+    }
+
     pub(super) fn replace_ring(&self, ring: ReadRing) {
         self.ring.store(Some(Arc::new(ring)));
     }

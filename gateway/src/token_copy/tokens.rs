@@ -96,6 +96,12 @@ impl Tokens {
         self.account_or_copy(fallback, call(token.clone()), from_copy).await
     }
 
+    /// Whose token it is, if the copy knows it to be good.
+    pub(crate) fn account_of(&self, token: &str) -> Option<i64> {
+        let Fallback { copy, clock, .. } = self.fallback.as_ref()?;
+        copy.account_of(token, clock.now(), Instant::now())
+    }
+
     pub(super) async fn account_alone<T>(
         &self,
         call: impl Future<Output = Result<T, ClientError>>,

@@ -87,6 +87,7 @@ fn start_with(outage: PublicError, nonces: RememberedNonces) -> (TestEdge, Arc<M
         secrets: Arc::new(KnownApps { outage }),
         nonces: Arc::new(nonces),
         clock: clock.clone(),
+        limits: None,
     });
     let routes = Routes::new()
         .post("/read", async |signed: Signed<Greeting>| Envelope((signed.app.app_id, signed.body)))

@@ -129,6 +129,7 @@ async fn answer(
     if !known.map_err(IntrospectError::Unavailable)? {
         return Err(IntrospectError::InvalidClient);
     }
+    gateway.limits.app(app_id).await.map_err(IntrospectError::Unavailable)?;
     let Form(request) = form.map_err(|ApiError(error)| IntrospectError::InvalidRequest(error))?;
     let told = gateway.tokens.verify(app_id, request.token).await.map_err(IntrospectError::Unavailable)?;
     Introspection::try_from(told).map_err(IntrospectError::Unavailable)
