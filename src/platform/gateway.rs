@@ -120,8 +120,7 @@ pub(super) fn listen(
     let larger_bodies = events.iter().map(partners_bodies).collect();
     let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
     let (limits_of_endpoints, limits) = (limits.clone(), Some(limits));
-    let parts =
-        Parts { upstream, tokens, settings, shared, limits: limits_of_endpoints, clock, tasks, events };
+    let parts = Parts { upstream, tokens, settings, shared, limits: limits_of_endpoints, clock, tasks, events };
     let endpoints = gateway::endpoints(config, parts);
     let parts = HttpParts {
         larger_bodies,

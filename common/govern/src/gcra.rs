@@ -209,7 +209,10 @@ mod tests {
     #[test]
     fn in_whole_microseconds_a_rate_is_the_same_or_slower() {
         let even = rate(50, Duration::from_millis(1), 7);
-        assert_eq!((even.interval_us(), even.in_micros().interval_ns(), even.in_micros().burst), (20, 20_000, even.burst));
+        assert_eq!(
+            (even.interval_us(), even.in_micros().interval_ns(), even.in_micros().burst),
+            (20, 20_000, even.burst)
+        );
         let odd = rate(3, Duration::from_micros(10), 1);
         assert_eq!((odd.interval_us(), odd.in_micros().interval_ns()), (4, 4000));
         assert_eq!(rate(u32::MAX, Duration::ZERO, 1).interval_us(), 1);

@@ -280,8 +280,7 @@ impl Check for KeyRules {
         if spared.len() > MAX_SPARED {
             problems.add("spared", format!("names {} networks, more than {MAX_SPARED}", spared.len()));
         }
-        let kinds =
-            [("address", address), ("address_block", address_block), ("device", device), ("account", account)];
+        let kinds = [("address", address), ("address_block", address_block), ("device", device), ("account", account)];
         for (kind, rule) in kinds {
             problems.within(kind, |problems| rule.check(problems));
         }

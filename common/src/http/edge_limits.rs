@@ -9,7 +9,11 @@ use motore::Service;
 use volo::context::Context;
 use volo_http::{context::ServerContext, request::Request, response::Response, server::IntoResponse};
 
-use super::{ApiError, ClientAddress, TrustedNetworks, envelope::{has_rate_limit, set_rate_limit}, route_class::class_of};
+use super::{
+    ApiError, ClientAddress, TrustedNetworks,
+    envelope::{has_rate_limit, set_rate_limit},
+    route_class::class_of,
+};
 use crate::governance::limits::Limits;
 
 /// The layer. Stands inside the front layer, which knows the client, and outside everything that reads a body.

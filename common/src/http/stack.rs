@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{
-    AccessLog, BodyLimit, EdgeLimits, Front, TrustedNetworks, body_limit::LargerBodies, edge::EdgeConfig,
-};
+use super::{AccessLog, BodyLimit, EdgeLimits, Front, TrustedNetworks, body_limit::LargerBodies, edge::EdgeConfig};
 use crate::{
     clock::{SharedClock, SharedRandom},
     governance::{Governance, limits::Limits},

@@ -1,12 +1,6 @@
 //! [`Limits`]: what the layers and handlers ask.
 
-use std::{
-    hash::Hash,
-    net::IpAddr,
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use govern::{
@@ -23,11 +17,7 @@ use volo::FastStr;
 
 use super::{Kind, keyed::Keyed, metrics::Metrics, quotas::Quotas, routes::Routes};
 use crate::{
-    clock::SharedRandom,
-    error_code::PublicError,
-    governance::Governance,
-    lifecycle::RequestTasks,
-    shared::SharedState,
+    clock::SharedRandom, error_code::PublicError, governance::Governance, lifecycle::RequestTasks, shared::SharedState,
 };
 
 /// How often tables are walked to count their keys.
@@ -128,11 +118,7 @@ impl Limits {
     ///
     /// # Errors
     /// The refusal.
-    pub fn at_the_edge(
-        &self,
-        class: Option<Class>,
-        address: Option<IpAddr>,
-    ) -> Result<Option<Standing>, PublicError> {
+    pub fn at_the_edge(&self, class: Option<Class>, address: Option<IpAddr>) -> Result<Option<Standing>, PublicError> {
         let now = self.0.governance.now();
         let mut nearest = None;
         if let Some(address) = address.filter(|address| self.0.limits_address(*address)) {
@@ -273,7 +259,8 @@ impl Standing {
     fn nearer(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => {
-                let is_nearer = other.left() * u64::from(one.rate.burst.get()) < one.left() * u64::from(other.rate.burst.get());
+                let is_nearer =
+                    other.left() * u64::from(one.rate.burst.get()) < one.left() * u64::from(other.rate.burst.get());
                 Some(if is_nearer { other } else { one })
             }
             (one, other) => one.or(other),

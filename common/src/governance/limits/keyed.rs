@@ -87,11 +87,10 @@ mod tests {
         let keyed = Keyed::default();
         assert_eq!(allowed(&keyed, "ann"), None, "no rate, no limit");
         keyed.follow(&rule(2), true);
-        assert_eq!([allowed(&keyed, "ann"), allowed(&keyed, "ann"), allowed(&keyed, "ann")], [
-            Some(true),
-            Some(true),
-            Some(false)
-        ]);
+        assert_eq!(
+            [allowed(&keyed, "ann"), allowed(&keyed, "ann"), allowed(&keyed, "ann")],
+            [Some(true), Some(true), Some(false)]
+        );
         keyed.follow(&rule(4), true);
         assert_eq!(allowed(&keyed, "ann"), Some(false), "a minute's worth is used, at whatever rate");
         assert_eq!(allowed(&keyed, "bob"), Some(true));

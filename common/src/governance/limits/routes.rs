@@ -20,7 +20,8 @@ pub(super) struct Routes {
 impl Routes {
     /// Applies the rules. What was used stays used.
     pub(super) fn follow(&self, rules: &BTreeMap<Class, RouteRules>, is_on: bool) {
-        let rate = |class: Class| rules.get(&class).and_then(|rule| rule.rate).filter(|_| is_on).map(|rule| rule.rate());
+        let rate =
+            |class: Class| rules.get(&class).and_then(|rule| rule.rate).filter(|_| is_on).map(|rule| rule.rate());
         self.rates.store(std::sync::Arc::new(Class::SHED_ORDER.map(rate)));
     }
 

@@ -2,6 +2,7 @@
 
 mod conventions;
 mod drain;
+mod edge_limits;
 mod harness;
 mod limits;
 mod observation;

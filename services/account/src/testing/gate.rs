@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use common::shared::{Climb, Decision, Ladder, Lease, MemoryState, Rate, SharedConfig, SharedError, SharedState, Standing};
+use common::shared::{
+    Climb, Decision, Ladder, Lease, MemoryState, Rate, SharedConfig, SharedError, SharedState, Standing,
+};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::Semaphore;
 
