@@ -157,7 +157,7 @@ impl Fallback {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use common::{
         clock::{SystemRandom, Timestamp, testing::ManualClock},
         discovery::{StaticConfig, StaticList},
@@ -175,7 +175,7 @@ pub(super) mod tests {
     };
 
     /// With a copy that knows every key and no revocation.
-    pub(in crate::token_copy) fn tokens() -> Tokens {
+    pub(crate) fn tokens() -> Tokens {
         tokens_at(NOW)
     }
 
