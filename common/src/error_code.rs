@@ -112,7 +112,7 @@ pub struct PublicError {
     pub details: Vec<(FastStr, FastStr)>,
     /// When to ask again, if the code's row or the place of refusal knows.
     pub retry_after: Option<Duration>,
-    /// The limit that is used up, as the fields `RateLimit-Policy` and `RateLimit` tell it. Then [`Self::retry_after`] is
+    /// The limit that is used up, as the fields `RateLimit-Policy` and `RateLimit` tell it. Then `retry_after` is
     /// spread already and exact. It stays in the process that refused: a business error does not carry it.
     pub limit: Option<Box<rate_limit_headers::Fields>>,
 }
