@@ -13,9 +13,12 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct Governance(Arc<InForce>);
 
+/// Told of rules, at once and of every change.
+type Follower = Box<dyn Fn(&Rules) + Send + Sync>;
+
 struct InForce {
     rules: ArcSwap<Rules>,
-    followers: Mutex<Vec<Box<dyn Fn(&Rules) + Send + Sync>>>,
+    followers: Mutex<Vec<Follower>>,
     /// Where the moments of this process are counted from.
     origin: Instant,
 }

@@ -88,7 +88,8 @@ async fn an_app_that_has_used_its_quota_up_is_refused_and_another_is_not() {
     assert_eq!(fields.policy, r#""app";q=20;w=60"#);
     assert!(fields.limit.starts_with(r#""app";r=0;t="#), "{}", fields.limit);
     assert_eq!(gateway.let_in(8, 5).await, 5);
-    assert_eq!(gateway.counted("playgate_limit_decisions_total", ("outcome", "allowed")) as u32, 25);
+    let allowed = gateway.counted("playgate_limit_decisions_total", ("outcome", "allowed"));
+    assert!((allowed - 25.0).abs() < 0.5, "{allowed}");
 }
 
 #[tokio::test(start_paused = true)]
