@@ -5,6 +5,7 @@
 
 use std::{fmt, time::Duration};
 
+use govern::rate_limit_headers;
 pub use idl::common::ErrorCode;
 use volo::FastStr;
 
@@ -111,12 +112,16 @@ pub struct PublicError {
     pub details: Vec<(FastStr, FastStr)>,
     /// When to ask again, if the code's row or the place of refusal knows.
     pub retry_after: Option<Duration>,
+    /// The limit that is used up, as the fields `RateLimit-Policy` and `RateLimit` tell it. Then `retry_after` is
+    /// spread already and exact. It stays in the process that refused: a business error does not carry it.
+    pub limit: Option<Box<rate_limit_headers::Fields>>,
 }
 
 impl PublicError {
     /// The error with its table text.
     pub fn new(code: ErrorCode) -> Self {
-        Self { code, message: FastStr::from_static_str(meaning(code).message), details: Vec::new(), retry_after: None }
+        let message = FastStr::from_static_str(meaning(code).message);
+        Self { code, message, details: Vec::new(), retry_after: None, limit: None }
     }
 
     /// An [`ErrorCode::INVALID_ARGUMENT`] that names the field and the reason.
@@ -155,18 +160,24 @@ impl PublicError {
         self
     }
 
+    /// Names the limit that is used up, and when exactly to ask again.
+    #[must_use]
+    pub fn limited(self, fields: rate_limit_headers::Fields, after: Duration) -> Self {
+        Self { limit: Some(Box::new(fields)), retry_after: Some(after), ..self }
+    }
+
     /// The HTTP status this error is answered with.
     pub fn http_status(&self) -> u16 {
         http_status(self.code)
     }
 
     /// The time to ask again as it is answered: jittered, except the end of a lock, which is known and which one player
-    /// waits for; always there for 423, 429 and 503 (for 504 the answer adds one), otherwise
+    /// waits for, and that of a limit, which nobody may be told earlier; always there for 423, 429 and 503 (for 504 the answer adds one), otherwise
     /// only if known.
     pub fn retry_hint(&self, random: &dyn Random) -> Option<Duration> {
         let needed = meaning(self.code).blame == Blame::Moment;
         let base = self.retry_after.or_else(|| needed.then_some(DEFAULT_RETRY_AFTER))?;
-        if self.code == ErrorCode::TOO_MANY_FAILED_LOGINS {
+        if self.code == ErrorCode::TOO_MANY_FAILED_LOGINS || self.limit.is_some() {
             return Some(base);
         }
         Some(jittered(base, RETRY_JITTER_SHARE, random))

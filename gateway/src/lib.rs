@@ -24,6 +24,8 @@ mod apps;
 mod config;
 mod directory;
 mod endpoints;
+#[cfg(test)]
+mod limit_tests;
 mod nonces;
 mod openapi;
 mod partners;

@@ -113,7 +113,19 @@ fn wrap_in_envelope(path: &str, operation: &mut Value) {
             "description": description,
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
         });
+        if status == "429" {
+            responses[status]["headers"] = headers_of_limits();
+        }
     }
+}
+
+/// What a refusal tells of the limit that is used up.
+fn headers_of_limits() -> Value {
+    json!({
+        "Retry-After": { "schema": { "type": "integer" }, "description": "Seconds, rounded up." },
+        "RateLimit-Policy": { "schema": { "type": "string" }, "description": "The limit: its name, quota `q` and window `w` in seconds. With the limits of requests; not with those of failures." },
+        "RateLimit": { "schema": { "type": "string" }, "description": "What is left of it, `r`, for the next `t` seconds. Also with answers that a nearly used up limit let through." },
+    })
 }
 
 /// The error answers of an endpoint, besides those that say that there is no such route or method.

@@ -6,6 +6,7 @@ use common::{
     clock::SharedClock,
     governance::{
         Class::{Ingest, Login, PayCallback, Refresh, Settings, Verify},
+        limits::Limits,
         shedding::Gate,
     },
     http::{Routes, SignatureChecks, classed},
@@ -41,6 +42,8 @@ pub struct Parts {
     pub settings: SettingsCopy,
     /// Where the nonces of changing requests are kept, so that each is accepted once by all gateways.
     pub shared: Arc<dyn SharedState>,
+    /// Who may ask how often, once it is known who asks.
+    pub limits: Limits,
     /// Tells the time that signatures, and the end of a maintenance, are compared with.
     pub clock: SharedClock,
     /// Tracks refreshes that run beside requests.
@@ -90,7 +93,7 @@ impl Service<ServerContext, Request> for Endpoints {
 
 /// The endpoints of the groups that `config` asks for.
 pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
-    let Parts { upstream, tokens, settings, shared, clock, tasks, events, gate } = parts;
+    let Parts { upstream, tokens, settings, shared, limits, clock, tasks, events, gate } = parts;
     let (account, patience, capacity) = (upstream.account.clone(), config.verify_timeout, config.app_cache_capacity);
     let apps = AppDirectory::new(account.clone(), patience, capacity, tasks.clone());
     let partners = PartnerDirectory::new(account, patience, capacity, tasks);
@@ -98,6 +101,7 @@ pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
         secrets: Arc::new(apps.clone()),
         nonces: Arc::new(SharedNonces(shared)),
         clock: clock.clone(),
+        limits: Some(limits.clone()),
     });
     let document = openapi::document();
     let signing_keys =
@@ -107,12 +111,13 @@ pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
         apps,
         tokens,
         settings,
+        limits: limits.clone(),
         clock,
         signing_keys,
         optional_part_timeout: config.optional_part_timeout,
         openapi_json: document.to_string().into(),
         docs_page: documentation::page::render(&document).into(),
-        partners: events.map(|events| PartnerDoor { partners, events }),
+        partners: events.map(|events| PartnerDoor { partners, events, limits }),
     });
     Endpoints { router: routes(&config.routes, Routes::behind(gate)).into_router(), gateway, checks }
 }

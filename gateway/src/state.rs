@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use common::{clock::SharedClock, error_code::PublicError};
+use common::{clock::SharedClock, error_code::PublicError, governance::limits::Limits};
 
 use crate::{
     apps::AppDirectory, partners::door::PartnerDoor, settings_copy::copy::SettingsCopy, signing_keys::SigningKeys,
@@ -17,6 +17,7 @@ pub(crate) struct Gateway {
     pub(crate) apps: AppDirectory,
     pub(crate) tokens: Tokens,
     pub(crate) settings: SettingsCopy,
+    pub(crate) limits: Limits,
     pub(crate) clock: SharedClock,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) optional_part_timeout: Duration,

@@ -1,8 +1,10 @@
 //! The gateway role: the public listener.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use common::{
+    config::Environment,
+    governance::limits::{Limits, LimitsParts},
     http::{
         AccessLog, AccountOfRequest, HttpParts, LargerBodies,
         edge::{EdgeMetrics, Listener, serve},
@@ -61,6 +63,28 @@ pub(super) fn settings(config: &Config, upstream: &Upstream, process: &Process) 
     Ok(settings)
 }
 
+/// Who may ask how often, as the rules say. `replicas` share the quotas of apps and partners.
+pub(super) fn limits(
+    configuration: &Configuration,
+    shared: Arc<dyn SharedState>,
+    replicas: NonZeroU32,
+    process: &Process,
+) -> anyhow::Result<Limits> {
+    let parts = LimitsParts {
+        governance: process.governance.clone(),
+        shared,
+        replicas,
+        tasks: process.lifecycle.requests().clone(),
+        random: process.random.clone(),
+        spares_loopback: configuration.environment == Environment::Development,
+    };
+    let limits = Limits::new(parts, &process.registry)?;
+    process.lifecycle.spawn_background("gateway-limits", limits.clone().keep());
+    // Others need not wait until what this gateway had leased comes back by itself.
+    process.lifecycle.on_flush("gateway-limits", limits.clone().give_back());
+    Ok(limits)
+}
+
 /// What a gateway has of its own: what answers for the other roles while they can't, and the store of events.
 pub(super) struct Copies {
     pub(super) tokens: Tokens,
@@ -74,6 +98,7 @@ pub(super) fn listen(
     config: &Config,
     upstream: Upstream,
     copies: Copies,
+    limits: Limits,
     shared: Arc<dyn SharedState>,
     access_log: Arc<dyn AccessLog>,
     process: &Process,
@@ -96,14 +121,16 @@ pub(super) fn listen(
     let larger_bodies = events.iter().map(partners_bodies).collect();
     let (clock, tasks) = (process.clock.clone(), process.lifecycle.requests().clone());
     let gate = process.gates.open("gateway");
-    let endpoints =
-        gateway::endpoints(config, Parts { upstream, tokens, settings, shared, clock, tasks, events, gate });
+    let (limits_of_endpoints, limits) = (limits.clone(), Some(limits));
+    let parts = Parts { upstream, tokens, settings, shared, limits: limits_of_endpoints, clock, tasks, events, gate };
+    let endpoints = gateway::endpoints(config, parts);
     let parts = HttpParts {
         larger_bodies,
         clock: process.clock.clone(),
         random: process.random.clone(),
         governance: process.governance.clone(),
         accounts,
+        limits,
         registry: process.registry.clone(),
         access_log,
         listener: "public",

@@ -72,6 +72,7 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
         random: process.random.clone(),
         governance: process.governance.clone(),
         accounts: None,
+        limits: None,
         registry: process.registry.clone(),
         access_log: Arc::new(AdminRequests(Arc::clone(&logs.access))),
         listener: "operator",

@@ -1,6 +1,6 @@
 //! What replicas share besides SQL: on Redis where one is configured, otherwise in the memory of this process.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use common::shared::{FallbackState, Feed, MemoryState, Redis, SharedState};
 
@@ -35,6 +35,11 @@ impl Shared {
     /// Counters, once-only keys and rates.
     pub(super) fn state(&self) -> Arc<dyn SharedState> {
         Arc::clone(&self.state)
+    }
+
+    /// How many replicas share rates, as configured. Without Redis each process has its own.
+    pub(super) fn replicas(&self, configuration: &Configuration) -> NonZeroU32 {
+        self.redis.as_ref().map_or(NonZeroU32::MIN, |_| configuration.redis.fallback_rate_divisor)
     }
 
     /// Feeds to the other replicas. None without Redis: then there are no others, or they read SQL or the store of settings.

@@ -135,12 +135,14 @@ pub(crate) async fn start(
             admin.connect(upstream.clone(), settings.clone());
         }
         let shared = opened.shared.state();
+        let limits = gateway::limits(configuration, shared.clone(), opened.shared.replicas(configuration), process)?;
         let access_log = Arc::clone(&logs.access);
         let token_keys = gateway::token_keys(role, configuration, process)?;
         let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
         let events = events::open(configuration, process).await?;
         let copies = gateway::Copies { tokens, settings, events };
-        listeners.extend(gateway::listen(&configuration.gateway, upstream, copies, shared, access_log, process)?);
+        let gateway = &configuration.gateway;
+        listeners.extend(gateway::listen(gateway, upstream, copies, limits, shared, access_log, process)?);
     }
     started.open();
     Ok(Started { listeners, demo, admin_token_file, database: opened.database, directory })

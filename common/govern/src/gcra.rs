@@ -6,8 +6,8 @@
 //! arrival time* `a`, a request of weight `n` at `now` conforms iff `max(a, now) + n·T − now ≤ burst·T`; then
 //! `a := max(a, now) + n·T`. There is no edge at which twice the rate passes, and no second number to store.
 //!
-//! It is the rule of `common::shared::gcra`, there in wall-clock microseconds for the state that replicas share, here
-//! in monotonic nanoseconds for limits of one process.
+//! State that replicas share stores the same time in microseconds of a wall clock, and decides by [`Rate::in_micros`], so
+//! that whoever keeps it comes to the same decision.
 
 use std::{
     num::NonZeroU32,
@@ -81,6 +81,17 @@ impl Rate {
     #[must_use]
     pub const fn burst(self, burst: NonZeroU32) -> Self {
         Self { burst, ..self }
+    }
+
+    /// Microseconds in which one unit comes back, rounded up: for state that counts in those.
+    pub fn interval_us(&self) -> u64 {
+        self.interval_ns().div_ceil(1000).max(1)
+    }
+
+    /// The rate as it holds where times are whole microseconds: never faster than this one.
+    #[must_use]
+    pub fn in_micros(&self) -> Self {
+        Self { limit: NonZeroU32::MIN, per: Duration::from_micros(self.interval_us()), burst: self.burst }
     }
 
     /// Nanoseconds in which one unit comes back (T). Rounded up, so that a rate is never exceeded.
@@ -193,6 +204,18 @@ mod tests {
         let fast = rate(u32::MAX, Duration::ZERO, 1);
         assert!(decide(&fast, Moment::START, NOON, 1).decision.is_allowed());
         take_up_to(&fast, Moment::START, end, u32::MAX);
+    }
+
+    #[test]
+    fn in_whole_microseconds_a_rate_is_the_same_or_slower() {
+        let even = rate(50, Duration::from_millis(1), 7);
+        assert_eq!(
+            (even.interval_us(), even.in_micros().interval_ns(), even.in_micros().burst),
+            (20, 20_000, even.burst)
+        );
+        let odd = rate(3, Duration::from_micros(10), 1);
+        assert_eq!((odd.interval_us(), odd.in_micros().interval_ns()), (4, 4000));
+        assert_eq!(rate(u32::MAX, Duration::ZERO, 1).interval_us(), 1);
     }
 
     #[test]

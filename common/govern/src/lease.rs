@@ -215,9 +215,27 @@ impl LeasedQuota {
         std::mem::take(&mut self.unneeded).saturating_add(std::mem::take(&mut self.held))
     }
 
-    /// Another rate or number of replicas, from the next question on.
-    pub fn set_rate(&mut self, rate: Rate, replicas: NonZeroU32) {
-        (self.rate, self.replicas) = (rate, replicas);
+    /// Another rate, number of replicas or configuration, from the next question on. What is held and how much was asked
+    /// for stays.
+    pub fn govern(&mut self, rate: Rate, replicas: NonZeroU32, config: LeaseConfig) {
+        (self.rate, self.replicas, self.config) = (rate, replicas, config);
+    }
+
+    /// The rate that units are leased of.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Whether the shared limiter was away when it was last asked, so that this replica limits alone at its share.
+    pub fn is_alone(&self) -> bool {
+        self.alone.is_some()
+    }
+
+    /// Whether forgetting it changes nothing that lasts: nothing is held or on its way, and nobody has asked for `ttl`.
+    pub fn is_idle(&self, now: Moment) -> bool {
+        let asks = self.on_its_way.is_some_and(|until| until > now);
+        let waits = self.refused_until > now || self.alone.is_some_and(|alone| alone.arrival > now);
+        !asks && !waits && self.held == 0 && self.unneeded == 0 && self.asked_at + self.config.ttl <= now
     }
 
     fn put_by(&mut self, now: Moment) {
@@ -258,8 +276,7 @@ pub fn largest_lease(rate: &Rate, replicas: NonZeroU32) -> u32 {
 
 /// What [`SCRIPT`] takes as its `ARGV`: microseconds per unit, units of a burst, units to take (negative: to give back).
 pub fn script_arguments(rate: &Rate, units: i64) -> [i64; 3] {
-    let interval_us = rate.interval_ns().div_ceil(1000).max(1);
-    [i64::try_from(interval_us).unwrap_or(i64::MAX), i64::from(rate.burst.get()), units]
+    [i64::try_from(rate.interval_us()).unwrap_or(i64::MAX), i64::from(rate.burst.get()), units]
 }
 
 #[cfg(test)]

@@ -28,8 +28,9 @@
 //! # In the order of layers
 //!
 //! A request that comes in, outermost first:
-//! 1. *Route limit and address limits* ([`gcra`], [`keyed_limit`] by address and block): they need nothing but the
-//!    head, so whoever floods costs the least. Before the shedding, so that one flooder does not fill the queues.
+//! 1. *Address limits and route limit* ([`keyed_limit`] by address, then by block, then [`gcra`] of the class): they need
+//!    nothing but the head, so whoever floods costs the least. Before the shedding, so that one flooder does not fill the
+//!    queues; and in this order, so that who is refused for itself uses nothing up that it shares.
 //! 2. *Shedding* ([`priority`] under the limit of [`class_gradient`] × [`cpu::factor`], with [`waiting`] before it): before
 //!    any work, because refusing after work is work. What it lets in is timed from here, without the waiting: the limit
 //!    is about the server and not about the queue.

@@ -10,13 +10,22 @@
 //! allowed request, the time to a full burst; after a refusal `r` is 0 and `t` the time to wait, rounded up, so that
 //! `Retry-After`, which must not be earlier than that, can be the same number of seconds or later.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use crate::gcra::{Decision, Rate};
 
+/// The texts of both fields, of one limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// Of `RateLimit-Policy`.
+    pub policy: String,
+    /// Of `RateLimit`.
+    pub limit: String,
+}
+
 /// A policy's name: 1 to 64 of `a`-`z`, `0`-`9`, `-`, `_` and `.`, so that it needs no escaping.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PolicyName(Box<str>);
+pub struct PolicyName(Cow<'static, str>);
 
 /// The name can't be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,16 +50,26 @@ impl PolicyName {
     /// # Errors
     /// When it has other characters, or is too long or empty.
     pub fn parse(raw: &str) -> Result<Self, BadPolicyName> {
-        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
-        if raw.is_empty() || raw.len() > 64 || !raw.bytes().all(is_plain) {
-            return Err(BadPolicyName);
-        }
-        Ok(Self(raw.into()))
+        if is_a_name(raw.as_bytes()) { Ok(Self(Cow::Owned(raw.to_owned()))) } else { Err(BadPolicyName) }
+    }
+
+    /// A name that stands in code.
+    ///
+    /// # Panics
+    /// When it can't be one: at compile time, in a constant.
+    pub const fn from_static(name: &'static str) -> Self {
+        assert!(is_a_name(name.as_bytes()), "a policy's name has 1 to 64 of a-z, 0-9, '-', '_' and '.'");
+        Self(Cow::Borrowed(name))
     }
 
     /// The item that says what the limit is.
     pub fn policy(&self, rate: Rate) -> PolicyItem<'_> {
         PolicyItem(self, rate)
+    }
+
+    /// Both fields: what the limit is, and where the caller stands after `decision`.
+    pub fn fields(&self, rate: Rate, decision: &Decision) -> Fields {
+        Fields { policy: self.policy(rate).to_string(), limit: self.limit(decision).to_string() }
     }
 
     /// The item that says where the caller stands after `decision`.
@@ -96,6 +115,17 @@ impl fmt::Display for LimitItem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\";r={};t={}", self.name, self.available, self.window_s)
     }
+}
+
+const fn is_a_name(name: &[u8]) -> bool {
+    let mut at = 0;
+    while at < name.len() {
+        if !matches!(name[at], b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.') {
+            return false;
+        }
+        at += 1;
+    }
+    !name.is_empty() && name.len() <= 64
 }
 
 /// Whole seconds, rounded up: whoever waits that long has waited long enough.

@@ -12,8 +12,15 @@
 //! [routes.login]
 //! rate = { limit = 2000, per = "1s" }   # of this process, before any key is looked at
 //!
+//! [keys]
+//! spared = ["192.0.2.0/24"]             # game servers and channels, which are many players each
+//!
 //! [keys.address]
 //! rate = { limit = 60, per = "1m", burst = 20 }
+//!
+//! [keys.app]
+//! rate = { limit = 2000, per = "1s" }   # of all gateways together
+//! overrides.1001 = { limit = 20000, per = "1s", burst = 10000 }
 //!
 //! [callee.retry]                        # for all callees
 //! attempts = 1
@@ -30,6 +37,7 @@ mod document;
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -49,6 +57,12 @@ use crate::{
     retry::RetryConfig,
     retry_after::RetryAfterConfig,
 };
+
+/// The most networks that can be spared the limits by address.
+pub const MAX_SPARED: usize = 256;
+
+/// The most apps, and the most partners, that can have a rate of their own.
+pub const MAX_OVERRIDES: usize = 1024;
 
 /// The largest document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
@@ -178,9 +192,12 @@ impl Check for RouteRules {
 }
 
 /// Limits by who asks. A kind of key without a rate is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeyRules {
+    /// Networks that are spared the limits by address and block: those of game servers and payment channels, each of
+    /// which asks for many players. At most [`MAX_SPARED`].
+    pub spared: Vec<IpNet>,
     /// By client address.
     pub address: KeyRule,
     /// By the block an address is in: /24 of IPv4, /64 of IPv6.
@@ -190,9 +207,9 @@ pub struct KeyRules {
     /// By account.
     pub account: KeyRule,
     /// By app: a shared limit that replicas lease from.
-    pub app: KeyRule,
+    pub app: QuotaRule,
     /// By partner: likewise.
-    pub partner: KeyRule,
+    pub partner: QuotaRule,
 }
 
 /// The limit of one kind of keys.
@@ -222,21 +239,64 @@ impl Check for KeyRule {
     }
 }
 
+/// The limit of one kind of keys that all replicas share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuotaRule {
+    /// How many requests of one key, at all replicas together; absent: as many as come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateRule>,
+    /// For how many keys a replica leases at one time, about 300 bytes each. Beyond it new keys share one quota.
+    pub capacity: usize,
+    /// The rates of single keys (an app's id, a partner's name), whether or not there is one for all. At most
+    /// [`MAX_OVERRIDES`].
+    pub overrides: BTreeMap<String, RateRule>,
+}
+
+impl Default for QuotaRule {
+    fn default() -> Self {
+        Self { rate: None, capacity: 4096, overrides: BTreeMap::new() }
+    }
+}
+
+impl Check for QuotaRule {
+    fn check(&self, problems: &mut Problems) {
+        if let Some(rate) = &self.rate {
+            problems.within("rate", |problems| rate.check(problems));
+        }
+        problems.number("capacity", self.capacity, 1..=MAX_KEYS);
+        problems.within("overrides", |problems| {
+            problems.number("", self.overrides.len(), 0..=MAX_OVERRIDES);
+            for (key, rate) in self.overrides.iter().take(MAX_OVERRIDES) {
+                problems.within(key.as_str(), |problems| rate.check(problems));
+            }
+        });
+    }
+}
+
 impl Check for KeyRules {
     fn check(&self, problems: &mut Problems) {
-        let Self { address, address_block, device, account, app, partner } = self;
-        let kinds = [
-            ("address", address),
-            ("address_block", address_block),
-            ("device", device),
-            ("account", account),
-            ("app", app),
-            ("partner", partner),
-        ];
+        let Self { spared, address, address_block, device, account, app, partner } = self;
+        if spared.len() > MAX_SPARED {
+            problems.add("spared", format!("names {} networks, more than {MAX_SPARED}", spared.len()));
+        }
+        let kinds = [("address", address), ("address_block", address_block), ("device", device), ("account", account)];
         for (kind, rule) in kinds {
             problems.within(kind, |problems| rule.check(problems));
         }
+        problems.within("app", |problems| {
+            app.check(problems);
+            for key in app.overrides.keys().filter(|key| !is_an_app(key)) {
+                problems.within("overrides", |problems| problems.add(key, "is not the id of an app"));
+            }
+        });
+        problems.within("partner", |problems| partner.check(problems));
     }
+}
+
+/// An id as it is written: a positive number without leading zeros, so that no app has two rates.
+fn is_an_app(key: &str) -> bool {
+    key.parse::<i64>().is_ok_and(|id| id > 0 && id.to_string() == key)
 }
 
 /// How a callee is called.

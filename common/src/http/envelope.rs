@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use govern::rate_limit_headers;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer};
 use volo::FastStr;
 use volo_http::{body::Body, response::Response, server::IntoResponse};
@@ -16,6 +17,9 @@ use crate::{
     context::{RequestContext, hex_digits},
     error_code::{DEFAULT_RETRY_AFTER, ErrorCode, PublicError},
 };
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Room for a typical answer, so that serialising it rarely grows the buffer.
 const TYPICAL_ANSWER_BYTES: usize = 512;
@@ -87,8 +91,26 @@ impl IntoResponse for ApiError {
         if let Some(after) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
         }
+        if let Some(fields) = &error.limit {
+            set_rate_limit(response.headers_mut(), fields);
+        }
         response.extensions_mut().insert(AnsweredCode(error.code));
         response
+    }
+}
+
+/// Whether the caller is told of a limit already: of the one that it is nearest to, or that refused it.
+pub(super) fn has_rate_limit(headers: &HeaderMap) -> bool {
+    headers.contains_key(RATE_LIMIT)
+}
+
+/// Tells a caller of a limit (draft-ietf-httpapi-ratelimit-headers).
+pub fn set_rate_limit(headers: &mut HeaderMap, fields: &rate_limit_headers::Fields) {
+    for (name, text) in [(RATE_LIMIT_POLICY, &fields.policy), (RATE_LIMIT, &fields.limit)] {
+        // A name of plain characters and numbers: always a header's value.
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
     }
 }
 
@@ -121,7 +143,8 @@ fn retry_hint(error: &PublicError, status: StatusCode) -> Option<Duration> {
         }
         _ => error.retry_after,
     };
-    PublicError { retry_after: base, ..PublicError::new(error.code) }.retry_hint(&SystemRandom)
+    PublicError { retry_after: base, limit: error.limit.clone(), ..PublicError::new(error.code) }
+        .retry_hint(&SystemRandom)
 }
 
 /// The `Retry-After` of an error that is answered in another form than the envelope.

@@ -8,6 +8,7 @@
 //! - [`client_address`]: who asked, through trusted proxies only.
 //! - [`caller_budget`]: how long a caller of our own still waits.
 //! - [`lanes`]: which lane a request goes to.
+//! - [`edge_limits`]: limits that need nothing but the head; [`route_class`]: and the class that a path belongs to.
 //! - [`body_limit`]: no body is larger than the limit, declared or not.
 //! - [`routes`]: the only way to add routes: 404 and 405 answer in the envelope.
 //! - [`envelope`]: the form of every JSON answer.
@@ -21,12 +22,14 @@ mod caller_budget;
 pub mod client;
 mod client_address;
 pub mod edge;
+mod edge_limits;
 mod envelope;
 mod extract;
 mod front;
 mod lanes;
 mod request_metrics;
 mod request_span;
+mod route_class;
 mod routes;
 mod signing;
 mod stack;
@@ -39,7 +42,8 @@ pub use self::{
     access::{AccessLog, AccessRecord},
     body_limit::{BodyLimit, LargerBodies},
     client_address::{ClientAddress, TrustedNetworks},
-    envelope::{Accepted, ApiError, Envelope, retry_after_header},
+    edge_limits::EdgeLimits,
+    envelope::{Accepted, ApiError, Envelope, retry_after_header, set_rate_limit},
     extract::{
         AppCredentials, AppSecrets, Bearer, Form, Json, NonceStore, OptionalJson, Path, Query, RawRequest,
         SignatureChecks, SignatureClaim, Signed, SignedApp, SignedOnce, UnreadBody, UnreadRequest, bearer_token,

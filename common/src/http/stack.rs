@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{AccessLog, AccountOfRequest, BodyLimit, Front, body_limit::LargerBodies, edge::EdgeConfig};
+use super::{
+    AccessLog, AccountOfRequest, BodyLimit, EdgeLimits, Front, TrustedNetworks, body_limit::LargerBodies,
+    edge::EdgeConfig,
+};
 use crate::{
     clock::{SharedClock, SharedRandom},
-    governance::Governance,
+    governance::{Governance, limits::Limits},
 };
 
 /// What the layers need from outside.
@@ -29,10 +32,12 @@ pub struct HttpParts {
     pub governance: Governance,
     /// Knows whose a request is, for rules that send accounts to lanes. Absent: nobody's account is known here.
     pub accounts: Option<Arc<dyn AccountOfRequest>>,
+    /// Who may ask how often; none for listeners of operators, who must get in when everything else is refused.
+    pub limits: Option<Limits>,
 }
 
 /// A service with everything around it.
-pub type HttpStack<S> = Front<BodyLimit<S>>;
+pub type HttpStack<S> = Front<EdgeLimits<BodyLimit<S>>>;
 
 /// Everything that happens around a handler. Written as it is wrapped: innermost first, so read it from the bottom for
 /// the way of a request.
@@ -44,16 +49,19 @@ pub type HttpStack<S> = Front<BodyLimit<S>>;
 /// # Errors
 /// When the registry already has the metrics of a listener of that name.
 pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Result<HttpStack<S>, prometheus::Error> {
+    // Limits per account, device, app and partner stand where the caller has shown who it is: inside of the extractors and
+    // handlers.
+
     // Shedding by priority stands at the head of each route (`Routes::behind`), where the class of a request is known and
     // nothing of its body is read; so inside the limits per address, which keep one flooder from filling its queues, and
     // outside those that have to know who asks.
 
-    // Limits per account, device and app join here, nearest the handler: only there the caller's identity is known.
-
     // Counted bytes and not declared ones, inside everything that answers early: a refusal below costs no reading.
     let service = BodyLimit::new(service, config.body_limit).with_larger(&parts.larger_bodies);
 
-    // Limits per address join here: they need the client address of the front layer and nothing of the body.
+    // Needs the client address of the front layer and nothing of the body: whoever floods costs the least.
+    let proxies = TrustedNetworks::new(&config.trusted_proxies);
+    let service = EdgeLimits::new(service, parts.limits.clone(), proxies);
 
     // CORS joins here, outside all refusals: a browser may only show an error whose headers allow it to.
 

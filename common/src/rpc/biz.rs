@@ -55,6 +55,7 @@ pub(super) fn decode(error: BizError) -> PublicError {
         message: error.status_message,
         details: Vec::new(),
         retry_after: None,
+        limit: None,
     };
     let mut details = Vec::new();
     for (key, value) in error.extra.into_iter().flatten() {
@@ -97,6 +98,7 @@ mod tests {
             message,
             details,
             retry_after,
+            limit: None,
         })
     }
 

@@ -6,7 +6,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
 
-use super::{Climb, Decision, Ladder, Rate, Rung, SharedState, Standing};
+use super::{Climb, Decision, Ladder, Lease, Rate, Rung, SharedError, SharedState, Standing};
 use crate::clock::{SystemClock, SystemRandom, new_uuid};
 
 /// What entries live for in these checks. Long enough that a real server does not lose them meanwhile.
@@ -31,6 +31,8 @@ impl fmt::Debug for Subject {
 pub async fn check(subject: &Subject) {
     check_what_may_be_answered_alone(subject).await;
     what_is_unlocked_starts_on_the_ground_and_its_neighbours_stay_where_they_are(subject).await;
+    a_lease_takes_what_there_is_and_what_is_given_back_is_there_again(subject).await;
+    leases_at_one_moment_never_take_more_than_the_burst(subject).await;
 }
 
 /// Runs the checks of what a replica may answer by itself, too.
@@ -93,28 +95,28 @@ async fn keys_counters_and_rates_do_not_meet(Subject { state, .. }: &Subject) {
     let key = fresh("same");
     assert_eq!(state.increment(&key, 4, LIFETIME).await, Ok(4));
     assert_eq!(state.set_if_absent(&key, LIFETIME).await, Ok(true));
-    assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining: 2 }));
+    assert_eq!(remaining(&state.gcra(&key, &rate(3), 1).await), Some(2));
     assert_eq!(state.counter(&key).await, Ok(4));
 }
 
 async fn a_rate_allows_its_burst_then_refuses_and_recovers(Subject { state, advance }: &Subject) {
     let key = fresh("rate");
-    for remaining in [2, 1, 0] {
-        assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining }));
+    for expected in [2, 1, 0] {
+        assert_eq!(remaining(&state.gcra(&key, &rate(3), 1).await), Some(expected));
     }
     let Ok(Decision::Refused { retry_after }) = state.gcra(&key, &rate(3), 1).await else {
         panic!("the burst is used up");
     };
     assert!(!retry_after.is_zero() && retry_after <= LIFETIME, "{retry_after:?}");
     advance(LIFETIME).await;
-    assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining: 0 }), "one unit came back");
+    assert_eq!(remaining(&state.gcra(&key, &rate(3), 1).await), Some(0), "one unit came back");
 }
 
 async fn a_cost_is_charged_whole_or_not_at_all(Subject { state, .. }: &Subject) {
     let key = fresh("cost");
-    assert_eq!(state.gcra(&key, &rate(3), 2).await, Ok(Decision::Allowed { remaining: 1 }));
+    assert_eq!(remaining(&state.gcra(&key, &rate(3), 2).await), Some(1));
     assert!(matches!(state.gcra(&key, &rate(3), 2).await, Ok(Decision::Refused { .. })));
-    assert_eq!(state.gcra(&key, &rate(3), 1).await, Ok(Decision::Allowed { remaining: 0 }));
+    assert_eq!(remaining(&state.gcra(&key, &rate(3), 1).await), Some(0));
 }
 
 async fn a_ladder_locks_at_its_rung_and_lets_go_in_time(Subject { state, advance }: &Subject) {
@@ -174,6 +176,43 @@ async fn what_is_unlocked_starts_on_the_ground_and_its_neighbours_stay_where_the
     assert_eq!(state.standing(&key).await, Ok(ground));
     assert_eq!(state.climb(&key, &ladder).await, Ok(Climb::Climbed(Standing { failures: 1, ..ground })));
     assert!(matches!(state.climb(&neighbour, &ladder).await, Ok(Climb::Locked(_))));
+}
+
+async fn a_lease_takes_what_there_is_and_what_is_given_back_is_there_again(Subject { state, advance }: &Subject) {
+    let (key, rate) = (fresh("lease"), rate(10));
+    let lease = |wanted| state.lease(&key, &rate, units(wanted));
+    assert_eq!(lease(4).await, Ok(Lease { granted: 4, next_in: Duration::ZERO }));
+    assert_eq!(remaining(&state.gcra(&key, &rate, 1).await), Some(5), "leased and charged units are the same");
+    let rest = lease(8).await;
+    let waits = |left: Duration| !left.is_zero() && left <= LIFETIME;
+    assert!(matches!(&rest, Ok(Lease { granted: 5, next_in }) if waits(*next_in)), "{rest:?}");
+    assert!(matches!(lease(1).await, Ok(Lease { granted: 0, .. })));
+    assert_eq!(state.give_back(&key, &rate, units(3)).await, Ok(()));
+    assert_eq!(lease(8).await.map(|lease| lease.granted), Ok(3));
+    advance(LIFETIME).await;
+    assert_eq!(lease(8).await.map(|lease| lease.granted), Ok(1), "one unit came back");
+    assert_eq!(state.give_back(&key, &rate, units(50)).await, Ok(()));
+    assert_eq!(lease(50).await.map(|lease| lease.granted), Ok(10), "no more than a burst is ever there");
+}
+
+async fn leases_at_one_moment_never_take_more_than_the_burst(Subject { state, .. }: &Subject) {
+    let (key, rate) = (fresh("leases"), rate(100));
+    let leases = join_all((0..50).map(|_| state.lease(&key, &rate, units(7)))).await;
+    let granted: Result<Vec<u32>, SharedError> =
+        leases.into_iter().map(|lease| lease.map(|lease| lease.granted)).collect();
+    assert_eq!(granted.map(|granted| granted.into_iter().sum::<u32>()), Ok(100));
+}
+
+/// Units that were left after one was allowed; none if it was not.
+fn remaining(decision: &Result<Decision, SharedError>) -> Option<u32> {
+    match decision {
+        Ok(Decision::Allowed { remaining, .. }) => Some(*remaining),
+        _ => None,
+    }
+}
+
+fn units(count: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(count - 1)
 }
 
 /// Locks for a lifetime, and remembers much longer.

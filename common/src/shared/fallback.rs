@@ -6,6 +6,7 @@
 //! | use | while Redis is away | afterwards |
 //! |---|---|---|
 //! | rate | this replica limits alone, at the rate and burst divided by `redis.fallback_rate_divisor`, from the last state it saw | Redis does not know what happened meanwhile |
+//! | lease of a rate | fails: whoever leases limits alone, at its share ([`govern::lease`]) | it leases again |
 //! | ladder | this replica counts alone, from the last standing it saw, and locks after as many failures divided by `redis.fallback_rate_divisor` | Redis does not know what happened meanwhile |
 //! | counter | this replica counts alone, from the last value it saw | the same |
 //! | reset of a counter | done here | Redis still has the old value until it expires: the strict side |
@@ -23,7 +24,7 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use super::{
-    Climb, Decision, Ladder, MemoryState, Rate, SharedConfig, SharedError, SharedState, Standing,
+    Climb, Decision, Ladder, Lease, MemoryState, Rate, SharedConfig, SharedError, SharedState, Standing,
     redis::{OnceOnlyFallback, Redis, RedisState},
 };
 use crate::clock::SharedClock;
@@ -176,6 +177,24 @@ impl SharedState for FallbackState {
 
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
         Box::pin(self.charge(key, rate, cost))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<Lease, SharedError>> {
+        self.redis.lease(key, rate, units)
+    }
+
+    fn give_back<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<(), SharedError>> {
+        self.redis.give_back(key, rate, units)
     }
 
     fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {

@@ -3,18 +3,22 @@
 use std::{
     future::ready,
     hash::{BuildHasher, RandomState},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
+use govern::{
+    Moment,
+    gcra::{self, take_up_to},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Climb, Decision, Ladder, Rate, SharedError, SharedState, Standing,
+    Climb, Decision, Ladder, Lease, Rate, SharedError, SharedState, Standing,
     expiring::{Entry, Expiring},
-    gcra, ladder,
+    ladder,
 };
 use crate::{clock::SharedClock, config::Section};
 
@@ -161,13 +165,42 @@ impl SharedState for MemoryState {
 
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
         let (now_us, mut shard) = (self.now_us(), self.shard(key));
-        let arrival_us = shard.rates.get(key, now_us).map_or(0, |stored| stored.value);
-        let verdict = gcra::decide(rate, arrival_us, now_us, cost);
-        if let Decision::Allowed { .. } = verdict.decision {
-            let stored = Entry { value: verdict.arrival_us, expires_us: verdict.arrival_us };
-            shard.rates.set(key, stored, now_us);
+        let verdict = gcra::decide(&rate.in_micros(), shard.arrival(key, now_us), moment(now_us), cost);
+        if verdict.decision.is_allowed() {
+            shard.note_arrival(key, verdict.arrival, now_us);
         }
         Box::pin(ready(Ok(verdict.decision)))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<Lease, SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let grant = take_up_to(&rate.in_micros(), shard.arrival(key, now_us), moment(now_us), units.get());
+        if grant.granted > 0 {
+            shard.note_arrival(key, grant.arrival, now_us);
+        }
+        Box::pin(ready(Ok(Lease { granted: grant.granted, next_in: grant.next_in })))
+    }
+
+    fn give_back<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<(), SharedError>> {
+        let (now_us, mut shard) = (self.now_us(), self.shard(key));
+        let given = rate.interval_us().saturating_mul(u64::from(units.get()));
+        let left = shard.rates.get(key, now_us).map_or(0, |stored| stored.value.saturating_sub(given));
+        if left > now_us {
+            shard.rates.set(key, Entry { value: left, expires_us: left }, now_us);
+        } else {
+            shard.rates.remove(key);
+        }
+        Box::pin(ready(Ok(())))
     }
 
     fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
@@ -203,6 +236,23 @@ impl SharedState for MemoryState {
         shard.ladders.remove(key);
         Box::pin(ready(Ok(ladder::standing(stored, now_us / 1000))))
     }
+}
+
+impl Shard {
+    /// The theoretical arrival time of a rate.
+    fn arrival(&self, key: &str, now_us: u64) -> Moment {
+        moment(self.rates.get(key, now_us).map_or(0, |stored| stored.value))
+    }
+
+    fn note_arrival(&mut self, key: &str, arrival: Moment, now_us: u64) {
+        let arrival_us = arrival.as_nanos() / 1000;
+        self.rates.set(key, Entry { value: arrival_us, expires_us: arrival_us }, now_us);
+    }
+}
+
+/// Of a clock that counts microseconds since the Unix epoch. Nanoseconds since then fit until 2554.
+fn moment(since_epoch_us: u64) -> Moment {
+    Moment::from_nanos(since_epoch_us.saturating_mul(1000))
 }
 
 fn after(now_us: u64, ttl: Duration) -> u64 {

@@ -4,8 +4,7 @@
 //! What must not be lost belongs into SQL.
 //!
 //! In reading order:
-//! - [`SharedState`]: the questions, asked by limits, nonces and codes.
-//! - `gcra`: the rate limiting rule as a function of values.
+//! - [`SharedState`]: the questions, asked by limits, nonces and codes. The rule of its rates is [`govern::gcra`].
 //! - `ladder`: the rule that makes whoever fails again and again wait longer and longer.
 //! - `memory`: [`MemoryState`], for one process.
 //! - [`Feed`]: short messages to every replica; [`MemoryFeed`], for one process.
@@ -19,7 +18,6 @@ pub mod conformance;
 mod expiring;
 mod fallback;
 pub mod feed;
-mod gcra;
 mod ladder;
 mod memory;
 pub mod redis;
@@ -28,9 +26,9 @@ mod state;
 pub use self::{
     fallback::FallbackState,
     feed::{Feed, FeedEntry, FeedPosition, Followed, Follower, MemoryFeed},
-    gcra::{Decision, Rate, Verdict, decide},
     ladder::{Climb, Ladder, MOST_FAILURES, Rung, Standing},
     memory::{MemoryState, SharedConfig},
     redis::{OnceOnlyFallback, Redis, RedisConfig},
-    state::{SharedError, SharedState},
+    state::{Lease, SharedError, SharedState},
 };
+pub use govern::gcra::{Decision, Rate};

@@ -1,6 +1,6 @@
 //! [`SharedState`]: what can be asked, whoever keeps the answers.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use futures_util::future::BoxFuture;
 
@@ -35,6 +35,24 @@ pub trait SharedState: Send + Sync + fmt::Debug + 'static {
     /// nothing.
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>>;
 
+    /// Takes up to `units` of a rate at once, for a replica that gives them out itself (see [`govern::lease`]). The key is
+    /// one of a rate: units that [`gcra`](Self::gcra) charges and leased ones are the same. Fails while it can't be said
+    /// for every replica: who leases knows what to do alone.
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<Lease, SharedError>>;
+
+    /// Gives back units that were leased and are not needed. Only who has them may do this.
+    fn give_back<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<(), SharedError>>;
+
     /// Where a key stands on its ladder. Changes nothing.
     fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>>;
 
@@ -47,6 +65,15 @@ pub trait SharedState: Send + Sync + fmt::Debug + 'static {
     /// Forgets a key's failures and its lock. Answers where it stood. An error when that can't be said for every replica:
     /// whoever asks wants a lock to be gone, and must not be told so by the one replica that happened to be asked.
     fn unlock<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>>;
+}
+
+/// What was leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Units, from none to all that were wanted.
+    pub granted: u32,
+    /// When the next unit would be there, if none is left for another replica now; zero otherwise.
+    pub next_in: Duration,
 }
 
 /// The question could not be answered. A limit then lets the request pass; a once-only key must not be taken for

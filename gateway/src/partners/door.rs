@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{clock::Timestamp, error_code::PublicError, http::UnreadRequest};
+use common::{clock::Timestamp, error_code::PublicError, governance::limits::Limits, http::UnreadRequest};
 use http::{HeaderMap, header::CONTENT_LENGTH, request::Parts};
 use volo::FastStr;
 
@@ -18,6 +18,7 @@ use super::{
 pub(crate) struct PartnerDoor {
     pub(crate) partners: PartnerDirectory,
     pub(crate) events: EventStore,
+    pub(crate) limits: Limits,
 }
 
 /// A request that is a partner's own, read.
@@ -45,6 +46,8 @@ impl PartnerDoor {
         let room = self.events.room_for(declared_length(&head.headers), encoding)?;
         let body = body.read_as_sent().await?;
         let partner = self.partners.check((name, found), &head, &body, md5_over, now).await?;
+        // Of all gateways together, in requests. How many events and bytes may come is the store's to say, at each of them.
+        self.limits.partner(name).await?;
         Ok(Admitted { partner, head, body, _room: room })
     }
 }

@@ -92,6 +92,20 @@ impl TokenCopy {
         Some(claims.account_id.get())
     }
 
+    /// Whose token it is, if it is good for certain. Says nothing about tokens of which that can't be said.
+    pub(super) fn account_of(&self, token: &str, now: Timestamp, at: Instant) -> Option<i64> {
+        let (ring, feed) = (self.ring.load(), self.feed.load());
+        let (ring, feed) = (ring.as_ref()?, feed.as_ref()?);
+        if at.saturating_duration_since(feed.as_of) > self.max_staleness {
+            return None;
+        }
+        let mut buffer = Buffer::default();
+        let claims = ring.open(token, &mut buffer, now).ok()??;
+        let verdict = verdict::judge(&claims, claims.app_id, &feed.known.revocations, now);
+        let is_good = verdict == Verdict::Valid && !feed.known.unclear.concerns(&claims, now);
+        is_good.then(|| claims.account_id.get())
+    }
+
     pub(super) fn replace_ring(&self, ring: ReadRing) {
         self.ring.store(Some(Arc::new(ring)));
     }
@@ -180,6 +194,18 @@ mod tests {
         assert_eq!(copy.judge(APP, "garbage", NOW, at), Ok(wire::invalid()));
         let valid = copy.judge(APP, &token(1), NOW, at).expect("a verdict");
         assert_eq!((valid.channel.as_deref(), valid.device_id.as_deref()), (Some("taptap"), Some("device-1")));
+    }
+
+    #[test]
+    fn whose_token_it_is_is_said_only_of_tokens_that_are_good_for_certain() {
+        let unclear = RevocationEntry { kind: RevocationKind::from(99), ..revoked(3) };
+        let (copy, at) = copy(&[revoked(2), unclear]);
+        assert_eq!(copy.account_of(&token(1), NOW, at), Some(1));
+        assert_eq!(copy.account_of(&token(1), NOW + LIFETIME, at), None, "expired");
+        assert_eq!(copy.account_of(&token(2), NOW, at), None, "revoked");
+        assert_eq!(copy.account_of(&token(3), NOW, at), None, "perhaps revoked");
+        assert_eq!(copy.account_of("garbage", NOW, at), None);
+        assert_eq!(copy.account_of(&token(1), NOW, at + 2 * MAX_STALENESS), None, "the copy is too old to know");
     }
 
     #[test]

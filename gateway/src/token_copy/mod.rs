@@ -22,6 +22,6 @@ mod held;
 mod metrics;
 mod source;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod tokens;
 mod unclear;

@@ -13,9 +13,11 @@ use common::{
     },
 };
 
-pub(super) const APP: i64 = 7;
+pub(crate) const APP: i64 = 7;
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_750_000_000_000);
 pub(super) const LIFETIME: Duration = Duration::from_secs(7200);
+
+pub(crate) use super::tokens::tests::tokens;
 
 /// A ring of one key that is complete for a minute.
 pub(super) fn ring() -> ReadRing {
@@ -28,7 +30,7 @@ pub(super) fn session(number: u8) -> SessionId {
 }
 
 /// A good token of session and account `number`.
-pub(super) fn token(number: u8) -> String {
+pub(crate) fn token(number: u8) -> String {
     token_of_key(KeyId::FIRST, number)
 }
 

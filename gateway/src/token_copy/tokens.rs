@@ -103,6 +103,12 @@ impl Tokens {
         self.account_or_copy(fallback, call(token.clone()), from_copy).await
     }
 
+    /// Whose token it is, if the copy knows it to be good.
+    pub(crate) fn account_of(&self, token: &str) -> Option<i64> {
+        let Fallback { copy, clock, .. } = self.fallback.as_ref()?;
+        copy.account_of(token, clock.now(), Instant::now())
+    }
+
     pub(super) async fn account_alone<T>(
         &self,
         call: impl Future<Output = Result<T, ClientError>>,
@@ -158,7 +164,7 @@ impl Fallback {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use common::{
         clock::{SystemRandom, Timestamp, testing::ManualClock},
         discovery::{StaticConfig, StaticList},
@@ -176,7 +182,7 @@ pub(super) mod tests {
     };
 
     /// With a copy that knows every key and no revocation.
-    pub(in crate::token_copy) fn tokens() -> Tokens {
+    pub(crate) fn tokens() -> Tokens {
         tokens_at(NOW)
     }
 

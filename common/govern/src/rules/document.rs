@@ -159,6 +159,7 @@ fn laid_over(all: Option<toml::Value>, own: toml::Value) -> toml::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::{MAX_OVERRIDES, MAX_SPARED};
 
     fn problems(document: &str) -> Vec<String> {
         Rules::parse(document).expect_err("something is wrong").iter().map(ToString::to_string).collect()
@@ -178,7 +179,11 @@ mod tests {
             concurrency = { initial = 50, queue = { fixed = 4 } }
             routes.login.rate = { limit = 2000, per = "1s" }
             routes.pay_callback.in_flight = 100
+            keys.spared = ["192.0.2.0/24", "2001:db8::/32"]
             keys.address = { rate = { limit = 60, per = "1m", burst = 20 }, capacity = 1000 }
+            keys.app.rate = { limit = 100, per = "1s" }
+            keys.app.overrides.1001 = { limit = 5000, per = "1s", burst = 500 }
+            keys.partner.overrides.ads = { limit = 50, per = "1s" }
             callee.retry.attempts = 2
             callees.pay.retry.ratio = 0.2
             [[lanes.rules]]
@@ -254,6 +259,42 @@ mod tests {
     fn what_is_no_toml_or_too_large_is_refused_as_a_whole() {
         assert!(problems("a = ").first().is_some_and(|problem| problem.contains("line 1")));
         assert!(problems(&" ".repeat(MAX_DOCUMENT_BYTES + 1)).first().is_some_and(|problem| problem.contains("bytes")));
+    }
+
+    #[test]
+    fn rates_of_single_apps_are_checked_like_those_of_all() {
+        let found = problems(
+            r#"
+            keys.spared = ["here"]
+            "#,
+        );
+        assert!(found.first().is_some_and(|problem| problem.starts_with("keys.spared")), "{found:?}");
+        let found = problems(
+            r#"
+            keys.app.overrides.01 = { limit = 1, per = "1s" }
+            keys.app.overrides.7 = { limit = 1, per = "0s" }
+            keys.partner.overrides.ads = { limit = 1, per = "0s" }
+            "#,
+        );
+        let expected = [
+            "keys.app.overrides.7.per: 0ns is not within",
+            "keys.app.overrides.01: is not the id of an app",
+            "keys.partner.overrides.ads.per: 0ns is not within",
+        ];
+        for expected in expected {
+            assert!(found.iter().any(|problem| problem.starts_with(expected)), "{expected} in {found:#?}");
+        }
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+    }
+
+    #[test]
+    fn more_overrides_or_networks_than_there_is_room_for_are_refused() {
+        let overrides: String = (1..=MAX_OVERRIDES + 1)
+            .map(|app| format!("keys.app.overrides.{app} = {{ limit = 1, per = \"1s\" }}\n"))
+            .collect();
+        let networks = vec!["\"10.0.0.0/8\""; MAX_SPARED + 1].join(",");
+        let found = problems(&format!("keys.spared = [{networks}]\n{overrides}"));
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A game server's signed request.
 //!
 //! Checked in the order of what it costs and what it may reveal: the headers are there, the time is near ours, the app
-//! exists, the signature over the raw bytes is right, the nonce is new; only then the body is read as JSON.
+//! exists, the signature over the raw bytes is right, the app has something left of its quota, the nonce is new; only then
+//! the body is read as JSON. The quota comes after the signature, because a stranger must not use it up, and before the
+//! nonce, because a request that is refused for now may come again as it is.
 //! When a check *could not be made* the answer is 503, never 401: a broken dependency must not look like a bad secret.
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -22,6 +24,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     error_code::{ErrorCode, PublicError},
+    governance::limits::Limits,
     http::{ApiError, CLOCK_WINDOW, SigningKey},
 };
 
@@ -66,6 +69,8 @@ pub struct SignatureChecks {
     pub nonces: Arc<dyn NonceStore>,
     /// Tells the time that timestamps are compared with.
     pub clock: SharedClock,
+    /// Knows what apps have left of their quotas; none: as much as they like.
+    pub limits: Option<Limits>,
 }
 
 /// Knows which secrets an app signs with.
@@ -155,6 +160,9 @@ async fn authenticate<'a>(
     // Only whoever holds the app's secret is told what became of it.
     if !app.enabled {
         return refuse(ErrorCode::APP_DISABLED);
+    }
+    if let Some(limits) = &checks.limits {
+        limits.app(app_id).await?;
     }
     Ok((app_id, claim, body))
 }

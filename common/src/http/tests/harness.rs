@@ -5,11 +5,13 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use govern::rules::Rules;
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,14 +25,18 @@ use volo_http::{server::param::PathParams, utils::Extension};
 use crate::{
     clock::testing::{ManualClock, SeededRandom},
     context::RequestContext,
-    governance::Governance,
+    governance::{
+        Governance,
+        limits::{Limits, LimitsParts},
+    },
     http::{
         AccessLog, AccessRecord, ApiError, Bearer, ClientAddress, Envelope, HttpParts, Json, Query, Routes,
         SignatureChecks,
         edge::{EdgeConfig, EdgeMetrics, Listener, serve},
         http_stack,
     },
-    lifecycle::Signals,
+    lifecycle::{RequestTasks, Signals},
+    shared::{MemoryState, SharedConfig},
 };
 
 /// A test that is not over by then hangs, which is a failure.
@@ -42,7 +48,33 @@ pub(super) struct TestEdge {
     pub(super) signals: Signals,
     pub(super) registry: Registry,
     pub(super) access: Arc<RecordedAccess>,
+    pub(super) governance: Governance,
     running: JoinSet<()>,
+}
+
+/// Limits, and what they follow.
+pub(super) struct Limited {
+    pub(super) governance: Governance,
+    pub(super) registry: Registry,
+    pub(super) limits: Option<Limits>,
+}
+
+impl Limited {
+    /// The limits of a document, as a process has them that is the only one.
+    pub(super) fn by(document: &str, spares_loopback: bool) -> Self {
+        let governance = Governance::new(Rules::parse(document).expect("valid rules"));
+        let (registry, clock) = (Registry::new(), Arc::new(ManualClock::default()));
+        let parts = LimitsParts {
+            governance: governance.clone(),
+            shared: Arc::new(MemoryState::new(SharedConfig::default(), clock)),
+            replicas: NonZeroU32::MIN,
+            tasks: RequestTasks::default(),
+            random: Arc::new(SeededRandom::new(3)),
+            spares_loopback,
+        };
+        let limits = Some(Limits::new(parts, &registry).expect("a new registry"));
+        Self { governance, registry, limits }
+    }
 }
 
 /// An access log that remembers.
@@ -89,7 +121,9 @@ impl TestEdge {
         config: EdgeConfig,
         checks: Option<Arc<SignatureChecks>>,
     ) -> Self {
-        Self::start_governed(more, routes, config, checks, Governance::default())
+        let (governance, registry) = (Governance::default(), Registry::new());
+        let without = Limited { governance, registry, limits: None };
+        Self::start_limited(more, routes, config, checks, without)
     }
 
     /// The same, governed by rules that the test changes.
@@ -100,10 +134,22 @@ impl TestEdge {
         checks: Option<Arc<SignatureChecks>>,
         governance: Governance,
     ) -> Self {
+        let without = Limited { governance, registry: Registry::new(), limits: None };
+        Self::start_limited(more, routes, config, checks, without)
+    }
+
+    /// Starts with limits.
+    pub(super) fn start_limited(
+        more: Vec<Listener>,
+        routes: Routes,
+        config: EdgeConfig,
+        checks: Option<Arc<SignatureChecks>>,
+        limited: Limited,
+    ) -> Self {
+        let Limited { governance, registry, limits } = limited;
         let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_address().unwrap();
         let listeners = more.into_iter().chain([listener]).collect();
-        let registry = Registry::new();
         let access = Arc::new(RecordedAccess::default());
         let parts = HttpParts {
             larger_bodies: Vec::new(),
@@ -112,8 +158,9 @@ impl TestEdge {
             registry: registry.clone(),
             access_log: access.clone(),
             listener: "public",
-            governance,
+            governance: governance.clone(),
             accounts: None,
+            limits,
         };
         let metrics = EdgeMetrics::register(&registry, "public").unwrap();
         let signals = Signals::default();
@@ -130,7 +177,7 @@ impl TestEdge {
                 running.spawn(serve(listeners, stack, config, signals.clone(), metrics));
             }
         }
-        Self { address, signals, registry, access, running }
+        Self { address, signals, registry, access, governance, running }
     }
 
     pub(super) async fn connect(&self) -> Client<TcpStream> {

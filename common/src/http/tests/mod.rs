@@ -3,6 +3,7 @@
 mod callers;
 mod conventions;
 mod drain;
+mod edge_limits;
 mod harness;
 mod limits;
 mod observation;

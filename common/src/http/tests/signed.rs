@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::harness::{Greeting, TestEdge};
+use super::harness::{Greeting, Limited, TestEdge};
 use crate::{
     clock::{Clock, testing::ManualClock},
     error_code::{ErrorCode, PublicError},
@@ -82,17 +82,22 @@ fn start() -> (TestEdge, Arc<ManualClock>) {
 }
 
 fn start_with(outage: PublicError, nonces: RememberedNonces) -> (TestEdge, Arc<ManualClock>) {
+    start_limited(outage, nonces, Limited::by("", false))
+}
+
+fn start_limited(outage: PublicError, nonces: RememberedNonces, limited: Limited) -> (TestEdge, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
     let checks = Arc::new(SignatureChecks {
         secrets: Arc::new(KnownApps { outage }),
         nonces: Arc::new(nonces),
         clock: clock.clone(),
+        limits: limited.limits.clone(),
     });
     let routes = Routes::new()
         .post("/read", async |signed: Signed<Greeting>| Envelope((signed.app.app_id, signed.body)))
         .get("/read", async |signed: Signed<()>| Envelope(signed.app.app_id))
         .post("/change", async |signed: SignedOnce<Greeting>| Envelope(signed.app.app_id));
-    (TestEdge::start_on(vec![], routes, EdgeConfig::default(), Some(checks)), clock)
+    (TestEdge::start_limited(vec![], routes, EdgeConfig::default(), Some(checks), limited), clock)
 }
 
 const BODY: &str = r#"{"name":"ann","count":2}"#;
@@ -318,4 +323,27 @@ async fn when_the_nonces_can_not_be_looked_up_a_change_is_503_and_a_read_is_serv
     let (edge, clock) = start_with(PublicError::internal(), nonces);
     edge.ask(Request { target: "/change", ..Request::at(&clock) }.bytes()).await.enveloped(503, 5_030_002);
     edge.ask(Request::at(&clock).bytes()).await.enveloped(200, 2_000_000);
+}
+
+#[tokio::test]
+async fn an_app_that_has_used_its_quota_up_is_refused_before_its_nonce_is_used() {
+    let rules = r#"keys.app.rate = { limit = 3, per = "1m" }"#;
+    let outage = PublicError::unavailable(Duration::from_secs(2));
+    let (edge, clock) = start_limited(outage, RememberedNonces::default(), Limited::by(rules, false));
+    let forged = Request { secret: "a guess", ..Request::at(&clock) };
+    for _ in 0..20 {
+        edge.ask(forged.bytes()).await.enveloped(401, 4_010_002);
+    }
+    let good = Request::at(&clock);
+    for _ in 0..3 {
+        edge.ask(good.bytes()).await.enveloped(200, 2_000_000);
+    }
+    let change = Request { target: "/change", ..Request::at(&clock) };
+    let refused = edge.ask(change.bytes()).await;
+    refused.enveloped(429, 4_290_003);
+    assert_eq!(refused.headers["ratelimit-policy"], r#""app";q=3;w=60"#);
+    assert!(refused.headers["ratelimit"].starts_with(r#""app";r=0;t="#), "{:?}", refused.headers);
+    edge.governance.put_in_force(govern::rules::Rules::default());
+    edge.ask(change.bytes()).await.enveloped(200, 2_000_000);
+    edge.ask(change.bytes()).await.enveloped(401, 4_010_004);
 }

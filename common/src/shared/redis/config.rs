@@ -48,7 +48,8 @@ pub struct RedisConfig {
     pub max_in_flight: NonZeroUsize,
     /// While Redis is away each replica limits alone, with every rate and burst and every number of
     /// failures that locks divided by this. Set it to about the
-    /// number of replicas, and the limits hold for all of them together.
+    /// number of replicas, and the limits hold for all of them together. The quotas that gateways share are leased in parts
+    /// of that size, too.
     pub fallback_rate_divisor: NonZeroU32,
     /// What becomes of once-only keys while Redis is away. `local`: a replica refuses only what itself has seen
     /// before, so a signed request might be replayed once at each other replica while its timestamp is fresh.

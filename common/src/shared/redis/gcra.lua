@@ -1,4 +1,4 @@
--- The rule of gcra.rs, on the stored time of KEYS[1]; all times in microseconds. Doubles hold them exactly until 2255.
+-- The rule of govern's gcra.rs, on the stored time of KEYS[1]; all times in microseconds. Doubles hold them exactly until 2255.
 -- `now` is defined by whoever runs this.
 local interval, capacity, charge = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)

@@ -15,6 +15,10 @@ const CLIMB_RULE: &str = include_str!("climb.lua");
 /// remains or how long to wait, then how far the stored time is ahead of now.
 pub(super) static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(&format!("{SERVER_NOW}{GCRA_RULE}")));
 
+/// Key: a rate. Arguments: those of [`govern::lease::script_arguments`]. Answers the units granted, and the microseconds
+/// until the next one would be there.
+pub(super) static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(govern::lease::SCRIPT));
+
 /// Key: a counter. Arguments: what to add, and the milliseconds that a new counter lives. Answers the value and the
 /// milliseconds left.
 pub(super) static INCREMENT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("increment.lua")));

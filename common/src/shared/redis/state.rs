@@ -1,12 +1,13 @@
 //! [`RedisState`]: the shared state on a Redis server. Expiry and rates follow the server's clock.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use futures_util::future::BoxFuture;
+use govern::lease::script_arguments;
 use redis::FromRedisValue;
 
 use super::{link::Link, scripts};
-use crate::shared::{Climb, Decision, Ladder, Rate, SharedError, SharedState, Standing};
+use crate::shared::{Climb, Decision, Ladder, Lease, Rate, SharedError, SharedState, Standing};
 
 /// The largest number that a script's doubles hold exactly with room to add two of them; in microseconds 142 years.
 const EXACT: u64 = 1 << 52;
@@ -75,6 +76,15 @@ impl RedisState {
         self.run("CLIMB", script).await.map(climbed)
     }
 
+    /// Leases units, or gives them back if there are less than none. Answers what was granted, and microseconds.
+    async fn leased(&self, name: &'static str, key: &str, rate: &Rate, units: i64) -> Result<(i64, u64), SharedError> {
+        let mut script = scripts::LEASE.key(self.key("rate", key));
+        for argument in script_arguments(rate, units) {
+            script.arg(argument);
+        }
+        self.run(name, script).await
+    }
+
     async fn run<T: FromRedisValue>(
         &self,
         name: &'static str,
@@ -126,6 +136,28 @@ impl SharedState for RedisState {
         Box::pin(async move { Ok(self.charge(key, rate, cost).await?.decision) })
     }
 
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<Lease, SharedError>> {
+        Box::pin(async move {
+            let (granted, next_in) = self.leased("LEASE", key, rate, i64::from(units.get())).await?;
+            let granted = u32::try_from(granted).unwrap_or(0).min(units.get());
+            Ok(Lease { granted, next_in: Duration::from_micros(next_in) })
+        })
+    }
+
+    fn give_back<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<(), SharedError>> {
+        Box::pin(async move { self.leased("GIVE_BACK", key, rate, -i64::from(units.get())).await.map(drop) })
+    }
+
     fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
         Box::pin(async move {
             let script = scripts::STANDING.key(self.key("ladder", key));
@@ -170,7 +202,8 @@ pub(super) fn rule_of(rate: &Rate, cost: u32) -> [u64; 3] {
 /// What the script answers.
 pub(super) fn charged((allowed, number, ahead_us): (bool, u64, u64)) -> Charged {
     let decision = if allowed {
-        Decision::Allowed { remaining: u32::try_from(number).unwrap_or(u32::MAX) }
+        let full_in = Duration::from_micros(ahead_us);
+        Decision::Allowed { remaining: u32::try_from(number).unwrap_or(u32::MAX), full_in }
     } else {
         Decision::Refused { retry_after: Duration::from_micros(number) }
     };

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{
     error_code::PublicError,
-    http::{ApiError, Form, retry_after_header},
+    http::{ApiError, Form, retry_after_header, set_rate_limit},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use idl::account::{TokenStatus, TokenVerdict};
@@ -106,6 +106,7 @@ pub(crate) enum IntrospectError {
         (status = 200, body = Introspection, description = "The question was answered: `active` says how."),
         (status = 400, description = "`invalid_request`: no form, or no token in it."),
         (status = 401, description = "`invalid_client`: the app's credentials are missing or wrong."),
+        (status = 429, description = "`temporarily_unavailable`: too many requests; ask again after `Retry-After`."),
         (status = 503, description = "`temporarily_unavailable`: could not tell; ask again after `Retry-After`."),
     ))]
 pub(crate) async fn introspect(
@@ -129,6 +130,7 @@ async fn answer(
     if !known.map_err(IntrospectError::Unavailable)? {
         return Err(IntrospectError::InvalidClient);
     }
+    gateway.limits.app(app_id).await.map_err(IntrospectError::Unavailable)?;
     let Form(request) = form.map_err(|ApiError(error)| IntrospectError::InvalidRequest(error))?;
     let told = gateway.tokens.verify(app_id, request.token).await.map_err(IntrospectError::Unavailable)?;
     Introspection::try_from(told).map_err(IntrospectError::Unavailable)
@@ -195,6 +197,9 @@ fn refuse(error: &IntrospectError) -> Response {
         IntrospectError::Unavailable(error) => {
             if let Some(value) = retry_after_header(error) {
                 response.headers_mut().insert(header::RETRY_AFTER, value);
+            }
+            if let Some(limit) = &error.limit {
+                set_rate_limit(response.headers_mut(), limit);
             }
         }
         IntrospectError::InvalidRequest(_) => {}

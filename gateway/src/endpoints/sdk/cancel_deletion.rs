@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope};
+use common::http::{ApiError, Envelope};
 use idl::account::CancelDeletionRequest;
 use secrecy::ExposeSecret;
 use volo_http::utils::Extension;
 
-use super::deletion::Deletion;
+use super::{deletion::Deletion, player::Player};
 use crate::{state::Gateway, upstream::could_not_tell};
 
 /// Calls a deletion off.
@@ -17,7 +17,7 @@ use crate::{state::Gateway, upstream::could_not_tell};
 #[utoipa::path(delete, path = "/v1/sdk/deletion", tag = "Players", security(("player" = [])), responses((status = 200, body = Deletion)))]
 pub(crate) async fn cancel_deletion(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
 ) -> Result<Envelope<Deletion>, ApiError> {
     let request = CancelDeletionRequest { access_token: access_token.expose_secret().to_owned().into() };
     let call = gateway.upstream.account.cancel_deletion(request);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use common::http::{ApiError, Bearer, Envelope, Json};
+use common::http::{ApiError, Envelope, Json};
 use idl::{
     account::AuthenticateRequest,
     pay::{CreateOrderRequest, CreateOrderResponse},
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use super::fields::checked_channel;
+use super::{fields::checked_channel, player::Player};
 use crate::{endpoints::idempotency_key::IdempotencyKey, state::Gateway, upstream::could_not_tell};
 
 /// What is bought, and for whom. What it costs is in the catalogue; the client says what it has shown the player.
@@ -63,7 +63,7 @@ pub(crate) struct Answer {
 #[utoipa::path(post, path = "/v1/sdk/orders", tag = "Players", security(("player" = [])), params(("Idempotency-Key" = String, Header, description = "1-64 visible ASCII characters.")), request_body = Request, responses((status = 200, body = Answer)))]
 pub(crate) async fn create_order(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Json(request): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope, Path};
+use common::http::{ApiError, Envelope, Path};
 use idl::account::EndSessionRequest;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use super::fields::checked_text;
+use super::{fields::checked_text, player::Player};
 use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A UUID has 36 bytes; what is longer is no session, and what is not one is for account to judge.
@@ -36,7 +36,7 @@ pub(crate) struct Answer {
 #[utoipa::path(delete, path = "/v1/sdk/sessions/{session_id}", tag = "Players", security(("player" = [])), params(("session_id" = String, Path)), responses((status = 200, body = Answer)))]
 pub(crate) async fn end_session(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
     Path(SessionPath { session_id }): Path<SessionPath>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let call = gateway.upstream.account.end_session(EndSessionRequest {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope, Path};
+use common::http::{ApiError, Envelope, Path};
 use idl::{account::AuthenticateRequest, pay::GetOrderRequest};
 use secrecy::ExposeSecret;
 use volo_http::utils::Extension;
 
-use super::fields::checked_text;
+use super::{fields::checked_text, player::Player};
 use crate::{
     endpoints::order::{LONGEST_ORDER_ID, Order, OrderPath},
     state::Gateway,
@@ -20,7 +20,7 @@ use crate::{
 #[utoipa::path(get, path = "/v1/sdk/orders/{order_id}", tag = "Players", security(("player" = [])), params(("order_id" = String, Path)), responses((status = 200, body = Order)))]
 pub(crate) async fn get_order(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
     Path(OrderPath { order_id }): Path<OrderPath>,
 ) -> Result<Envelope<Order>, ApiError> {
     let order_id = checked_text("order_id", order_id, LONGEST_ORDER_ID)?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope, Query};
+use common::http::{ApiError, Envelope, Query};
 use idl::account::GetHistoryRequest;
 use secrecy::ExposeSecret;
 use volo_http::utils::Extension;
 
+use super::player::Player;
 use crate::{
     endpoints::{
         history::{History, HistoryPage},
@@ -20,7 +21,7 @@ use crate::{
 #[utoipa::path(get, path = "/v1/sdk/history", tag = "Players", security(("player" = [])), params(HistoryPage), responses((status = 200, body = History)))]
 pub(crate) async fn history(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
     Query(HistoryPage { before, limit }): Query<HistoryPage>,
 ) -> Result<Envelope<History>, ApiError> {
     let call = gateway.upstream.account.get_history(GetHistoryRequest {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{
     error_code::PublicError,
-    http::{ApiError, Bearer, ClientAddress, Envelope, Json},
+    http::{ApiError, ClientAddress, Envelope, Json},
 };
 use idl::account::{DeviceLink, LinkProof, LinkRequest, PasswordLogin};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,6 +17,7 @@ use super::{
     channel_credential::{ChannelCredential, channel_proof},
     fields::{bounded, checked_channel, client_at, phone_proof, required},
     me::Credential,
+    player::Player,
 };
 use crate::{state::Gateway, upstream::could_not_tell};
 
@@ -86,7 +87,7 @@ pub(crate) struct Answer {
 pub(crate) async fn link(
     Extension(gateway): Extension<Arc<Gateway>>,
     ClientAddress(address): ClientAddress,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
     Json(request): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let access_token = access_token.expose_secret().to_owned().into();

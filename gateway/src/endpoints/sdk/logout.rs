@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope, OptionalJson};
+use common::http::{ApiError, Envelope, OptionalJson};
 use idl::account::LogoutRequest;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volo_http::utils::Extension;
 
+use super::player::Player;
 use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A logout. The body may be left out.
@@ -28,7 +29,7 @@ pub(crate) struct Answer {}
 #[utoipa::path(post, path = "/v1/sdk/logout", tag = "Players", security(("player" = [])), request_body = Option<Request>, responses((status = 200, body = Answer)))]
 pub(crate) async fn logout(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
     OptionalJson(request): OptionalJson<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let everywhere = request.unwrap_or_default().everywhere.unwrap_or_default();

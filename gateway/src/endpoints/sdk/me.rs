@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope};
+use common::http::{ApiError, Envelope};
 use idl::account::{CredentialInfo, GetProfileRequest, GetProfileResponse, SessionInfo};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use super::deletion::Deletion;
+use super::{deletion::Deletion, player::Player};
 use crate::{endpoints::channel_or_official, state::Gateway, upstream::could_not_tell};
 
 /// The player's own view. Times are Unix milliseconds.
@@ -64,7 +64,7 @@ pub(crate) struct Session {
 #[utoipa::path(get, path = "/v1/sdk/me", tag = "Players", security(("player" = [])), responses((status = 200, body = Profile)))]
 pub(crate) async fn me(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
 ) -> Result<Envelope<Profile>, ApiError> {
     let call = gateway
         .upstream

@@ -16,6 +16,7 @@ pub(crate) mod logout;
 pub(crate) mod me;
 pub(crate) mod password;
 pub(crate) mod phone_codes;
+mod player;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod request_deletion;

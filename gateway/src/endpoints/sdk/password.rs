@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use common::{
     error_code::PublicError,
-    http::{ApiError, Bearer, ClientAddress, Envelope, Json},
+    http::{ApiError, ClientAddress, Envelope, Json},
 };
 use idl::account::ChangePasswordRequest;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,7 +13,10 @@ use utoipa::ToSchema;
 use volo::FastStr;
 use volo_http::utils::Extension;
 
-use super::fields::{client_at, phone_proof};
+use super::{
+    fields::{client_at, phone_proof},
+    player::Player,
+};
 use crate::{state::Gateway, upstream::could_not_tell};
 
 /// A change of the password.
@@ -46,7 +49,7 @@ pub(crate) struct Answer {}
 pub(crate) async fn password(
     Extension(gateway): Extension<Arc<Gateway>>,
     ClientAddress(address): ClientAddress,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
     Json(request): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
     let request = parse(&access_token, request, address)?;

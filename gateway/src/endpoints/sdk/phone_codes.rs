@@ -66,7 +66,11 @@ pub(crate) async fn phone_codes(
     ClientAddress(address): ClientAddress,
     Json(request): Json<Request>,
 ) -> Result<Envelope<Answer>, ApiError> {
-    let call = gateway.upstream.account.send_phone_code(parse(request, address)?);
+    let request = parse(request, address)?;
+    if let Some(device_id) = &request.client.device_id {
+        gateway.limits.device(request.app_id, device_id, address)?;
+    }
+    let call = gateway.upstream.account.send_phone_code(request);
     let sent = call.await.map_err(could_not_tell)?;
     Ok(Envelope(Answer { expires_at: sent.expires_at, resend_at: sent.resend_at }))
 }

@@ -60,6 +60,9 @@ pub(crate) async fn register(
     Json(request): Json<Request>,
 ) -> Result<Envelope<SignedIn>, ApiError> {
     let (caller, request) = parse(request, address)?;
+    if let Some(device_id) = &caller.device_id {
+        gateway.limits.device(caller.app_id, device_id, address)?;
+    }
     let call = |switches| gateway.upstream.account.register(RegisterRequest { switches, ..request });
     Ok(Envelope(sign_in(&gateway, caller, true, call).await?))
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope};
+use common::http::{ApiError, Envelope};
 use idl::account::RequestDeletionRequest;
 use secrecy::ExposeSecret;
 use volo_http::utils::Extension;
 
-use super::deletion::Deletion;
+use super::{deletion::Deletion, player::Player};
 use crate::{state::Gateway, upstream::could_not_tell};
 
 /// Asks for the account to be deleted, in every app.
@@ -17,7 +17,7 @@ use crate::{state::Gateway, upstream::could_not_tell};
 #[utoipa::path(post, path = "/v1/sdk/deletion", tag = "Players", security(("player" = [])), responses((status = 200, body = Deletion)))]
 pub(crate) async fn request_deletion(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
 ) -> Result<Envelope<Deletion>, ApiError> {
     let request = RequestDeletionRequest { access_token: access_token.expose_secret().to_owned().into() };
     let call = gateway.upstream.account.request_deletion(request);

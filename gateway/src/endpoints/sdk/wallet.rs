@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use common::http::{ApiError, Bearer, Envelope};
+use common::http::{ApiError, Envelope};
 use idl::{account::AuthenticateRequest, pay::GetWalletRequest};
 use secrecy::ExposeSecret;
 use volo_http::utils::Extension;
 
+use super::player::Player;
 use crate::{endpoints::wallet::Wallet, state::Gateway, upstream::could_not_tell};
 
 /// The player's wallet in the token's app.
 #[utoipa::path(get, path = "/v1/sdk/wallet", operation_id = "get_wallet_of_player", tag = "Players", security(("player" = [])), responses((status = 200, body = Wallet)))]
 pub(crate) async fn wallet(
     Extension(gateway): Extension<Arc<Gateway>>,
-    Bearer(access_token): Bearer,
+    Player(access_token): Player,
 ) -> Result<Envelope<Wallet>, ApiError> {
     let access_token = access_token.expose_secret().to_owned().into();
     let player = gateway.upstream.account.authenticate(AuthenticateRequest { access_token }).await;

@@ -6,7 +6,7 @@ use common::{
     clock::Clock,
     config::{Environment, watch::ConfigWatch},
     error_code::{ErrorCode, PublicError},
-    shared::{Climb, Decision, Ladder, Rate, Rung, SharedError, SharedState, Standing},
+    shared::{Climb, Decision, Ladder, Lease, Rate, Rung, SharedError, SharedState, Standing},
 };
 use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
 use idl::account::{
@@ -149,6 +149,14 @@ impl SharedState for Away {
     }
 
     fn gcra<'a>(&'a self, _: &'a str, _: &'a Rate, _: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
+        Self::answer()
+    }
+
+    fn lease<'a>(&'a self, _: &'a str, _: &'a Rate, _: NonZeroU32) -> BoxFuture<'a, Result<Lease, SharedError>> {
+        Self::answer()
+    }
+
+    fn give_back<'a>(&'a self, _: &'a str, _: &'a Rate, _: NonZeroU32) -> BoxFuture<'a, Result<(), SharedError>> {
         Self::answer()
     }
 

@@ -1,6 +1,7 @@
 //! A shared state that can hold a sign-in between its proof and its session: where it forgives the failures before.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -8,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use common::shared::{Climb, Decision, Ladder, MemoryState, Rate, SharedConfig, SharedError, SharedState, Standing};
+use common::shared::{
+    Climb, Decision, Ladder, Lease, MemoryState, Rate, SharedConfig, SharedError, SharedState, Standing,
+};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::Semaphore;
 
@@ -71,6 +74,24 @@ impl SharedState for Gate {
 
     fn gcra<'a>(&'a self, key: &'a str, rate: &'a Rate, cost: u32) -> BoxFuture<'a, Result<Decision, SharedError>> {
         self.state.gcra(key, rate, cost)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<Lease, SharedError>> {
+        self.state.lease(key, rate, units)
+    }
+
+    fn give_back<'a>(
+        &'a self,
+        key: &'a str,
+        rate: &'a Rate,
+        units: NonZeroU32,
+    ) -> BoxFuture<'a, Result<(), SharedError>> {
+        self.state.give_back(key, rate, units)
     }
 
     fn standing<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Standing, SharedError>> {
