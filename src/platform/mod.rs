@@ -12,6 +12,7 @@ mod events;
 mod gateway;
 mod operator;
 mod pay;
+mod platform_events;
 mod rpc;
 mod setting;
 mod shared;
@@ -21,5 +22,6 @@ pub(crate) use self::{
     account::{admin, import, reseal_under},
     database::{migrate_all, open as open_database},
     pay::by_hand as pay_by_hand,
+    platform_events::directory as platform_events_directory,
     start::{Logs, Process, Started, start},
 };

@@ -3,7 +3,11 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, sql::Query};
+use super::EventTable;
+use crate::{
+    clock::Timestamp,
+    sql::{Query, Sql, SqlError, Tx},
+};
 
 /// An event, finished: whoever reads it later finds what was known when it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,11 @@ impl NewEvent {
     /// Binds the values of its row, in the order of [`EventTable::row`](super::EventTable::row).
     pub fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
         query.bind(self.at.as_millis()).bind(&*self.body)
+    }
+
+    /// Writes it: it is there if and only if what the transaction changes is.
+    pub async fn insert(&self, tx: &mut Tx, table: &EventTable) -> Result<(), SqlError> {
+        self.bind(tx.sql(Sql::repeated(table.insert, table.row, 1, ""))).execute().await.map(drop)
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{EventTable, EventsConfig, NewEvent, metrics::Metrics};
 use crate::{
     clock::{SharedClock, SharedRandom, Timestamp, new_uuid},
-    sql::{Database, JobLeases, JobTable, Sql, SqlError, Tx},
+    sql::{Database, JobLeases, JobTable, SqlError, Tx},
 };
 
 /// The events of a service that wait to be carried on; one that is off takes none. Cheap to clone.
@@ -106,14 +106,7 @@ impl EventOutbox {
         event
     }
 
-    /// Writes an event: it is there if and only if what the transaction changes is.
-    pub async fn put(&self, tx: &mut Tx, event: &NewEvent) -> Result<(), SqlError> {
-        let Some(open) = self.0.as_deref() else { return Ok(()) };
-        let insert = Sql::repeated(open.table.insert, open.table.row, 1, "");
-        event.bind(tx.sql(insert)).execute().await.map(drop)
-    }
-
-    /// Makes an event and writes it.
+    /// Makes an event and writes it: it is there if and only if what the transaction changes is.
     pub async fn tell<F: Serialize>(
         &self,
         tx: &mut Tx,
@@ -121,9 +114,9 @@ impl EventOutbox {
         at: Timestamp,
         facts: impl FnOnce() -> F,
     ) -> Result<(), SqlError> {
-        match self.event(kind, at, facts) {
-            Some(event) => self.put(tx, &event).await,
-            None => Ok(()),
+        match (self.event(kind, at, facts), self.0.as_deref()) {
+            (Some(event), Some(open)) => event.insert(tx, open.table).await,
+            (None, _) | (_, None) => Ok(()),
         }
     }
 }

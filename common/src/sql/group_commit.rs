@@ -175,21 +175,19 @@ async fn write_batch<R: InsertRow>(database: &Database, waiting: &mut Vec<Waitin
 }
 
 async fn insert<R: InsertRow>(database: &Database, rows: &[&R]) -> Result<(), SqlError> {
-    let own = Sql::repeated(R::INSERT, R::ROW, rows.len(), "");
     let with_beside: Vec<&R> = rows.iter().copied().filter(|row| row.has_beside()).collect();
-    let beside = R::BESIDE.filter(|_| !with_beside.is_empty());
-    let Some(beside) = beside.map(|(insert, row)| Sql::repeated(insert, row, with_beside.len(), "")) else {
+    let Some((insert_beside, row_beside)) = R::BESIDE.filter(|_| !with_beside.is_empty()) else {
         let attempt = || async {
-            let statement = database.write(own.clone());
+            let statement = database.write(Sql::repeated(R::INSERT, R::ROW, rows.len(), ""));
             rows.iter().fold(statement, |statement, row| row.bind(statement)).execute().await.map(drop)
         };
         return database.retrying(attempt).await;
     };
     let attempt = || async {
         let mut tx = database.begin().await?;
-        let statement = tx.sql(own.clone());
+        let statement = tx.sql(Sql::repeated(R::INSERT, R::ROW, rows.len(), ""));
         rows.iter().fold(statement, |statement, row| row.bind(statement)).execute().await?;
-        let statement = tx.sql(beside.clone());
+        let statement = tx.sql(Sql::repeated(insert_beside, row_beside, with_beside.len(), ""));
         with_beside.iter().fold(statement, |statement, row| row.bind_beside(statement)).execute().await?;
         tx.commit().await
     };
