@@ -26,7 +26,7 @@ struct OfOrder<'a> {
     product_id: &'a str,
     /// Minor units.
     amount: i64,
-    currency: &'a str,
+    currency: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -95,7 +95,7 @@ impl<'a> From<&'a Order> for OfOrder<'a> {
             order_id: order.order_id.as_str(),
             product_id: order.product_id.as_str(),
             amount: order.price.amount(),
-            currency: order.price.currency().as_str(),
+            currency: order.price.currency().to_string(),
             channel: order.channel.as_deref(),
             role_id: &order.role_id,
             server_id: &order.server_id,
