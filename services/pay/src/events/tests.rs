@@ -37,15 +37,16 @@ async fn kinds(database: &Database) -> Vec<String> {
 
 common::on_each_database! {
     async fn an_order_is_told_of_once_for_each_thing_that_happens_to_it(database: TestDatabase) {
-        let (mut service, game) = (Service::start_with(database, publishing()).await, GameServer::start().await);
+        let (service, game) = (Service::start_with(database, publishing()).await, GameServer::start().await);
         service.deliver_to(APP, &game.url());
         let order_id = service.order("k-1").await;
         assert!(told(&service.database).await.is_empty(), "nobody has paid");
         for _ in 0..3 {
             assert_eq!(service.call_back(&payment(&order_id)).await, "SUCCESS");
         }
-        service.deliver().await;
-        service.deliver().await;
+        let mut hands = service.hands();
+        hands.deliver().await;
+        hands.deliver().await;
         assert_eq!(service.state(&order_id).await, "delivered");
         for _ in 0..2 {
             service.refund(&order_id).await.expect("given back");
