@@ -130,7 +130,7 @@ common::on_each_database! {
             ..BanAccountRequest::default()
         };
         public(service.account.admin_ban_account(ban).await).expect("banned");
-        let lift = || LiftBanRequest { account_id: ann.account_id, actor: "tom".into(), ..LiftBanRequest::default() };
+        let lift = || LiftBanRequest { account_id: ann.account_id, actor: "tom".into() };
         public(service.account.admin_lift_ban(lift()).await).expect("lifted");
         let _ = public(service.account.admin_lift_ban(lift()).await);
         for _ in 0..2 {
