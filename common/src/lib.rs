@@ -11,6 +11,7 @@
 //! - [`governance`]: the rules that requests and calls are governed by, changed while the process runs.
 //! - [`config`]: layered configuration, sections, validation, redacted print.
 //! - [`mod@crash_point`]: places where a test can have a process die; nothing in a build that is shipped.
+//! - [`events`]: the platform's own events for a data warehouse, from the transaction of a fact to whoever carries them on.
 //! - [`lifecycle`]: signals, drain, tracked tasks, readiness.
 //! - [`maintenance`]: how a sign-in is refused while a game is under maintenance.
 //! - [`telemetry`]: logs, the access log, metrics, traces, the operator listener.
@@ -28,6 +29,7 @@ pub mod context;
 pub mod crash_point;
 pub mod discovery;
 pub mod error_code;
+pub mod events;
 pub mod field;
 pub mod governance;
 pub mod http;

@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -20,7 +20,10 @@ use ingest::{
 };
 use serde_json::{Value, json};
 
-use crate::cli::{failure::Failure, globals::Globals};
+use crate::{
+    cli::{failure::Failure, globals::Globals},
+    platform::platform_events_directory,
+};
 
 /// How often new lines are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -34,9 +37,14 @@ pub(crate) enum IngestCommand {
         /// Look at the events that could not be taken instead
         #[arg(long)]
         dead: bool,
+        #[command(flatten)]
+        store: Store,
     },
     /// Print how far shippers have come, one JSON object a line: the place, and what is behind it.
-    Lag,
+    Lag {
+        #[command(flatten)]
+        store: Store,
+    },
     /// Print lines as they are written, across segments, until it is ended; what is not durable yet included.
     Tail {
         /// Begin with the oldest line instead of the next one
@@ -44,6 +52,8 @@ pub(crate) enum IngestCommand {
         all: bool,
         #[command(flatten)]
         of: Of,
+        #[command(flatten)]
+        store: Store,
     },
     /// Print the lines of complete segments again, in their order.
     Replay {
@@ -58,7 +68,17 @@ pub(crate) enum IngestCommand {
         from: Option<Position>,
         #[command(flatten)]
         of: Of,
+        #[command(flatten)]
+        store: Store,
     },
+}
+
+/// Which segments.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Store {
+    /// Look at the platform's own events instead of partners'
+    #[arg(long)]
+    platform: bool,
 }
 
 /// Which lines.
@@ -80,16 +100,25 @@ pub(super) async fn run(command: IngestCommand, globals: &Globals) -> Result<Exi
     let data_dir = globals.load().await?.value.data_dir;
     // It reads for as long as there is something to read.
     let work = move || match command {
-        IngestCommand::Inspect { dead } => inspect_all(&data_dir, if dead { Family::Dead } else { Family::Events }),
-        IngestCommand::Lag => lags(&data_dir, SystemClock.now()),
-        IngestCommand::Tail { all, of } => tail(&data_dir, all, of.partner),
-        IngestCommand::Replay { since, until, from, of } => {
-            replay(&data_dir, from, &Filter { partner: of.partner, since, until })
+        IngestCommand::Inspect { dead, store } => {
+            inspect_all(&store.of(data_dir), if dead { Family::Dead } else { Family::Events })
+        }
+        IngestCommand::Lag { store } => lags(&store.of(data_dir), SystemClock.now()),
+        IngestCommand::Tail { all, of, store } => tail(&store.of(data_dir), all, of.partner),
+        IngestCommand::Replay { since, until, from, of, store } => {
+            replay(&store.of(data_dir), from, &Filter { partner: of.partner, since, until })
         }
     };
     let done = tokio::task::spawn_blocking(work).await.context("the segments could not be read");
     done.map_err(Failure::from)??;
     Ok(ExitStatus::Clean)
+}
+
+impl Store {
+    /// Where it lies.
+    fn of(self, data_dir: PathBuf) -> PathBuf {
+        if self.platform { platform_events_directory(&data_dir) } else { data_dir }
+    }
 }
 
 fn inspect_all(data_dir: &Path, family: Family) -> anyhow::Result<()> {

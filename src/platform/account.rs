@@ -10,14 +10,18 @@ use common::{
     sql::Database,
 };
 
-use super::{Process, data_dir, directory::Directory, shared::Shared};
-use crate::config::{Configuration, master_key as configured};
+use super::{Process, data_dir, directory::Directory, platform_events::PlatformEvents, shared::Shared};
+use crate::{
+    config::{Configuration, master_key as configured},
+    role::Role,
+};
 
 /// What the service uses of this process besides its database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beside<'a> {
     pub(super) shared: &'a Shared,
     pub(super) directory: &'a Directory,
+    pub(super) events: &'a PlatformEvents,
 }
 
 /// The key that everything secret at rest is sealed under: the configured one, or in development one that is made at
@@ -82,6 +86,7 @@ pub(super) async fn open(
     for task in account.background() {
         process.lifecycle.spawn_background(task.name, task.run);
     }
+    beside.events.carry_on("account-events", Role::Account, account.events(), process)?;
     process.lifecycle.on_flush("account-history", account.clone().flush());
     Ok(server_stack(account, parts))
 }

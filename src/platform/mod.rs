@@ -12,6 +12,7 @@ mod events;
 mod gateway;
 mod operator;
 mod pay;
+mod platform_events;
 mod rpc;
 mod setting;
 mod shared;
@@ -23,5 +24,6 @@ pub(crate) use self::{
     database::{migrate_all, open as open_database},
     operator::default_address as default_operator_address,
     pay::by_hand as pay_by_hand,
+    platform_events::directory as platform_events_directory,
     start::{Logs, Process, Started, start},
 };

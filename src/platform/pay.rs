@@ -16,8 +16,11 @@ use common::{
 use idl::account::{AccountServiceClient, AppInfo, GetAppRequest};
 use pay::{Apps, Pay, Resources};
 
-use super::{Process, account, data_dir};
-use crate::config::{Configuration, master_key as configured};
+use super::{Process, account, data_dir, platform_events::PlatformEvents};
+use crate::{
+    config::{Configuration, master_key as configured},
+    role::Role,
+};
 
 /// The configured key; in development one that is made at the first start; in production without one none.
 fn master_key(configuration: &Configuration, random: &dyn Random) -> anyhow::Result<Option<MasterKey>> {
@@ -74,6 +77,7 @@ pub(super) fn open(
     configuration: &Configuration,
     database: Database,
     account: AccountServiceClient,
+    events: &PlatformEvents,
     parts: &ServerParts,
     process: &Process,
 ) -> anyhow::Result<ServerStack<PayContract>> {
@@ -92,6 +96,7 @@ pub(super) fn open(
     for task in pay.background() {
         lifecycle.spawn_background(task.name, task.run);
     }
+    events.carry_on("pay-events", Role::Pay, pay.events(), process)?;
     let deliver = pay.deliver(lifecycle.signals().stopping).context("the delivery worker runs already")?;
     lifecycle.spawn_server("pay-delivery", deliver);
     Ok(server_stack(pay, parts))

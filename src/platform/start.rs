@@ -20,6 +20,7 @@ use super::{
     account, admin_token, database,
     directory::Directory,
     events, gateway, operator, pay,
+    platform_events::PlatformEvents,
     rpc::{self, Calling, Services},
     setting,
     shared::Shared,
@@ -181,8 +182,9 @@ async fn open_services(
         database.register_metrics(&process.registry)?;
         opened.database = Some(database);
     }
+    let events = PlatformEvents::open(role, configuration, process).await?;
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
-        let beside = account::Beside { shared: &opened.shared, directory };
+        let beside = account::Beside { shared: &opened.shared, directory, events: &events };
         opened.services.account = Some(account::open(configuration, database, beside, &parts, process).await?);
     }
     if let (Some(database), Some(calling)) = (opened.database.clone().filter(|_| holds(Role::Pay)), calling) {
@@ -192,7 +194,7 @@ async fn open_services(
             // Nobody is told "ready" before it is known where account is, or that it can't be known now.
             calling.discovery.settled().await;
         }
-        opened.services.pay = Some(pay::open(configuration, database, account, &parts, process)?);
+        opened.services.pay = Some(pay::open(configuration, database, account, &events, &parts, process)?);
     }
     if holds(Role::Setting) {
         let (setting, stack) = setting::open(configuration, &opened.shared, &parts, process)?;

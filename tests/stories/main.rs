@@ -73,6 +73,7 @@ mod optional_parts_gone;
 mod outage_windows;
 mod patch_day;
 mod pay_crash;
+mod platform_events;
 mod redis_gone;
 mod replicas_come_and_go;
 mod restart;

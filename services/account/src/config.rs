@@ -13,6 +13,7 @@ use std::{
 
 use common::{
     config::{Invalid, Secret, Section},
+    events::EventsConfig,
     sql::GroupCommitConfig,
 };
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,8 @@ pub struct Config {
     pub jobs: JobConfig,
     /// What is remembered of what happened to accounts.
     pub history: HistoryConfig,
+    /// Events for a data warehouse.
+    pub events: EventsConfig,
     /// Sign-ins that come at once are committed together, so that a burst is not one flush of the disk each.
     pub session_writes: GroupCommitConfig,
     /// Sessions that a profile lists at most, the latest first. Protects the answer's size.
@@ -144,6 +147,7 @@ impl Default for Config {
             deletion: DeletionConfig::default(),
             jobs: JobConfig::default(),
             history: HistoryConfig::default(),
+            events: EventsConfig::default(),
             session_writes: GroupCommitConfig::default(),
             profile_sessions: 50,
             sessions_per_account: 200,
@@ -197,6 +201,7 @@ impl Section for Config {
         self.deletion.validate()?;
         self.jobs.validate()?;
         self.history.validate()?;
+        self.events.validate()?;
         if self.profile_sessions == 0 {
             return Err(Invalid::new("profile_sessions", "must be at least 1"));
         }

@@ -19,7 +19,7 @@
 //!   the two in the middle are read.
 //! - `risk`: who is kept from trying, and for how long.
 //! - `store`: the SQL.
-//! - `history`: what happens to accounts is written down.
+//! - `history`: what happens to accounts is written down. `events`: what a data warehouse is told of it.
 //! - `announcements`: how other instances hear of a revocation at once.
 //! - `jobs`: what one instance at a time does for all.
 //! - `service`, `start`, `follow`: put together, opened, kept up to date.
@@ -34,6 +34,7 @@ mod channels;
 mod config;
 mod domain;
 mod error;
+mod events;
 mod follow;
 mod hash_pool;
 mod history;

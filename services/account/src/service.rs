@@ -7,6 +7,7 @@ use std::{
 
 use common::{
     clock::{SharedClock, SharedRandom, Timestamp},
+    events::EventOutbox,
     lifecycle::BackgroundTask,
     rpc::answer,
     shared::SharedState,
@@ -125,6 +126,8 @@ pub(crate) struct Parts {
     pub(crate) phone_codes: Option<Delivery>,
     pub(crate) deletions: Deletions,
     pub(crate) recorder: Recorder,
+    /// What a data warehouse is told of.
+    pub(crate) events: EventOutbox,
     pub(crate) histories: Histories,
     pub(crate) jobs: JobLeases,
     pub(crate) job_metrics: JobMetrics,
@@ -141,6 +144,11 @@ impl Account {
 
     pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.parts
+    }
+
+    /// Events for a data warehouse, for whoever carries them on.
+    pub fn events(&self) -> &EventOutbox {
+        &self.parts.events
     }
 
     /// The tasks without which no request that writes is answered. Handed out once.
@@ -181,10 +189,10 @@ impl Parts {
     }
 
     /// How sessions that end now are written down.
-    pub(crate) fn ending<'a>(&self, reason: &'a str) -> Ending<'a> {
+    pub(crate) fn ending<'a>(&'a self, reason: &'a str) -> Ending<'a> {
         let now = self.clock.now();
         let remembered_until = revocations::remembered_until(now, self.config.tokens.access_ttl_max);
-        Ending { reason, now, remembered_until }
+        Ending { reason, now, remembered_until, events: &self.events }
     }
 
     /// Writes down what has happened to an account, soon and beside the request.

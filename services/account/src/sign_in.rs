@@ -21,6 +21,7 @@ use crate::{
         rotation,
     },
     error::AccountError,
+    events,
     service::Parts,
     store::sessions::NewSession,
 };
@@ -37,6 +38,24 @@ const LOOKS: f64 = 16.0;
 pub(crate) struct Beginning {
     pub(crate) session: NewSession,
     refresh_token: RefreshToken,
+    entry: Entry,
+}
+
+/// How somebody comes to a session, and what proved who they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entry {
+    /// The account is made with its first session.
+    Registration(CredentialKind),
+    /// The account was there.
+    SignIn(CredentialKind),
+}
+
+impl Entry {
+    pub(crate) fn by(self) -> CredentialKind {
+        match self {
+            Self::Registration(by) | Self::SignIn(by) => by,
+        }
+    }
 }
 
 /// Whose access token is made, and for which session.
@@ -53,13 +72,19 @@ pub(crate) struct Holder<'a> {
     pub(crate) device_id: Option<&'a str>,
 }
 
-/// Prepares a session of `account_id` in `app`.
-pub(crate) fn begin(parts: &Parts, app: &App, account_id: AccountId, epoch: u32, client: Client) -> Beginning {
+/// Prepares a session of `account_id`, which is in this epoch, in `app`.
+pub(crate) fn begin(
+    parts: &Parts,
+    app: &App,
+    (account_id, epoch): (AccountId, u32),
+    client: Client,
+    entry: Entry,
+) -> Beginning {
     let now = parts.clock.now();
     let session_id = SessionId::from(new_uuid(&*parts.clock, &*parts.random));
     let refresh_token = RefreshToken::first(session_id, random_bytes(&*parts.random));
     let absolute_expires_at = now + absolute_ttl(parts, app);
-    let session = NewSession {
+    let mut session = NewSession {
         session_id,
         account_id,
         app_id: app.app_id,
@@ -69,16 +94,22 @@ pub(crate) fn begin(parts: &Parts, app: &App, account_id: AccountId, epoch: u32,
         created_at: now,
         refresh_expires_at: rotation::refresh_expiry(now, refresh_ttl(parts, app), absolute_expires_at),
         absolute_expires_at,
+        event: None,
     };
-    Beginning { session, refresh_token }
+    session.event = events::signed_in(&parts.events, &session, entry);
+    Beginning { session, refresh_token, entry }
 }
 
 impl Beginning {
     /// Writes down that the account was made or signed in to in this session.
-    pub(crate) fn note(&self, parts: &Parts, kind: EventKind, by: CredentialKind) {
+    pub(crate) fn note(&self, parts: &Parts) {
         let session = &self.session;
+        let kind = match self.entry {
+            Entry::Registration(_) => EventKind::AccountCreated,
+            Entry::SignIn(_) => EventKind::SignedIn,
+        };
         let happening = Happening::of(session.account_id, kind).in_app(session.app_id).in_session(session.session_id);
-        parts.note(happening.by(&session.client).because(by.as_str()));
+        parts.note(happening.by(&session.client).because(self.entry.by().as_str()));
     }
 
     /// The tokens of the session, once it is stored.

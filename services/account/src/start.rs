@@ -8,6 +8,7 @@ use std::{
 use common::{
     clock::{SharedClock, SharedRandom},
     config::{Environment, watch::ConfigWatch},
+    events::{EventOutbox, EventOutboxParts},
     lifecycle::{BackgroundTask, RequestTasks},
     shared::{Feed, SharedState},
     sql::{Database, GroupCommit, JobLeases, MigrationSet, SegmentPlan, Segments, SqlError},
@@ -29,6 +30,7 @@ use crate::{
         signing_key_vault::SigningKeyVault,
     },
     error::AccountError,
+    events,
     hash_pool::{HashPool, HashPoolStartError},
     history::recorder,
     jobs::{self, JobMetrics},
@@ -132,6 +134,18 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
     let (session_writer, write_sessions) = GroupCommit::new(database.clone(), config.session_writes, endless);
     let (recorder, write_history) =
         recorder(&config.history, database.clone(), clock.clone(), random.clone(), &registry)?;
+    let events = EventOutbox::new(
+        &config.events,
+        EventOutboxParts {
+            service: "account",
+            database: database.clone(),
+            table: &events::TABLE,
+            jobs: &jobs::TABLE,
+            clock: clock.clone(),
+            random: random.clone(),
+            registry: &registry,
+        },
+    )?;
     let writers = vec![
         BackgroundTask::new("account-session-writer", write_sessions),
         BackgroundTask::new("account-history-writer", write_history),
@@ -179,7 +193,8 @@ pub async fn open(config: Config, master_key: &MasterKey, resources: Resources) 
         phone_budget: Budget::new(config.phone.budget, environment == Environment::Development),
         phone_codes: Delivery::start(&config.phone, environment, tasks, clock.clone(), random.clone(), &registry)?,
         personal_data: PersonalData::new(master_key),
-        deletions: Deletions::new(database.clone()),
+        deletions: Deletions::new(database.clone(), events.clone()),
+        events,
         recorder,
         histories: Histories::new(database.clone()),
         writers: Mutex::new(writers),

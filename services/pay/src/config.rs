@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use common::config::{Invalid, Secret, Section};
+use common::{
+    config::{Invalid, Secret, Section},
+    events::EventsConfig,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -46,6 +49,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// How the books are checked.
     pub ledger_check: LedgerCheckConfig,
+    /// Events for a data warehouse.
+    pub events: EventsConfig,
 }
 
 /// Balances against their entries, and transactions against zero. One instance at a time checks, at the pace of `pay.jobs`.
@@ -97,6 +102,7 @@ impl Default for Config {
             queries: QueriesConfig::default(),
             jobs: JobsConfig::default(),
             ledger_check: LedgerCheckConfig::default(),
+            events: EventsConfig::default(),
         }
     }
 }
@@ -138,6 +144,7 @@ impl Section for Config {
                 return Err(Invalid::new(key, "must be longer than zero"));
             }
         }
+        self.events.validate()?;
         self.channel_calls.validate()?;
         self.google.validate(self.channel_calls.timeout)?;
         self.queries.validate(self.channel_calls.timeout)?;

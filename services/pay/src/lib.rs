@@ -25,6 +25,7 @@
 //! - `questions`: asking payment channels about orders, and for money back.
 //! - `apps`: the apps as account knows them.
 //! - `reconciliation`: channels' bills beside the books.
+//! - `events`: what a data warehouse is told of.
 //! - `rpc`: one file per RPC method. `by_hand`: what the command line does.
 //! - `service`: the parts put together. `jobs`, `background`: what runs beside the requests.
 //! - `config`, `error`, `metrics`: what can be configured, what can go wrong, what is counted.
@@ -40,6 +41,7 @@ mod config;
 mod delivery;
 mod domain;
 mod error;
+mod events;
 mod google;
 mod jobs;
 mod metrics;

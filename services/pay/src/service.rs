@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use common::{
     clock::{SharedClock, SharedRandom},
     config::Environment,
+    events::{EventOutbox, EventOutboxParts},
     lifecycle::RequestTasks,
     rpc::answer,
     sql::{Database, JobLeases, MigrationSet},
@@ -35,6 +36,7 @@ use crate::{
     channel_book::ChannelBook,
     channel_calls::{ChannelCalls, ChannelCallsStartError},
     delivery::{Ringing, Sender, SenderStartError, Worker, WorkerParts, bell},
+    events,
     google::{Google, GoogleMetrics},
     jobs,
     metrics::{Metrics, OrderMetrics},
@@ -105,6 +107,7 @@ pub(crate) struct Parts {
     pub(crate) jobs: JobLeases,
     pub(crate) walks: jobs::Walks,
     pub(crate) metrics: Arc<OrderMetrics>,
+    pub(crate) events: EventOutbox,
     pub(crate) google_metrics: Arc<GoogleMetrics>,
     pub(crate) clock: SharedClock,
     pub(crate) random: SharedRandom,
@@ -124,7 +127,20 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
     let ledger_metrics = Arc::new(Metrics::register(&registry)?);
     let ledger = Ledger::new(database.clone(), clock.clone(), random.clone(), ledger_metrics);
     let (wake, ringing) = bell();
-    let orders = Orders::new(ledger.clone(), Arc::clone(&metrics), wake, config.order_ttl, config.queries.plan());
+    let events = EventOutbox::new(
+        &config.events,
+        EventOutboxParts {
+            service: "pay",
+            database: database.clone(),
+            table: &events::TABLE,
+            jobs: &jobs::TABLE,
+            clock: clock.clone(),
+            random: random.clone(),
+            registry: &registry,
+        },
+    )?;
+    let (count, ttl, plan) = (Arc::clone(&metrics), config.order_ttl, config.queries.plan());
+    let orders = Orders::new(ledger.clone(), count, wake, ttl, plan, events.clone());
     let sender = Sender::new(&config.delivery, environment, apps.clone(), clock.clone(), random.clone())?;
     let worker = Worker::new(WorkerParts {
         orders: orders.clone(),
@@ -169,6 +185,7 @@ pub fn open(config: Config, resources: Resources) -> Result<Pay, StartError> {
             walks: jobs::Walks::default(),
             database,
             metrics,
+            events,
             google_metrics,
             clock,
             random,
@@ -181,6 +198,11 @@ impl Pay {
     /// The books.
     pub fn ledger(&self) -> &Ledger {
         &self.parts.ledger
+    }
+
+    /// Events for a data warehouse, for whoever carries them on.
+    pub fn events(&self) -> &EventOutbox {
+        &self.parts.events
     }
 
     pub(crate) fn parts(&self) -> &Parts {

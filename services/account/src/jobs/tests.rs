@@ -53,7 +53,7 @@ common::on_each_database! {
         let parts = service.account.parts();
         let turn = take(&service.account).await.expect("ours");
         let account = crate::domain::ids::AccountId::parse(ann.account_id).expect("an id");
-        assert!(parts.deletions.cancel(account).await.expect("called off"));
+        assert!(parts.deletions.cancel(account, parts.clock.now()).await.expect("called off"));
         assert_eq!(delete_accounts(parts, turn).await.expect("ran"), 0);
         service.login("ann", PASSWORD).await.expect("signed in");
     }

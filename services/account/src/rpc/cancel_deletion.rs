@@ -10,7 +10,7 @@ pub(crate) async fn cancel_deletion(
     request: CancelDeletionRequest,
 ) -> Result<DeletionInfo, AccountError> {
     let bearer = Bearer::open(parts, &request.access_token)?.valid_or_why(parts).await?;
-    if !parts.deletions.cancel(bearer.account_id).await? {
+    if !parts.deletions.cancel(bearer.account_id, parts.clock.now()).await? {
         return Err(AccountError::NoSuchAccount);
     }
     parts.note(bearer.happening(EventKind::DeletionCancelled));

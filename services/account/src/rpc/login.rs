@@ -35,7 +35,7 @@ use crate::{
     phone_codes,
     risk::Trying,
     service::Parts,
-    sign_in,
+    sign_in::{self, Entry},
     store::accounts::{Creation, CredentialName},
 };
 
@@ -187,11 +187,17 @@ async fn create_guest(
     secret: &DeviceSecret,
     client: Client,
 ) -> Result<Option<LoginResponse>, AccountError> {
-    let beginning = sign_in::begin(parts, app, new_account_id(parts).await?, FIRST_EPOCH, client);
+    let beginning = sign_in::begin(
+        parts,
+        app,
+        (new_account_id(parts).await?, FIRST_EPOCH),
+        client,
+        Entry::Registration(name.kind()),
+    );
     Ok(match parts.accounts.create(name, &secret.hash(), &beginning.session).await? {
         Creation::NameTaken => None,
         Creation::Created => {
-            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Device);
+            beginning.note(parts);
             let device_secret = Some(secret.reveal().into());
             Some(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: true, device_secret })
         }
@@ -225,11 +231,12 @@ async fn with_phone(
     terms.gate.allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
     let account_id = new_account_id(parts).await?;
-    let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
+    let beginning =
+        sign_in::begin(parts, &app, (account_id, FIRST_EPOCH), client.clone(), Entry::Registration(name.kind()));
     let sealed = parts.personal_data.seal(&phone, account_id, &*parts.random);
     match parts.accounts.create(name, &sealed, &beginning.session).await? {
         Creation::Created => {
-            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Phone);
+            beginning.note(parts);
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
         // Somebody who holds the phone, too, was faster: with a code of another app, or by linking it.
@@ -262,10 +269,11 @@ async fn with_channel(
     terms.gate.allow_new_account(&app)?;
     parts.guard().charge_registration(&client).await?;
     let account_id = new_account_id(parts).await?;
-    let beginning = sign_in::begin(parts, &app, account_id, FIRST_EPOCH, client.clone());
+    let beginning =
+        sign_in::begin(parts, &app, (account_id, FIRST_EPOCH), client.clone(), Entry::Registration(name.kind()));
     match parts.accounts.create(name, NO_SECRET, &beginning.session).await? {
         Creation::Created => {
-            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Channel);
+            beginning.note(parts);
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
         // The same player, at the same time.
@@ -305,16 +313,17 @@ async fn sign_in(
         if terms.wish != Wish::KeepAccount {
             return Err(AccountError::PendingDeletion { executes_at });
         }
-        if !parts.deletions.cancel(stored.account_id).await? {
+        if !parts.deletions.cancel(stored.account_id, parts.clock.now()).await? {
             // It was deleted just now, and this credential with it.
             return Err(AccountError::WrongCredentials);
         }
         parts.note(Happening::of(stored.account_id, EventKind::DeletionCancelled).in_app(app.app_id).by(&client));
     }
-    let beginning = sign_in::begin(parts, app, stored.account_id, stored.epoch, client);
+    let beginning =
+        sign_in::begin(parts, app, (stored.account_id, stored.epoch), client, Entry::SignIn(grounds.name.kind()));
     sign_in::store(parts, app, &beginning.session).await?;
     recheck(parts, app, grounds, &beginning.session).await?;
-    beginning.note(parts, EventKind::SignedIn, grounds.name.kind());
+    beginning.note(parts);
     Ok(LoginResponse { tokens: beginning.tokens(parts, app), is_new_account: false, device_secret: None })
 }
 

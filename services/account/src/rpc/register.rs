@@ -5,8 +5,6 @@ use idl::account::{LoginResponse, RegisterRequest};
 use super::{client, switches::Gate};
 use crate::{
     domain::{
-        credential::CredentialKind,
-        history::EventKind,
         ids::AccountId,
         password::{Password, Surroundings},
         policy::LoginKind,
@@ -15,7 +13,7 @@ use crate::{
     error::AccountError,
     hash_pool::Standing,
     service::Parts,
-    sign_in,
+    sign_in::{self, Entry},
     store::accounts::{Creation, CredentialName},
 };
 
@@ -39,11 +37,17 @@ pub(crate) async fn register(parts: &Parts, request: RegisterRequest) -> Result<
         return Err(AccountError::UsernameTaken);
     }
     let hash = parts.hash_pool.hash(password, Standing::Stranger).await?;
-    let beginning = sign_in::begin(parts, &app, new_account_id(parts).await?, FIRST_EPOCH, client);
+    let beginning = sign_in::begin(
+        parts,
+        &app,
+        (new_account_id(parts).await?, FIRST_EPOCH),
+        client,
+        Entry::Registration(name.kind()),
+    );
     match parts.accounts.create(name, &hash, &beginning.session).await? {
         Creation::NameTaken => Err(AccountError::UsernameTaken),
         Creation::Created => {
-            beginning.note(parts, EventKind::AccountCreated, CredentialKind::Password);
+            beginning.note(parts);
             Ok(LoginResponse { tokens: beginning.tokens(parts, &app), is_new_account: true, device_secret: None })
         }
     }

@@ -14,6 +14,7 @@ use crate::{
         revocation::{Ban, Revocation},
     },
     error::AccountError,
+    events,
 };
 
 /// Bans of accounts.
@@ -146,6 +147,9 @@ async fn told(
     record: &AuditRecord,
 ) -> Result<Revocation, AccountError> {
     audit::append(&mut tx, record, ending.now).await?;
+    if let Revocation::Ban { account_id, ban, .. } = &change {
+        events::ban_changed(&mut tx, *account_id, ban.as_ref(), ending).await?;
+    }
     revocations::append(&mut tx, &change, ending.now, ending.remembered_until).await?;
     tx.commit().await?;
     Ok(change)

@@ -2,6 +2,7 @@
 
 use common::{
     clock::Timestamp,
+    events::EventOutbox,
     sql::{Database, SqlError, Tx},
 };
 
@@ -17,12 +18,14 @@ use crate::{
         revocation::Revocation,
     },
     error::AccountError,
+    events,
 };
 
 /// Deletions of accounts.
 #[derive(Clone, Debug)]
 pub(crate) struct Deletions {
     database: Database,
+    events: EventOutbox,
 }
 
 /// Deletes the account if that is still due: its credentials, its names on other platforms and what its sessions tell
@@ -53,6 +56,7 @@ pub(crate) async fn execute(
         tx.sql("SELECT token_epoch FROM account_accounts WHERE account_id = ?").bind(account.get()).one().await?;
     let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
     revocations::append(tx, &revocation, ending.now, ending.remembered_until).await?;
+    events::deleted(tx, account, count, ending).await?;
     Ok(Some(Ended { count, revocations: vec![revocation] }))
 }
 
@@ -70,9 +74,18 @@ pub(crate) async fn put_off(tx: &mut Tx, account: AccountId, until: Timestamp) -
     .map(drop)
 }
 
+/// Forgets that the account was to be deleted. `false`: it was not.
+async fn end_request(tx: &mut Tx, account: AccountId) -> Result<bool, SqlError> {
+    let end = tx.sql(
+        "UPDATE account_accounts SET deletion_requested_at = NULL, deletion_executes_at = NULL \
+         WHERE account_id = ? AND deleted_at IS NULL AND deletion_executes_at IS NOT NULL",
+    );
+    Ok(end.bind(account.get()).execute().await? == 1)
+}
+
 impl Deletions {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, events: EventOutbox) -> Self {
+        Self { database, events }
     }
 
     /// Asks for the account to be deleted at `executes_at` and ends every session of it but `kept`, in all apps. One
@@ -87,15 +100,16 @@ impl Deletions {
         self.database
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
-                tx.sql(
-                    "UPDATE account_accounts SET deletion_requested_at = ?, deletion_executes_at = ? \
+                let asked = tx
+                    .sql(
+                        "UPDATE account_accounts SET deletion_requested_at = ?, deletion_executes_at = ? \
                      WHERE account_id = ? AND deletion_executes_at IS NULL AND deleted_at IS NULL",
-                )
-                .bind(ending.now.as_millis())
-                .bind(executes_at.as_millis())
-                .bind(account.get())
-                .execute()
-                .await?;
+                    )
+                    .bind(ending.now.as_millis())
+                    .bind(executes_at.as_millis())
+                    .bind(account.get())
+                    .execute()
+                    .await?;
                 let row: Option<(Option<i64>,)> = tx
                     .sql("SELECT deletion_executes_at FROM account_accounts WHERE account_id = ?")
                     .bind(account.get())
@@ -103,6 +117,9 @@ impl Deletions {
                     .await?;
                 let (due,) = row.ok_or(AccountError::NoSuchAccount)?;
                 let due = due.ok_or(AccountError::NoSuchAccount)?;
+                if asked == 1 {
+                    events::deletion_requested(&mut tx, account, at(due), ending).await?;
+                }
                 let ended = session_batches::end(&mut tx, account, Which::AllBut(kept), ending).await?;
                 tx.commit().await?;
                 Ok((at(due), ended))
@@ -111,17 +128,23 @@ impl Deletions {
     }
 
     /// Keeps the account, whether or not it was to be deleted. `false`: it has been deleted, or never was.
-    pub(crate) async fn cancel(&self, account: AccountId) -> Result<bool, AccountError> {
-        let kept = self
-            .database
-            .write(
-                "UPDATE account_accounts SET deletion_requested_at = NULL, deletion_executes_at = NULL \
-                 WHERE account_id = ? AND deleted_at IS NULL",
-            )
-            .bind(account.get())
-            .execute()
-            .await?;
-        Ok(kept == 1)
+    pub(crate) async fn cancel(&self, account: AccountId, now: Timestamp) -> Result<bool, AccountError> {
+        self.database
+            .retrying(|| async {
+                let mut tx = self.database.begin().await?;
+                if end_request(&mut tx, account).await? {
+                    events::deletion_cancelled(&mut tx, account, &self.events, now).await?;
+                    tx.commit().await?;
+                    return Ok(true);
+                }
+                let kept: Option<(i64,)> = tx
+                    .sql("SELECT account_id FROM account_accounts WHERE account_id = ? AND deleted_at IS NULL")
+                    .bind(account.get())
+                    .optional()
+                    .await?;
+                Ok(kept.is_some())
+            })
+            .await
     }
 
     /// Calls a pending deletion off and writes that down. `false`: none was pending, and nothing was changed or recorded.
@@ -134,18 +157,11 @@ impl Deletions {
         self.database
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
-                let called_off = tx
-                    .sql(
-                        "UPDATE account_accounts SET deletion_requested_at = NULL, deletion_executes_at = NULL \
-                         WHERE account_id = ? AND deleted_at IS NULL AND deletion_executes_at IS NOT NULL",
-                    )
-                    .bind(account.get())
-                    .execute()
-                    .await?;
-                if called_off == 0 {
+                if !end_request(&mut tx, account).await? {
                     return Ok(false);
                 }
                 audit::append(&mut tx, record, now).await?;
+                events::deletion_cancelled(&mut tx, account, &self.events, now).await?;
                 tx.commit().await?;
                 Ok(true)
             })

@@ -12,6 +12,7 @@ use crate::{
         revocation::Revocation,
     },
     error::AccountError,
+    events::{self, EndedSessions},
 };
 
 /// Sessions that one statement changes at most.
@@ -35,7 +36,7 @@ macro_rules! is_live {
 }
 pub(super) use is_live;
 
-/// Ends them, and adds them to the feed. Sessions that somebody else ended at the same time may be added twice, which
+/// Ends them, adds them to the feed, and tells of them. Sessions that somebody else ended at the same time may be added twice, which
 /// changes nothing.
 pub(super) async fn end(
     tx: &mut Tx,
@@ -54,6 +55,11 @@ pub(super) async fn end(
         }
     }
     tell(tx, &all, ending).await?;
+    let app = match which {
+        Which::AllBut(_) => None,
+        Which::OfApp(app) => Some(app),
+    };
+    events::sessions_ended(tx, EndedSessions { account, app, session: None, count }, ending).await?;
     Ok(Ended { count, revocations: all.into_iter().map(Revocation::Session).collect() })
 }
 

@@ -13,6 +13,7 @@ mod rotate;
 
 use common::{
     clock::Timestamp,
+    events::EventOutbox,
     sql::{Database, GroupCommit, Text},
 };
 
@@ -32,13 +33,15 @@ pub(crate) struct Sessions {
     writer: GroupCommit<NewSession>,
 }
 
-/// Why and when sessions end, and for how long that has to be remembered.
+/// Why and when sessions end, and for how long that has to be remembered. Bans and deletions, too, come with one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending<'a> {
     pub(crate) reason: &'a str,
     pub(crate) now: Timestamp,
     /// No access token issued until now lives longer.
     pub(crate) remembered_until: Timestamp,
+    /// Where a data warehouse is told of it.
+    pub(crate) events: &'a EventOutbox,
 }
 
 /// The sessions that were ended: how many, and what to tell the index of this instance.

@@ -1,7 +1,7 @@
 //! Orders: made once per key, paid once per payment, moved by the state machine and by nothing else.
 //!
-//! Whatever changes an order locks its row, asks `domain::order_state`, and writes the state, the journal, the ledger and
-//! the outbox in one transaction: whoever dies in the middle has done all of it or nothing.
+//! Whatever changes an order locks its row, asks `domain::order_state`, and writes the state, the journal, the ledger, the
+//! outbox and the event in one transaction: whoever dies in the middle has done all of it or nothing.
 //!
 //! In reading order:
 //! - `row`: `pay_orders`. `journal`: `pay_order_journal`.
@@ -31,6 +31,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     clock::{SharedClock, SharedRandom},
+    events::EventOutbox,
     sql::{Database, Tx},
 };
 
@@ -45,6 +46,7 @@ use super::{Ledger, StoreError};
 use crate::{
     delivery::Wake,
     domain::{Impossible, Order, OrderEvent, OrderId, OrderState, QuestionPlan, Step, advance},
+    events,
     metrics::OrderMetrics,
 };
 
@@ -57,6 +59,8 @@ pub(crate) struct Orders {
     pub(super) random: SharedRandom,
     pub(super) metrics: Arc<OrderMetrics>,
     pub(super) wake: Wake,
+    /// What a data warehouse is told of.
+    pub(super) events: EventOutbox,
     /// How long a player may take to pay.
     pub(super) ttl: Duration,
     /// When channels are asked about orders.
@@ -70,9 +74,10 @@ impl Orders {
         wake: Wake,
         ttl: Duration,
         plan: QuestionPlan,
+        events: EventOutbox,
     ) -> Self {
         let (database, clock, random) = ledger.stands_on();
-        Self { database, ledger, clock, random, metrics, wake, ttl, plan: Arc::new(plan) }
+        Self { database, ledger, clock, random, metrics, wake, events, ttl, plan: Arc::new(plan) }
     }
 
     /// An order as it is now; `None` when there is none.
@@ -89,28 +94,30 @@ impl Orders {
     pub(crate) fn moved(&self, order: &Order, moves: &[OrderState]) {
         self.metrics.moved(order.channel.as_deref(), moves);
     }
-}
 
-/// Lets `event` happen to an order that is locked: moves it and says so in the journal, or changes nothing. What else may
-/// change of the order is set before; the row is written when it moves.
-pub(crate) async fn happen(
-    tx: &mut Tx,
-    order: &mut Order,
-    event: OrderEvent,
-    hand: Hand<'_>,
-    now: common::clock::Timestamp,
-) -> Result<Result<Step, Impossible>, StoreError> {
-    let step = match advance(order.state, event) {
-        Ok(step) => step,
-        Err(impossible) => return Ok(Err(impossible)),
-    };
-    if let Step::Moves(next) = step {
-        let moved = (order.state, next);
-        order.state = next;
-        row::update(tx, order, now).await?;
-        common::crash_point!("transition", event.as_str());
-        journal::append(tx, order.order_id, moved, event.as_str(), hand, now).await?;
-        common::crash_point!("journal", event.as_str());
+    /// Lets `event` happen to an order that is locked: moves it and says so in the journal, or changes nothing. What else may
+    /// change of the order is set before; the row is written when it moves.
+    pub(crate) async fn happen(
+        &self,
+        tx: &mut Tx,
+        order: &mut Order,
+        event: OrderEvent,
+        hand: Hand<'_>,
+        now: common::clock::Timestamp,
+    ) -> Result<Result<Step, Impossible>, StoreError> {
+        let step = match advance(order.state, event) {
+            Ok(step) => step,
+            Err(impossible) => return Ok(Err(impossible)),
+        };
+        if let Step::Moves(next) = step {
+            let moved = (order.state, next);
+            order.state = next;
+            row::update(tx, order, now).await?;
+            common::crash_point!("transition", event.as_str());
+            journal::append(tx, order.order_id, moved, event.as_str(), hand, now).await?;
+            events::order_moved(tx, order, &self.events, now).await?;
+            common::crash_point!("journal", event.as_str());
+        }
+        Ok(Ok(step))
     }
-    Ok(Ok(step))
 }

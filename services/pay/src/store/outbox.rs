@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError,
-    orders::{Hand, Orders, happen, journal, row},
+    orders::{Hand, Orders, journal, row},
     refund_notices::{self, RefundNotice},
 };
 use crate::domain::{Order, OrderEvent, OrderId, OrderState, Step};
@@ -263,7 +263,7 @@ impl Orders {
                 continue;
             };
             let hand = Hand { actor: "worker", reason: "" };
-            match happen(&mut tx, &mut order, OrderEvent::DeliveryStarted, hand, now).await? {
+            match self.happen(&mut tx, &mut order, OrderEvent::DeliveryStarted, hand, now).await? {
                 Ok(Step::Moves(_)) => moved.push(order.clone()),
                 Ok(Step::Absorbed) => {}
                 // Refunded meanwhile: there is nothing to tell any more.
@@ -328,7 +328,7 @@ impl Orders {
             Next::Done => {
                 let mut order = Order { delivered_at: order.delivered_at.or(Some(now)), ..order };
                 let hand = Hand { actor: "worker", reason: &format!("attempt {}", attempt.attempt) };
-                let step = happen(&mut tx, &mut order, OrderEvent::Acknowledged, hand, now).await?;
+                let step = self.happen(&mut tx, &mut order, OrderEvent::Acknowledged, hand, now).await?;
                 moved = matches!(step, Ok(Step::Moves(_))).then_some(order);
                 tx.sql(DONE).bind(order_id.as_str()).bind(&worker.as_bytes()[..]).execute().await?;
             }

@@ -2,6 +2,7 @@
 
 use common::{
     clock::Timestamp,
+    events::NewEvent,
     sql::{InsertRow, Query, Sql, SqlError, Text, Tx},
 };
 
@@ -17,6 +18,7 @@ use crate::{
         revocation::Revocation,
     },
     error::AccountError,
+    events::{self, EndedSessions},
     store::{revocations, session_batches::is_live, session_id},
 };
 
@@ -36,6 +38,8 @@ pub(crate) struct NewSession {
     pub(crate) created_at: Timestamp,
     pub(crate) refresh_expires_at: Timestamp,
     pub(crate) absolute_expires_at: Timestamp,
+    /// What a data warehouse is told of it, written with it.
+    pub(crate) event: Option<NewEvent>,
 }
 
 impl InsertRow for NewSession {
@@ -63,12 +67,29 @@ impl InsertRow for NewSession {
             .bind(self.refresh_expires_at.as_millis())
             .bind(self.absolute_expires_at.as_millis())
     }
+
+    const BESIDE: Option<(&'static str, &'static str)> = Some((events::TABLE.insert, events::TABLE.row));
+
+    fn has_beside(&self) -> bool {
+        self.event.is_some()
+    }
+
+    fn bind_beside<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        match &self.event {
+            Some(event) => event.bind(query),
+            None => query,
+        }
+    }
 }
 
-/// Writes a session within a transaction.
+/// Writes a session within a transaction, and its event.
 pub(in crate::store) async fn insert(tx: &mut Tx, session: &NewSession) -> Result<(), SqlError> {
     let statement = Sql::repeated(NewSession::INSERT, NewSession::ROW, 1, "");
-    session.bind(tx.sql(statement)).execute().await.map(drop)
+    session.bind(tx.sql(statement)).execute().await?;
+    match &session.event {
+        Some(event) => event.insert(tx, &events::TABLE).await,
+        None => Ok(()),
+    }
 }
 
 impl Sessions {
@@ -102,6 +123,9 @@ impl Sessions {
                 for revocation in &ended.revocations {
                     revocations::append(&mut tx, revocation, ending.now, ending.remembered_until).await?;
                 }
+                let (account, app) = (session.account_id, Some(session.app_id));
+                let told = EndedSessions { account, app, session: None, count: ended.count };
+                events::sessions_ended(&mut tx, told, ending).await?;
                 tx.commit().await?;
                 Ok(ended)
             })

@@ -10,8 +10,9 @@ use crate::{
         revocation::Revocation,
     },
     error::AccountError,
+    events::{self, EndedSessions},
     store::{
-        audit, counter, revocations, session_batches,
+        account_id, audit, counter, revocations, session_batches,
         session_batches::{BATCH, Which, is_live},
         session_id,
     },
@@ -32,6 +33,12 @@ impl Sessions {
                 }
                 let revocation = Revocation::Session(id);
                 revocations::append(&mut tx, &revocation, ending.now, ending.remembered_until).await?;
+                if ending.events.is_on()
+                    && let Some(account) = owner_in(&mut tx, id).await?
+                {
+                    let told = EndedSessions { account, app: Some(app), session: Some(id), count };
+                    events::sessions_ended(&mut tx, told, ending).await?;
+                }
                 tx.commit().await?;
                 Ok(Ended { count, revocations: vec![revocation] })
             })
@@ -79,6 +86,8 @@ impl Sessions {
                 audit::append(&mut tx, record, ending.now).await?;
                 let revocation = Revocation::Session(id);
                 revocations::append(&mut tx, &revocation, ending.now, ending.remembered_until).await?;
+                let told = EndedSessions { account, app: None, session: Some(id), count };
+                events::sessions_ended(&mut tx, told, ending).await?;
                 tx.commit().await?;
                 Ok(Ended { count, revocations: vec![revocation] })
             })
@@ -150,6 +159,8 @@ impl Sessions {
             .retrying(|| async {
                 let mut tx = self.database.begin().await?;
                 let ended = session_batches::end_these(&mut tx, beyond.clone(), ending).await?;
+                let told = EndedSessions { account, app: Some(app), session: None, count: ended.count };
+                events::sessions_ended(&mut tx, told, ending).await?;
                 tx.commit().await?;
                 Ok(ended)
             })
@@ -212,6 +223,7 @@ impl Sessions {
         }
         let revocation = Revocation::Account { account_id: account, epoch: counter(epoch, "token_epoch")? };
         revocations::append(&mut tx, &revocation, ending.now, ending.remembered_until).await?;
+        events::sessions_ended(&mut tx, EndedSessions { account, app: None, session: None, count }, ending).await?;
         tx.commit().await?;
         Ok(Ended { count, revocations: vec![revocation] })
     }
@@ -259,4 +271,11 @@ pub(super) async fn mark_ended(tx: &mut Tx, id: SessionId, app: AppId, ending: E
     .bind(app.get())
     .execute()
     .await
+}
+
+/// Whose session it is.
+async fn owner_in(tx: &mut Tx, id: SessionId) -> Result<Option<AccountId>, AccountError> {
+    let find = tx.sql("SELECT account_id FROM account_sessions WHERE session_id = ?");
+    let row: Option<(i64,)> = find.bind(id.as_bytes().as_slice()).optional().await?;
+    row.map(|(id,)| account_id(id)).transpose()
 }

@@ -1,6 +1,6 @@
 //! An unpaid order that an operator gives up: a payment that comes all the same is then refused, and not applied.
 
-use super::{Hand, Orders, RefundError, happen, row};
+use super::{Hand, Orders, RefundError, row};
 use crate::domain::{Order, OrderEvent, OrderId, OrderState, Step};
 
 impl Orders {
@@ -11,7 +11,7 @@ impl Orders {
             .retrying(|| async {
                 let (mut tx, now) = (self.database.begin().await?, self.clock.now());
                 let mut order = row::lock(&mut tx, order_id).await?.ok_or(RefundError::NoSuchOrder)?;
-                let step = happen(&mut tx, &mut order, OrderEvent::Closed, hand, now).await??;
+                let step = self.happen(&mut tx, &mut order, OrderEvent::Closed, hand, now).await??;
                 tx.commit().await?;
                 Ok::<_, RefundError>((order, step))
             })

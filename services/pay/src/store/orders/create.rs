@@ -2,7 +2,7 @@
 
 use common::sql::{Contention, SqlError, Text};
 
-use super::{Hand, Orders, happen, journal, row};
+use super::{Hand, Orders, journal, row};
 use crate::{
     domain::{IdempotencyKey, NewOrder, Order, OrderEvent, OrderId, OrderState, Product},
     store::{StoreError, products, questions},
@@ -124,7 +124,7 @@ impl Orders {
         if order.channel.is_some() {
             // The answer has what the channel is paid with.
             // A new order can start: the outcome is known.
-            let _ = happen(&mut tx, &mut order, OrderEvent::PaymentStarted, hand, now).await?;
+            let _ = self.happen(&mut tx, &mut order, OrderEvent::PaymentStarted, hand, now).await?;
             if let Some(due_at) = self.plan.next(order.lifetime(), now).filter(|_| is_asked) {
                 questions::put_payment(&mut tx, &order, due_at).await?;
             }

@@ -7,7 +7,7 @@ use common::{
     sql::{Sql, SqlError, Text, Tx},
 };
 
-use super::{Hand, Orders, happen, row};
+use super::{Hand, Orders, row};
 use crate::{
     domain::{Order, OrderEvent, OrderState, Step},
     store::StoreError,
@@ -37,7 +37,7 @@ impl Orders {
                 // It may be paid by the time that its lock is ours: then nothing happens to it.
                 let Some(mut order) = row::lock(tx, row::order_id(&order_id)?).await? else { continue };
                 let hand = Hand { actor: "clock", reason: "" };
-                if let Ok(Step::Moves(_)) = happen(tx, &mut order, OrderEvent::TimedOut, hand, now).await? {
+                if let Ok(Step::Moves(_)) = self.happen(tx, &mut order, OrderEvent::TimedOut, hand, now).await? {
                     expired.push(order);
                 }
             }

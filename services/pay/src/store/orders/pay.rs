@@ -5,7 +5,7 @@ use common::{
     sql::{SqlError, Tx},
 };
 
-use super::{Hand, Orders, early_refund, happen, journal, row};
+use super::{Hand, Orders, early_refund, journal, row};
 use crate::{
     domain::{
         Entry, IdempotencyKey, Impossible, Mismatch, Order, OrderEvent, OrderId, OrderState, Owner, Payment, Posting,
@@ -156,7 +156,7 @@ impl Orders {
         order.channel_order_id = Some(payment.channel_order_id.clone());
         order.paid_at = Some(payment.paid_at);
         let hand = Hand { actor, reason: &payment.channel_order_id };
-        let step = match happen(tx, order, OrderEvent::Paid, hand, now).await {
+        let step = match self.happen(tx, order, OrderEvent::Paid, hand, now).await {
             // Another order took the payment since it was looked for: looked at again, it is refused for that.
             Err(StoreError::Sql(SqlError::UniqueViolation { .. })) => return Err(StoreError::Raced),
             step => step?,

@@ -9,12 +9,13 @@ use common::{
     sql::{Contention, SqlError, Tx},
 };
 
-use super::{Hand, Orders, happen, journal, pay, refund_at_channel::refund_number, row};
+use super::{Hand, Orders, journal, pay, refund_at_channel::refund_number, row};
 use crate::{
     domain::{
         Addition, Extent, Impossible, NoticeState, Order, OrderEvent, OrderId, OrderState, Refund, Step, adds, counted,
         is_back, is_told,
     },
+    events,
     store::{
         PostError, StoreError,
         archive::{self, Evidence},
@@ -231,11 +232,12 @@ impl Orders {
             notice: if told { NoticeState::Waiting } else { NoticeState::NotOwed },
         };
         refunds::insert(tx, &order, &added, due_at, now).await?;
+        events::refund_made(tx, (&order, &added), &self.events, now).await?;
         if ends {
             // What could not be counted is a part of what is all back now.
             refunds::book(tx, order.order_id).await?;
-            happen(tx, &mut order, OrderEvent::RefundRequested, hand, now).await??;
-            happen(tx, &mut order, OrderEvent::Refunded, hand, now).await??;
+            self.happen(tx, &mut order, OrderEvent::RefundRequested, hand, now).await??;
+            self.happen(tx, &mut order, OrderEvent::Refunded, hand, now).await??;
             return Ok(Outcome { order, from, returned: Returned::Refunded, ended: true, told });
         }
         let moved = (order.state, order.state);
@@ -275,7 +277,7 @@ impl Orders {
         }
         let Reversed { step, told, .. } = self.reverse(tx, order, hand, None).await?;
         if let Step::Moves(_) = step {
-            happen(tx, order, OrderEvent::Refunded, hand, now).await??;
+            self.happen(tx, order, OrderEvent::Refunded, hand, now).await??;
         }
         Ok((step, told))
     }
@@ -290,7 +292,7 @@ impl Orders {
         at_channel: Option<&str>,
     ) -> Result<Reversed, RefundError> {
         let (now, before) = (self.clock.now(), order.state);
-        let step = happen(tx, order, OrderEvent::RefundRequested, hand, now).await??;
+        let step = self.happen(tx, order, OrderEvent::RefundRequested, hand, now).await??;
         if let Step::Absorbed = step {
             return Ok(Reversed { step, told: false, left: 0 });
         }
@@ -315,6 +317,7 @@ impl Orders {
                 notice: if told { NoticeState::Waiting } else { NoticeState::NotOwed },
             };
             refunds::insert(tx, order, &by_hand, due_at, now).await?;
+            events::refund_made(tx, (order, &by_hand), &self.events, now).await?;
         }
         Ok(Reversed { step, told, left })
     }

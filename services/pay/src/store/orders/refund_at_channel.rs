@@ -2,7 +2,7 @@
 
 use common::{clock::Timestamp, sql::Tx};
 
-use super::{Hand, Line, Orders, RefundError, happen, journal, refund::Reversed, row};
+use super::{Hand, Line, Orders, RefundError, journal, refund::Reversed, row};
 use crate::{
     domain::{Money, Order, OrderEvent, OrderId, OrderState, QuestionKind, Step},
     store::{StoreError, questions, refunds},
@@ -64,7 +64,7 @@ impl Orders {
         let asked = match step {
             // The channel has given all of it back already; only the books did not show it.
             Step::Moves(_) if left == 0 => {
-                happen(&mut tx, &mut order, OrderEvent::Refunded, hand, now).await??;
+                self.happen(&mut tx, &mut order, OrderEvent::Refunded, hand, now).await??;
                 false
             }
             Step::Moves(_) => {
@@ -91,7 +91,7 @@ impl Orders {
         hand: Hand<'_>,
         now: Timestamp,
     ) -> Result<Step, RefundError> {
-        let step = happen(tx, order, OrderEvent::Refunded, hand, now).await??;
+        let step = self.happen(tx, order, OrderEvent::Refunded, hand, now).await??;
         questions::take_out(tx, order.order_id, QuestionKind::Refund).await.map_err(StoreError::from)?;
         Ok(step)
     }
