@@ -37,7 +37,7 @@ mod late_timer;
 pub mod lifecycle;
 pub mod maintenance;
 pub mod rpc;
-mod sequence;
+pub mod sequence;
 pub mod shared;
 pub mod sql;
 pub mod telemetry;

@@ -102,6 +102,10 @@ mod tests {
     use crate::directory::{ASK_AGAIN_AFTER, ASK_FIRST_AFTER, FRESH_FOR};
 
     const APP: i64 = 7;
+    /// Apps there are, [`APP`] being the first.
+    const APPS: i64 = 250;
+    /// Apps that a directory has room for.
+    const ROOM: u64 = 100;
 
     /// Account, as far as this module sees it.
     #[derive(Default)]
@@ -154,8 +158,8 @@ mod tests {
                 gate.notified().await;
             }
             let secrets = secrets.into_iter().map(Into::into).collect();
-            Ok((app_id == APP).then(|| AppInfo {
-                app_id: APP,
+            Ok((APP..APP + APPS).contains(&app_id).then(|| AppInfo {
+                app_id,
                 name: "Game".into(),
                 enabled: true,
                 secrets,
@@ -171,7 +175,7 @@ mod tests {
             let account = account.clone();
             Box::pin(async move { Ok(account.answer(question).await?.map(App::from)) })
         });
-        AppDirectory(Directory::new(ask, 100, RequestTasks::default()))
+        AppDirectory(Directory::new(ask, ROOM, RequestTasks::default()))
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,6 +211,33 @@ mod tests {
         apps.0.settled().await;
         let kept = apps.0.kept(&APP).await.expect("kept");
         assert_eq!((kept.has_secret("new"), kept.has_secret("old")), (true, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_was_revoked_is_refused_as_soon_as_another_one_has_shown_it() {
+        let account = Account::with("old");
+        let apps = directory(&account);
+        assert_eq!(apps.authenticate(APP, "old").await, Ok(true));
+        account.rotate_to(vec!["new"]);
+        assert_eq!(apps.authenticate(APP, "new").await, Ok(true));
+        let before = account.asked();
+        assert_eq!(apps.authenticate(APP, "new").await, Ok(true));
+        assert_eq!(account.asked(), before, "the newer entry is the one that is found");
+        assert_eq!(apps.authenticate(APP, "old").await, Ok(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_apps_than_there_is_room_for_are_all_known() {
+        let account = Account::with("right");
+        let apps = directory(&account);
+        for app_id in APP..APP + APPS {
+            assert_eq!(apps.authenticate(app_id, "right").await, Ok(true), "{app_id}");
+            assert!(apps.0.found_at_once() <= 100, "no more than there is room for");
+        }
+        for stranger in 0..APP {
+            assert_eq!(apps.authenticate(stranger, "right").await, Ok(false), "{stranger}");
+        }
+        assert_eq!(apps.0.found_at_once(), 50, "strangers push nobody out");
     }
 
     #[tokio::test(start_paused = true)]

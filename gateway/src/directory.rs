@@ -21,6 +21,7 @@ use moka::{
     future::Cache,
     ops::compute::{CompResult, Op},
 };
+use papaya::Operation;
 use tokio::{sync::Mutex, time::Instant};
 
 /// How long an entry is used without asking again. Who was disabled is refused this soon after the first request that
@@ -76,12 +77,22 @@ struct Failure {
 pub(crate) struct Directory<K, V> {
     ask: Ask<K, V>,
     entries: Cache<K, Arc<Entry<V>>>,
+    /// The newest entries, for as long as they are fresh: nearly every request finds its own here, without the bookkeeping
+    /// that a look into [`Self::entries`] takes. Has as many at most; beyond that it is emptied, and fills again at once.
+    newest: Arc<papaya::HashMap<K, Arc<Entry<V>>>>,
+    capacity: usize,
     tasks: RequestTasks,
 }
 
 impl<K, V> Clone for Directory<K, V> {
     fn clone(&self) -> Self {
-        Self { ask: self.ask.clone(), entries: self.entries.clone(), tasks: self.tasks.clone() }
+        Self {
+            ask: self.ask.clone(),
+            entries: self.entries.clone(),
+            newest: self.newest.clone(),
+            capacity: self.capacity,
+            tasks: self.tasks.clone(),
+        }
     }
 }
 
@@ -98,22 +109,29 @@ where
 {
     /// A directory of up to `capacity` keys.
     pub(crate) fn new(ask: Ask<K, V>, capacity: u64, tasks: RequestTasks) -> Self {
-        Self { ask, tasks, entries: Cache::builder().max_capacity(capacity).time_to_live(USABLE_FOR).build() }
+        Self {
+            ask,
+            entries: Cache::builder().max_capacity(capacity).time_to_live(USABLE_FOR).build(),
+            newest: Arc::default(),
+            capacity: usize::try_from(capacity).unwrap_or(usize::MAX),
+            tasks,
+        }
     }
 
     /// What is known of the key; `None` if account said that there is nothing.
     pub(crate) async fn get(&self, key: &K) -> Result<Option<Arc<V>>, PublicError> {
-        match self.entries.get(key).await {
-            Some(entry) if entry.loaded_at.elapsed() <= FRESH_FOR => Ok(entry.value.clone()),
-            // Boxed: nearly every request ends above, and would carry the room for what is below.
-            _ => Box::pin(self.asked_for(key)).await,
+        if let Some(entry) = self.newest.pin().get(key).filter(|entry| entry.loaded_at.elapsed() <= FRESH_FOR) {
+            return Ok(entry.value.clone());
         }
+        // Boxed: nearly every request ends above, and would carry the room for what is below.
+        Box::pin(self.asked_for(key)).await
     }
 
     async fn asked_for(&self, key: &K) -> Result<Option<Arc<V>>, PublicError> {
         let entry = self.entry(key).await?;
         let age = entry.loaded_at.elapsed();
         if age <= FRESH_FOR {
+            self.find_at_once(key, &entry);
             return Ok(entry.value.clone());
         }
         if age > ASK_FIRST_AFTER || entry.value.is_none() {
@@ -194,12 +212,30 @@ where
             let newest = current.is_none_or(|current| current.value().loaded_at <= loaded.loaded_at);
             std::future::ready(if newest { Op::Put(loaded.clone()) } else { Op::Nop })
         });
-        match kept.await {
+        let kept = match kept.await {
             CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
                 entry.into_value()
             }
             CompResult::StillNone(_) | CompResult::Removed(_) => loaded,
+        };
+        self.find_at_once(key, &kept);
+        kept
+    }
+
+    /// Has the requests of the next moment find an entry without a look into the cache, unless they find a newer one.
+    fn find_at_once(&self, key: &K, entry: &Arc<Entry<V>>) {
+        let newest = self.newest.pin();
+        // What account does not know has no place here: strangers make up keys as they like.
+        let is_known = entry.value.is_some();
+        if is_known && newest.len() >= self.capacity && !newest.contains_key(key) {
+            newest.clear();
         }
+        newest.compute(key.clone(), |found| match found {
+            Some((_, found)) if found.loaded_at > entry.loaded_at => Operation::Abort(()),
+            Some(_) if !is_known => Operation::Remove,
+            None if !is_known => Operation::Abort(()),
+            _ => Operation::Insert(entry.clone()),
+        });
     }
 
     async fn newer_than(&self, key: &K, loaded: &Entry<V>) -> Option<Arc<Entry<V>>> {
@@ -229,6 +265,11 @@ where
     pub(crate) async fn settled(&self) {
         self.tasks.tracker().close();
         self.tasks.tracker().wait().await;
+    }
+
+    /// How many entries are found without a look into the cache.
+    pub(crate) fn found_at_once(&self) -> usize {
+        self.newest.len()
     }
 
     /// What is kept, without asking.

@@ -5,7 +5,7 @@
 //! The checksum (CRC-32C, hexadecimal) is of everything in the line before `,"crc32c"`. `seq` counts the lines of an
 //! instance; `more` says how many lines of the same push follow this one, so that a push can be told to be complete.
 
-use std::{borrow::Cow, io::Write};
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -189,7 +189,11 @@ impl Unplaced {
         self.bytes.extend_from_slice(br#"{"partner":"#);
         self.text(origin.partner.as_str());
         self.origin(origin);
-        self.put(format_args!(r#","index":{index},"reason":"{}","raw":"#, reason.label()));
+        self.bytes.extend_from_slice(br#","index":"#);
+        decimal(&mut self.bytes, index);
+        self.bytes.extend_from_slice(br#","reason":"#);
+        self.text(reason.label());
+        self.bytes.extend_from_slice(br#","raw":"#);
         self.text(raw);
         self.end(start);
     }
@@ -232,18 +236,24 @@ impl Unplaced {
             let more = self.len() - usize::try_from(written).unwrap_or(usize::MAX);
             out.extend_from_slice(body);
             let suffix = out.len();
-            // Writing into memory does not fail.
-            let _ = write!(out, r#","seq":{seq},"more":{more}"#);
+            out.extend_from_slice(br#","seq":"#);
+            decimal(out, seq);
+            out.extend_from_slice(br#","more":"#);
+            decimal(out, more);
             let crc = crc32c::crc32c_append(line.crc, out.get(suffix..).unwrap_or_default());
-            let _ = write!(out, r#","crc32c":"{crc:08x}""#);
-            out.extend_from_slice(b"}\n");
+            out.extend_from_slice(CHECKSUM);
+            out.extend_from_slice(&checksum_digits(crc));
+            out.extend_from_slice(END);
+            out.push(b'\n');
             seq += 1;
         }
         written
     }
 
     fn origin(&mut self, origin: Origin<'_>) {
-        self.put(format_args!(r#","received_at":{},"request_id":"#, origin.received_at));
+        self.bytes.extend_from_slice(br#","received_at":"#);
+        decimal(&mut self.bytes, origin.received_at);
+        self.bytes.extend_from_slice(br#","request_id":"#);
         self.text(origin.request_id);
     }
 
@@ -258,15 +268,23 @@ impl Unplaced {
         }
     }
 
-    fn put(&mut self, arguments: std::fmt::Arguments<'_>) {
-        // Writing into memory does not fail.
-        let _ = self.bytes.write_fmt(arguments);
-    }
-
     fn end(&mut self, start: usize) {
         let crc = crc32c::crc32c(self.bytes.get(start..).unwrap_or_default());
         self.lines.push(UnplacedLine { end: self.bytes.len(), crc, left_out: false });
     }
+}
+
+/// Without the formatter, which costs as much as all else about a line.
+fn decimal(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Eight lower-case hexadecimal digits.
+fn checksum_digits(crc: u32) -> [u8; 8] {
+    let mut digits = [0; 8];
+    // The lengths match, so there is nothing to fail.
+    let _ = hex::encode_to_slice(crc.to_be_bytes(), &mut digits);
+    digits
 }
 
 #[cfg(test)]

@@ -14,11 +14,14 @@ use std::{
     time::Duration,
 };
 
-use common::clock::{SharedClock, SharedRandom, jittered, new_uuid};
+use common::{
+    clock::{SharedClock, SharedRandom, Timestamp, jittered},
+    sequence::UuidSequence,
+};
 use prometheus::Registry;
 use tokio::{sync::watch, time::Instant};
 
-use self::state::{Admitted, Failure, Offer, Outcome, Phase, Rejection, State};
+use self::state::{Admitted, Failure, Offer, Outcome, Phase, Rejection, State, Waits};
 use crate::{
     IngestConfig, IngestError, PartnerLimits, PartnerName,
     line::{Origin, Unplaced},
@@ -40,6 +43,9 @@ const YIELD_BYTES: usize = 64 << 10;
 
 /// The longest request id that is stored, in bytes.
 const REQUEST_ID_MAX: usize = 128;
+
+/// A UUID as text.
+const UUID_BYTES: usize = 36;
 
 /// What a line has beside its event, guessed for memory that is taken beforehand.
 const LINE_GUESS: usize = 192;
@@ -103,6 +109,8 @@ pub(crate) struct Shared {
     config: IngestConfig,
     clock: SharedClock,
     random: SharedRandom,
+    /// What events are called that their partners don't name.
+    ids: UuidSequence,
     hasher: EventHasher,
     metrics: Metrics,
     state: Mutex<State>,
@@ -174,11 +182,15 @@ impl Shared {
         };
         early.map_err(|rejection| self.rejected(rejection))?;
 
-        let (offer, mut receipt) = self.offer(push).await;
-        let (now, instant) = (self.clock.now(), Instant::now());
-        let admitted = self.lock().admit(&push.partner, &push.limits, offer, (now, instant));
-        let Admitted { waits, accepted, duplicates } = admitted.map_err(|rejection| self.rejected(rejection))?;
-        self.wake.notify_one();
+        let (offer, mut receipt) = self.offer(push, self.clock.now()).await;
+        // Making a large push into lines takes its time.
+        let now = (self.clock.now(), Instant::now());
+        let admitted = self.lock().admit(&push.partner, &push.limits, offer, now);
+        let Admitted { waits, accepted, duplicates, wakes_writer } =
+            admitted.map_err(|rejection| self.rejected(rejection))?;
+        if wakes_writer {
+            self.wake.notify_one();
+        }
         (receipt.accepted, receipt.duplicates) = (accepted, duplicates);
 
         match tokio::time::timeout(self.config.ack_timeout, all_durable(waits)).await {
@@ -189,10 +201,9 @@ impl Shared {
     }
 
     /// Makes a push into lines.
-    async fn offer(&self, push: &Push) -> (Offer, Receipt) {
+    async fn offer(&self, push: &Push, now: Timestamp) -> (Offer, Receipt) {
         let request_id = beginning(&push.request_id, REQUEST_ID_MAX);
-        let received_at = self.clock.now().as_millis();
-        let origin = Origin { partner: &push.partner, received_at, request_id };
+        let origin = Origin { partner: &push.partner, received_at: now.as_millis(), request_id };
         let count = push.events.len();
         let mut offer = Offer {
             lines: Unplaced::with_capacity(count, push.events.bytes() + count * LINE_GUESS),
@@ -207,8 +218,8 @@ impl Shared {
                     match event_id {
                         Some(id) => offer.lines.event(origin, id, json),
                         None => {
-                            let id = new_uuid(&*self.clock, &*self.random).to_string();
-                            offer.lines.event(origin, &id, json);
+                            let id = self.ids.next(now);
+                            offer.lines.event(origin, id.hyphenated().encode_lower(&mut [0; UUID_BYTES]), json);
                         }
                     }
                     since_yield += json.len() + LINE_GUESS;
@@ -279,15 +290,17 @@ impl Shared {
 }
 
 /// Waits for the pushes that a receipt stands on.
-async fn all_durable(waits: Vec<watch::Receiver<Outcome>>) -> Result<(), Failure> {
-    for mut wait in waits {
-        match wait.wait_for(|outcome| *outcome != Outcome::Waiting).await.map(|outcome| *outcome) {
-            Ok(Outcome::Durable) => {}
-            Ok(Outcome::Failed(failure)) => return Err(failure),
-            Ok(Outcome::Waiting) | Err(_) => return Err(Failure::Ended),
-        }
+async fn all_durable(Waits { own, others }: Waits) -> Result<(), Failure> {
+    for mut other in others {
+        // Boxed: nearly every push waits for itself alone, and would carry the room for this.
+        let outcome = Box::pin(other.wait_for(|outcome| *outcome != Outcome::Waiting)).await;
+        outcome.map_or(Outcome::Waiting, |outcome| *outcome).durable()?;
     }
-    Ok(())
+    match own {
+        // Nobody answers any more when the writer has ended.
+        Some(own) => own.await.unwrap_or(Outcome::Waiting).durable(),
+        None => Ok(()),
+    }
 }
 
 /// As much of the beginning of `text` as fits.

@@ -117,7 +117,8 @@ impl EventStore {
 
     /// Makes events durable. An error: nothing of the push counts as taken.
     pub(crate) async fn store(&self, partner: &Partner, events: Events) -> Result<Receipt, PublicError> {
-        let request_id = RequestContext::current().map(|context| context.trace_id.to_string()).unwrap_or_default();
+        let digits = RequestContext::current().map(|context| context.trace_id.hex_digits());
+        let request_id = digits.map(|digits| String::from_utf8_lossy(&digits).into_owned()).unwrap_or_default();
         let push = Push { partner: partner.name.clone(), limits: partner.limits, request_id, events };
         self.ingest.accept(push).await.map_err(not_taken)
     }

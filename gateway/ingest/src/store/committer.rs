@@ -15,7 +15,7 @@ use common::clock::Timestamp;
 
 use super::{
     Shared,
-    state::{Entry, Failure, Outcome, Phase},
+    state::{Alarm, Entry, Failure, Outcome, Phase},
 };
 use crate::{
     disk::SharedDisk,
@@ -116,12 +116,12 @@ impl Committer {
             if waiting == 0 && state.phase != Phase::Open {
                 return Work::End;
             }
-            let mut wait = TICK;
+            let commit_bytes = shared.config.commit_bytes.get();
+            // Whoever comes first begins the time for others.
+            let (mut wait, mut alarm) = (TICK, Alarm { pushes: 1, bytes: commit_bytes });
             if waiting > 0 {
-                let commit_bytes = shared.config.commit_bytes.get();
-                let is_enough = state.phase != Phase::Open
-                    || state.queue.waiting_bytes() >= commit_bytes
-                    || is_company(waiting, self.last_pushes);
+                alarm.pushes = company(self.last_pushes);
+                let is_enough = state.phase != Phase::Open || alarm.rings(&state.queue);
                 let until = *lingers_until.get_or_insert_with(|| Instant::now() + shared.config.linger);
                 wait = until.saturating_duration_since(Instant::now());
                 if is_enough || wait.is_zero() {
@@ -132,9 +132,11 @@ impl Committer {
             if std::mem::take(&mut state.housekeeping_wanted) {
                 return Work::Housekeeping;
             }
+            state.set_alarm(Some(alarm));
             let (woken, timeout) =
                 shared.wake.wait_timeout(state, wait).unwrap_or_else(std::sync::PoisonError::into_inner);
             state = woken;
+            state.set_alarm(None);
             if timeout.timed_out() && state.queue.waiting() == 0 && state.phase == Phase::Open {
                 return Work::Housekeeping;
             }
@@ -152,7 +154,7 @@ impl Committer {
         let began = Instant::now();
         let outcome = if lines == 0 { Outcome::Durable } else { self.write(now, lines) };
         let took = began.elapsed();
-        let told = {
+        let settled = {
             let mut state = self.shared.lock();
             if outcome == Outcome::Failed(Failure::DiskFull) {
                 state.is_disk_full = true;
@@ -160,13 +162,11 @@ impl Committer {
             if outcome == Outcome::Durable && lines > 0 {
                 state.backlog.note(took);
             }
-            let told = state.settle(batch, outcome, now);
+            let settled = state.settle(batch, outcome, now);
             state.show(&self.shared.metrics);
-            told
+            settled
         };
-        for push in told {
-            push.send_replace(outcome);
-        }
+        settled.tell(outcome);
         if self.buffer.capacity() > BUFFER_KEPT {
             self.buffer = Vec::new();
         }
@@ -300,10 +300,10 @@ impl Committer {
     }
 }
 
-/// Whether so many pushes are written without waiting for more. Half of the last time's is enough: what comes while they
+/// How many pushes are written without waiting for more. Half of the last time's is enough: what comes while they
 /// are written is next, and waiting for as many would wait for ever fewer.
-fn is_company(waiting: usize, last_pushes: usize) -> bool {
-    waiting >= last_pushes / 2
+fn company(last_pushes: usize) -> usize {
+    (last_pushes / 2).max(1)
 }
 
 /// Whether an error says that there is no room.
@@ -313,7 +313,8 @@ fn is_full(error: &io::Error) -> bool {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        let told = {
+        let outcome = Outcome::Failed(Failure::Ended);
+        let settled = {
             let mut state = self.0.lock();
             state.phase = Phase::Ended;
             let left = state.queue.take(u64::MAX);
@@ -321,11 +322,9 @@ impl Drop for Ending {
                 tracing::error!(pushes = left.len(), "the writer of events has ended by a fault");
             }
             let now = self.0.clock.now();
-            state.settle(left, Outcome::Failed(Failure::Ended), now)
+            state.settle(left, outcome, now)
         };
-        for push in told {
-            push.send_replace(Outcome::Failed(Failure::Ended));
-        }
+        settled.tell(outcome);
         self.0.ended.send_replace(true);
     }
 }
@@ -342,9 +341,9 @@ mod tests {
 
     #[test]
     fn whoever_comes_alone_waits_for_nobody_and_a_crowd_is_waited_for() {
-        assert!(is_company(1, 0) && is_company(1, 1), "one after the other");
-        assert!(is_company(1, 3), "after a few");
-        assert!(!is_company(1, 64) && !is_company(31, 64) && is_company(32, 64), "after many");
+        assert_eq!((company(0), company(1)), (1, 1), "one after the other");
+        assert_eq!(company(3), 1, "after a few");
+        assert_eq!(company(64), 32, "after many");
     }
 
     #[test]

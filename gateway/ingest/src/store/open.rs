@@ -8,7 +8,10 @@ use std::{
     thread,
 };
 
-use common::clock::{Timestamp, random_bytes};
+use common::{
+    clock::{Timestamp, random_bytes},
+    sequence::UuidSequence,
+};
 use tokio::sync::watch;
 
 use super::{Ingest, Owner, Parts, Shared, committer::Committer, history::remember, state::State};
@@ -52,7 +55,7 @@ impl Ingest {
             None => own_instance(&*disk, &own.join("instance"), &random_bytes(&*random))?,
         };
         let metrics = Metrics::register(&registry)?;
-        let hasher = EventHasher::new(&*random);
+        let (hasher, ids) = (EventHasher::new(&*random), UuidSequence::new(&*random));
         let mut window = Window::new(config.dedupe.entries, config.dedupe.age);
         let now = clock.now();
 
@@ -92,6 +95,7 @@ impl Ingest {
             config,
             clock,
             random,
+            ids,
             hasher,
             metrics,
             wake: Condvar::new(),

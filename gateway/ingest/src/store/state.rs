@@ -3,7 +3,10 @@
 use std::{collections::HashMap, time::Duration};
 
 use common::clock::Timestamp;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 use crate::{
     PartnerLimits, PartnerName,
@@ -35,6 +38,17 @@ pub(crate) enum Outcome {
     Waiting,
     Durable,
     Failed(Failure),
+}
+
+impl Outcome {
+    /// What whoever has waited is told. Who is still waiting when nobody is left to tell it has waited in vain.
+    pub(crate) fn durable(self) -> Result<(), Failure> {
+        match self {
+            Self::Durable => Ok(()),
+            Self::Failed(failure) => Err(failure),
+            Self::Waiting => Err(Failure::Ended),
+        }
+    }
 }
 
 /// Why a push is not durable.
@@ -70,10 +84,36 @@ pub(crate) struct Offer {
 /// A push that was taken.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    /// What must be durable before it is acknowledged: itself, and what its duplicates are duplicates of.
-    pub(crate) waits: Vec<watch::Receiver<Outcome>>,
+    pub(crate) waits: Waits,
     pub(crate) accepted: usize,
     pub(crate) duplicates: usize,
+    /// The writer sleeps, and this is what it waits for.
+    pub(crate) wakes_writer: bool,
+}
+
+/// What must be durable before a push is acknowledged.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    /// Itself, if there is something in it that is to be written.
+    pub(crate) own: Option<oneshot::Receiver<Outcome>>,
+    /// Those that its duplicates are duplicates of.
+    pub(crate) others: Vec<watch::Receiver<Outcome>>,
+}
+
+/// When the writer is to be woken: waking it costs as much as all else about a push that is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alarm {
+    /// As soon as so many pushes wait,
+    pub(crate) pushes: usize,
+    /// or so many bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Pushes that are done with, and those who wait for them.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    batch: Vec<Queued<Entry>>,
+    followed: Vec<watch::Sender<Outcome>>,
 }
 
 /// A push in the queue.
@@ -84,6 +124,8 @@ pub(crate) struct Entry {
     pub(crate) dead: Unplaced,
     /// The named events among the lines.
     hashes: Vec<EventHash>,
+    /// Tells whoever pushed it.
+    owner: oneshot::Sender<Outcome>,
 }
 
 /// What callers and the writer decide on.
@@ -97,8 +139,11 @@ pub(crate) struct State {
     pub(crate) window: Window,
     /// Named events that are not durable yet, and the pushes they are in.
     on_their_way: HashMap<EventHash, u64>,
-    outcomes: HashMap<u64, watch::Sender<Outcome>>,
+    /// Pushes of which others wait for the outcome, because they have pushed the same events. Most have no such followers.
+    followed: HashMap<u64, watch::Sender<Outcome>>,
     next_number: u64,
+    /// Set while the writer sleeps.
+    alarm: Option<Alarm>,
     rates: HashMap<PartnerName, (PartnerLimits, Rates)>,
     #[cfg(test)]
     pub(crate) housekeeping_wanted: bool,
@@ -113,8 +158,9 @@ impl State {
             backlog,
             window,
             on_their_way: HashMap::new(),
-            outcomes: HashMap::new(),
+            followed: HashMap::new(),
             next_number: 0,
+            alarm: None,
             rates: HashMap::new(),
             #[cfg(test)]
             housekeeping_wanted: false,
@@ -181,18 +227,28 @@ impl State {
             offer.lines.leave_out(index);
             others.extend(other.filter(|other| *other != number && !others.contains(other)));
         }
-        let mut waits: Vec<_> =
-            others.iter().filter_map(|other| self.outcomes.get(other)).map(watch::Sender::subscribe).collect();
+        let others = others.into_iter().map(|other| self.follow(other)).collect();
         let Offer { lines, dead, .. } = offer;
         let accepted = lines.len();
+        let mut own = None;
         if !lines.is_empty() || !dead.is_empty() {
-            let (sender, own) = watch::channel(Outcome::Waiting);
-            waits.push(own);
-            self.outcomes.insert(number, sender);
+            let (owner, outcome) = oneshot::channel();
+            own = Some(outcome);
             let cost = lines.cost() + dead.cost();
-            self.queue.put(partner, limits.share, cost, Entry { number, lines, dead, hashes });
+            self.queue.put(partner, limits.share, cost, Entry { number, lines, dead, hashes, owner });
         }
-        Ok(Admitted { waits, accepted, duplicates })
+        let wakes_writer = self.alarm.take_if(|alarm| alarm.rings(&self.queue)).is_some();
+        Ok(Admitted { waits: Waits { own, others }, accepted, duplicates, wakes_writer })
+    }
+
+    /// Waits for a push that is on its way.
+    fn follow(&mut self, number: u64) -> watch::Receiver<Outcome> {
+        self.followed.entry(number).or_insert_with(|| watch::Sender::new(Outcome::Waiting)).subscribe()
+    }
+
+    /// The writer goes to sleep, or has woken.
+    pub(crate) fn set_alarm(&mut self, alarm: Option<Alarm>) {
+        self.alarm = alarm;
     }
 
     fn charge(
@@ -210,30 +266,100 @@ impl State {
         rates.take(limits, offer.events, offer.event_bytes, now).map_err(|wait| Rejection::TooFast { wait })
     }
 
-    /// Notes what became of pushes that were taken out of the queue. The senders are to be told outside of the lock.
+    /// Notes what became of pushes that were taken out of the queue. They are to be told and given up outside of the lock:
+    /// both take longer than all that is done here, and everybody who pushes would wait for it.
     #[must_use]
-    pub(crate) fn settle(
-        &mut self,
-        batch: Vec<Queued<Entry>>,
-        outcome: Outcome,
-        now: Timestamp,
-    ) -> Vec<watch::Sender<Outcome>> {
-        let mut told = Vec::with_capacity(batch.len());
-        for Queued { partner, cost, item } in batch {
-            for hash in item.hashes {
-                self.on_their_way.remove(&hash);
+    pub(crate) fn settle(&mut self, batch: Vec<Queued<Entry>>, outcome: Outcome, now: Timestamp) -> Settled {
+        let mut followed = Vec::new();
+        for Queued { partner, cost, item } in &batch {
+            for hash in &item.hashes {
+                self.on_their_way.remove(hash);
                 if outcome == Outcome::Durable {
-                    self.window.insert(hash, now);
+                    self.window.insert(*hash, now);
                 }
             }
-            told.extend(self.outcomes.remove(&item.number));
-            self.queue.release(&partner, cost);
+            if !self.followed.is_empty() {
+                followed.extend(self.followed.remove(&item.number));
+            }
+            self.queue.release(partner, *cost);
         }
-        told
+        Settled { batch, followed }
     }
 
     pub(crate) fn show(&self, metrics: &Metrics) {
         metrics.queue_bytes.set(i64::try_from(self.queue.held()).unwrap_or(i64::MAX));
         metrics.dedupe_entries.set(i64::try_from(self.window.len()).unwrap_or(i64::MAX));
+    }
+}
+
+impl Alarm {
+    /// Whether there is what it waits for.
+    pub(crate) fn rings<T>(self, queue: &FairQueue<T>) -> bool {
+        queue.waiting() >= self.pushes || queue.waiting_bytes() >= self.bytes
+    }
+}
+
+impl Settled {
+    /// Tells everybody who still waits.
+    pub(crate) fn tell(self, outcome: Outcome) {
+        for Queued { item, .. } in self.batch {
+            // A caller that has gone needs no answer.
+            let _ = item.owner.send(outcome);
+        }
+        for followed in self.followed {
+            followed.send_replace(outcome);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::Origin;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_750_000_000_000);
+
+    fn admits(state: &mut State, event: &str) -> Admitted {
+        let partner = PartnerName::parse("ads").unwrap();
+        let mut lines = Unplaced::default();
+        lines.event(Origin { partner: &partner, received_at: NOW.as_millis(), request_id: "r-1" }, "e-1", event);
+        let offer = Offer { lines, hashes: vec![None], events: 1, event_bytes: 2, ..Offer::default() };
+        state.admit(&partner, &PartnerLimits::default(), offer, (NOW, Instant::now())).unwrap()
+    }
+
+    fn wakes_writer(state: &mut State, event: &str) -> bool {
+        admits(state, event).wakes_writer
+    }
+
+    fn state() -> State {
+        State::new(1 << 20, Window::new(0, Duration::from_secs(1)))
+    }
+
+    #[test]
+    fn a_writer_that_works_is_not_woken_and_one_that_sleeps_is_woken_once_when_enough_pushes_wait() {
+        let mut state = state();
+        assert!(!wakes_writer(&mut state, "{}"), "it looks by itself");
+        state.set_alarm(Some(Alarm { pushes: 3, bytes: u64::MAX }));
+        assert_eq!([(); 3].map(|()| wakes_writer(&mut state, "{}")), [false, true, false]);
+    }
+
+    #[test]
+    fn enough_bytes_wake_the_writer_however_few_the_pushes_are() {
+        let mut state = state();
+        state.set_alarm(Some(Alarm { pushes: usize::MAX, bytes: 2000 }));
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(2000));
+        assert_eq!(["{}", &large, "{}"].map(|event| wakes_writer(&mut state, event)), [false, true, false]);
+    }
+
+    #[test]
+    fn everybody_who_waits_for_a_push_is_told_what_became_of_it() {
+        let mut state = state();
+        let mut own = admits(&mut state, "{}").waits.own.unwrap();
+        let follower = state.follow(0);
+        let batch = state.queue.take(u64::MAX);
+        let failed = Outcome::Failed(Failure::DiskFull);
+        state.settle(batch, failed, NOW).tell(failed);
+        assert_eq!((own.try_recv(), *follower.borrow()), (Ok(failed), failed));
+        assert!(state.followed.is_empty(), "nobody is remembered for longer");
     }
 }
