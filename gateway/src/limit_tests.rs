@@ -12,6 +12,7 @@ use common::{
     governance::{
         Governance, Rules,
         limits::{Limits, LimitsParts},
+        shedding::Gates,
     },
     http::ClientAddress,
     lifecycle::RequestTasks,
@@ -56,6 +57,8 @@ fn gateway(rules: &str) -> Endpoints {
     let (config, tasks) = (Config::default(), RequestTasks::default());
     let settings = SettingsCopy::new(&config, upstream.setting.clone(), clock.clone(), tasks.clone(), &registry);
     let shared = Arc::new(MemoryState::new(SharedConfig::default(), clock.clone()));
+    let gates = Gates::new(governance.clone(), Arc::new(SystemRandom), &registry).expect("new");
+    let gate = gates.open("gateway");
     let limits = LimitsParts {
         governance,
         shared: shared.clone(),
@@ -66,7 +69,7 @@ fn gateway(rules: &str) -> Endpoints {
     };
     let limits = Limits::new(limits, &registry).expect("new");
     let settings = settings.expect("new");
-    let parts = Parts { upstream, tokens: tokens(), settings, shared, limits, clock, tasks, events: None };
+    let parts = Parts { upstream, tokens: tokens(), settings, shared, limits, clock, tasks, events: None, gate };
     endpoints(&config, parts)
 }
 

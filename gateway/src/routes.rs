@@ -9,7 +9,7 @@ use common::{
         limits::Limits,
         shedding::Gate,
     },
-    http::{Routes, SignatureChecks, classed},
+    http::{RouteClasses, Routes, SignatureChecks, classed},
     lifecycle::RequestTasks,
     shared::SharedState,
 };
@@ -65,6 +65,14 @@ pub struct Endpoints {
     router: Router,
     gateway: Arc<Gateway>,
     checks: Arc<SignatureChecks>,
+    classes: RouteClasses,
+}
+
+impl Endpoints {
+    /// What the routes are for, for limits that stand before the router.
+    pub fn classes(&self) -> &RouteClasses {
+        &self.classes
+    }
 }
 
 impl fmt::Debug for Endpoints {
@@ -119,7 +127,9 @@ pub fn endpoints(config: &Config, parts: Parts) -> Endpoints {
         docs_page: documentation::page::render(&document).into(),
         partners: events.map(|events| PartnerDoor { partners, events, limits }),
     });
-    Endpoints { router: routes(&config.routes, Routes::behind(gate)).into_router(), gateway, checks }
+    let routes = routes(&config.routes, Routes::behind(gate));
+    let classes = RouteClasses::of(&routes);
+    Endpoints { router: routes.into_router(), gateway, checks, classes }
 }
 
 /// Every route with what it is for when there is not room for all. What is refused first stands first:

@@ -131,6 +131,7 @@ pub(super) fn listen(
         governance: process.governance.clone(),
         accounts,
         limits,
+        classes: endpoints.classes().clone(),
         registry: process.registry.clone(),
         access_log,
         listener: "public",

@@ -8,7 +8,7 @@ use std::{
 use common::{
     config::Secret,
     http::{
-        AccessLog, AccessRecord, HttpParts,
+        AccessLog, AccessRecord, HttpParts, RouteClasses,
         edge::{EdgeConfig, EdgeMetrics, Listener, serve},
         http_stack,
     },
@@ -73,6 +73,7 @@ pub(super) fn listen(config: &OperatorConfig, parts: Parts<'_>) -> anyhow::Resul
         governance: process.governance.clone(),
         accounts: None,
         limits: None,
+        classes: RouteClasses::default(),
         registry: process.registry.clone(),
         access_log: Arc::new(AdminRequests(Arc::clone(&logs.access))),
         listener: "operator",

@@ -62,7 +62,7 @@ impl Mix {
     /// Registers players and devices, publishes settings, makes a partner. Blocks.
     pub(super) fn new(platform: &Platform) -> Result<Self> {
         settings::publish(platform)?;
-        let partner = ingest::partner(platform)?;
+        let partner = ingest::unlimited(platform)?;
         let tokens = scenario::tokens_of_players(platform)?;
         let verify: Vec<Request> = tokens.iter().map(|token| platform.app.verify(token)).collect();
         let login = (0..DEVICES)

@@ -13,9 +13,6 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct Governance(Arc<InForce>);
 
-/// Told of rules, at once and of every change.
-type Follower = Box<dyn Fn(&Rules) + Send + Sync>;
-
 struct InForce {
     rules: ArcSwap<Rules>,
     followers: Mutex<Vec<Follower>>,

@@ -12,7 +12,7 @@ use volo_http::{context::ServerContext, request::Request, response::Response, se
 use super::{
     ApiError, ClientAddress, TrustedNetworks,
     envelope::{has_rate_limit, set_rate_limit},
-    route_class::class_of,
+    route_class::RouteClasses,
 };
 use crate::governance::limits::Limits;
 
@@ -21,13 +21,14 @@ use crate::governance::limits::Limits;
 pub struct EdgeLimits<S> {
     inner: S,
     limits: Option<Limits>,
+    classes: RouteClasses,
     proxies: TrustedNetworks,
 }
 
 impl<S> EdgeLimits<S> {
-    /// Puts the limits around `inner`; none: everything passes. `proxies` are our own.
-    pub fn new(inner: S, limits: Option<Limits>, proxies: TrustedNetworks) -> Self {
-        Self { inner, limits, proxies }
+    /// Puts the limits around `inner`, which has routes of these `classes`; none: everything passes. `proxies` are our own.
+    pub fn new(inner: S, limits: Option<Limits>, classes: RouteClasses, proxies: TrustedNetworks) -> Self {
+        Self { inner, limits, classes, proxies }
     }
 
     /// The address of the client, if it is one. A proxy of ours that names no client, and whoever speaks through the unix
@@ -49,7 +50,7 @@ where
 
     async fn call(&self, cx: &mut ServerContext, request: Request) -> Result<Response, Infallible> {
         let Some(limits) = &self.limits else { return self.inner.call(cx, request).await };
-        let standing = match limits.at_the_edge(class_of(request.uri().path()), self.client(cx)) {
+        let standing = match limits.at_the_edge(|| self.classes.class_of(request.uri().path()), self.client(cx)) {
             Ok(standing) => standing,
             Err(refusal) => return Ok(ApiError(refusal).into_response()),
         };

@@ -51,6 +51,7 @@ pub use self::{
     },
     front::Front,
     lanes::AccountOfRequest,
+    route_class::RouteClasses,
     routes::{Classed, Endpoint, Routes, classed},
     signing::{CLOCK_WINDOW, SignedContent, SigningKey},
     stack::{HttpParts, HttpStack, http_stack},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::Registry;
 
 use super::{
-    AccessLog, AccountOfRequest, BodyLimit, EdgeLimits, Front, TrustedNetworks, body_limit::LargerBodies,
+    AccessLog, AccountOfRequest, BodyLimit, EdgeLimits, Front, RouteClasses, TrustedNetworks, body_limit::LargerBodies,
     edge::EdgeConfig,
 };
 use crate::{
@@ -34,6 +34,8 @@ pub struct HttpParts {
     pub accounts: Option<Arc<dyn AccountOfRequest>>,
     /// Who may ask how often; none for listeners of operators, who must get in when everything else is refused.
     pub limits: Option<Limits>,
+    /// What the routes are for, as far as limits ask.
+    pub classes: RouteClasses,
 }
 
 /// A service with everything around it.
@@ -61,7 +63,7 @@ pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Resu
 
     // Needs the client address of the front layer and nothing of the body: whoever floods costs the least.
     let proxies = TrustedNetworks::new(&config.trusted_proxies);
-    let service = EdgeLimits::new(service, parts.limits.clone(), proxies);
+    let service = EdgeLimits::new(service, parts.limits.clone(), parts.classes.clone(), proxies);
 
     // CORS joins here, outside all refusals: a browser may only show an error whose headers allow it to.
 

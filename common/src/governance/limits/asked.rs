@@ -111,14 +111,18 @@ impl Limits {
     }
 
     /// What can be said by the head of a request alone, before anything is done for it: of a client at `address` (absent:
-    /// nobody knows which client it is) that asks a route of `class` (absent: of none). Answers what the caller should be
-    /// told, if that is worth telling.
+    /// nobody knows which client it is) that asks a route of a class (absent: of none), which is looked up if it matters.
+    /// Answers what the caller should be told, if that is worth telling.
     ///
     /// The address first, then its block, then the class: who is refused for itself must not use up what it shares.
     ///
     /// # Errors
     /// The refusal.
-    pub fn at_the_edge(&self, class: Option<Class>, address: Option<IpAddr>) -> Result<Option<Standing>, PublicError> {
+    pub fn at_the_edge(
+        &self,
+        class: impl FnOnce() -> Option<Class>,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Standing>, PublicError> {
         let now = self.0.governance.now();
         let mut nearest = None;
         if let Some(address) = address.filter(|address| self.0.limits_address(*address)) {
@@ -126,7 +130,9 @@ impl Limits {
             let block = self.judge(Kind::AddressBlock, self.0.block.check(&address_block(address), now))?;
             nearest = Standing::nearer(nearest, block);
         }
-        if let Some(class) = class {
+        if self.0.routes.is_on()
+            && let Some(class) = class()
+        {
             let route = self.judge(Kind::Route, self.0.routes.check(class, now))?;
             nearest = Standing::nearer(nearest, route);
         }

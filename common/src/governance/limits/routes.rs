@@ -25,6 +25,11 @@ impl Routes {
         self.rates.store(std::sync::Arc::new(Class::SHED_ORDER.map(rate)));
     }
 
+    /// Whether any class is limited.
+    pub(super) fn is_on(&self) -> bool {
+        self.rates.load().iter().any(Option::is_some)
+    }
+
     /// Decides on a request and charges it; `None` if its class is not limited.
     pub(super) fn check(&self, class: Class, now: Moment) -> Option<(Rate, Decision)> {
         let rate = self.rates.load()[class.index()]?;

@@ -193,7 +193,7 @@ fn who_is_refused_for_itself_does_not_use_up_what_it_shares() {
         routes.login.rate = { limit = 5, per = "1m" }
         "#,
     );
-    let ask = |from| gateway.limits.at_the_edge(Some(govern::priority::Class::Login), Some(address(from)));
+    let ask = |from| gateway.limits.at_the_edge(|| Some(govern::priority::Class::Login), Some(address(from)));
     assert_eq!((0..100).filter(|_| ask("203.0.113.1").is_ok()).count(), 2);
     assert_eq!((0..2).filter(|_| ask("203.0.113.2").is_ok()).count(), 2);
     assert_eq!((0..2).filter(|_| ask("198.51.100.2").is_ok()).count(), 1, "the fifth of its kind");
@@ -204,7 +204,7 @@ fn who_is_refused_for_itself_does_not_use_up_what_it_shares() {
 #[test]
 fn a_caller_is_told_before_a_limit_refuses_it() {
     let gateway = Gateway::alone(r#"keys.address.rate = { limit = 4, per = "1m" }"#);
-    let ask = || gateway.limits.at_the_edge(None, Some(address("203.0.113.1")));
+    let ask = || gateway.limits.at_the_edge(|| None, Some(address("203.0.113.1")));
     let told: Vec<_> = (0..4).map(|_| ask().expect("let in").map(|standing| standing.fields().limit)).collect();
     assert_eq!(told[..2], [None, None], "there is much left");
     assert!(told[2].as_ref().is_some_and(|told| told.starts_with(r#""address";r=1;"#)), "{told:?}");

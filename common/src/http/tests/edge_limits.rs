@@ -5,18 +5,21 @@ use std::{net::Ipv4Addr, time::Duration};
 use govern::rules::Rules;
 
 use super::harness::{Answer, Client, Limited, TestEdge};
-use crate::http::{
-    Envelope, Json, Routes,
-    edge::{EdgeConfig, Listener},
+use crate::{
+    governance::Class,
+    http::{
+        Envelope, Json, Routes, classed,
+        edge::{EdgeConfig, Listener},
+    },
 };
 
 const TEN_A_MINUTE: &str = r#"keys.address.rate = { limit = 10, per = "1m" }"#;
 
 fn routes() -> Routes {
     Routes::new()
-        .get("/v1/sdk/settings", async || Envelope(()))
+        .get("/v1/sdk/settings", classed(Class::Settings, async || Envelope(())))
         .get("/docs", async || Envelope(()))
-        .post("/v1/sdk/login", async |Json(body): Json<serde_json::Value>| Envelope(body))
+        .post("/v1/sdk/login", classed(Class::Login, async |Json(body): Json<serde_json::Value>| Envelope(body)))
 }
 
 /// An edge behind a proxy at this machine's address.

@@ -30,8 +30,8 @@ use crate::{
         limits::{Limits, LimitsParts},
     },
     http::{
-        AccessLog, AccessRecord, ApiError, Bearer, ClientAddress, Envelope, HttpParts, Json, Query, Routes,
-        SignatureChecks,
+        AccessLog, AccessRecord, ApiError, Bearer, ClientAddress, Envelope, HttpParts, Json, Query, RouteClasses,
+        Routes, SignatureChecks,
         edge::{EdgeConfig, EdgeMetrics, Listener, serve},
         http_stack,
     },
@@ -161,6 +161,7 @@ impl TestEdge {
             governance: governance.clone(),
             accounts: None,
             limits,
+            classes: RouteClasses::of(&routes),
         };
         let metrics = EdgeMetrics::register(&registry, "public").unwrap();
         let signals = Signals::default();

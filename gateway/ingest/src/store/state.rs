@@ -332,7 +332,8 @@ mod tests {
     }
 
     fn state() -> State {
-        State::new(1 << 20, Window::new(0, Duration::from_secs(1)))
+        let backlog = Backlog::new(256 << 10, Duration::from_secs(5));
+        State::new(1 << 20, backlog, Window::new(0, Duration::from_secs(1)))
     }
 
     #[test]
