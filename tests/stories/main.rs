@@ -52,6 +52,7 @@ mod admin_apps;
 mod admin_without_account;
 mod device_limits;
 mod dynamic_documents;
+mod lanes;
 mod maintenance;
 mod reconciling;
 mod roles_apart;

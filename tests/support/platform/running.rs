@@ -303,6 +303,13 @@ impl Platform {
         self.begin_with(role, &Settings::new())
     }
 
+    /// Starts one more process of a role as an instance of a lane, and waits until it is ready. For a platform on Nacos.
+    pub(crate) async fn add_in_lane(&mut self, role: Role, lane: &str) -> Replica {
+        let added = self.begin_with(role, &vec![("nacos.lane".to_owned(), lane.to_owned())]);
+        self.is_ready(added).await;
+        added
+    }
+
     /// Starts a gateway that asks this account and no other.
     pub(crate) async fn add_gateway_to(&mut self, account: Replica) -> Replica {
         let services = [account, Role::Setting.replica(0), Role::Pay.replica(0)];
