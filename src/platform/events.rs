@@ -17,7 +17,11 @@ const TO_SAY_SO: Duration = Duration::from_secs(1);
 
 /// Opens the store, if this gateway serves partners, and ships what is in it, if that is configured. It ends after the last request and before the traces do; should it
 /// end by itself, so does the process.
-pub(super) async fn open(configuration: &Configuration, process: &Process) -> anyhow::Result<Option<EventStore>> {
+pub(super) async fn open(
+    configuration: &Configuration,
+    shipping: Option<&Shipping>,
+    process: &Process,
+) -> anyhow::Result<Option<EventStore>> {
     let Configuration { gateway, ingest: config, shipper, data_dir, .. } = configuration;
     if !gateway.routes.contains(&RouteGroup::Partner) {
         return Ok(None);
@@ -31,7 +35,6 @@ pub(super) async fn open(configuration: &Configuration, process: &Process) -> an
         random: process.random.clone(),
         registry: process.registry.clone(),
     };
-    let shipping = Shipping::of(shipper, process)?;
     shipping::tell_of_deserted(data_dir, shipping.is_some())?;
     let shipper = shipping.map(|shipping| shipping.prepare("events", data_dir, &shipper.topic, process)).transpose()?;
     let opening = config.clone();

@@ -23,7 +23,10 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use super::{Process, data_dir};
+use super::{
+    Process, data_dir,
+    shipping::{self, Shipping},
+};
 use crate::{config::Configuration, role::Role};
 
 /// Where the store lies in the data directory.
@@ -50,16 +53,24 @@ struct ToSegments {
 }
 
 impl PlatformEvents {
-    /// Opens the store, if a service of this process publishes events. It ends after the last request; should it end by
+    /// Opens the store, if a service of this process publishes events, and ships what is in it, if that is configured. It ends after the last request; should it end by
     /// itself, so does the process.
-    pub(super) async fn open(role: Role, configuration: &Configuration, process: &Process) -> anyhow::Result<Self> {
-        let Configuration { account, pay, ingest, data_dir, .. } = configuration;
+    pub(super) async fn open(
+        role: Role,
+        configuration: &Configuration,
+        shipping: Option<&Shipping>,
+        process: &Process,
+    ) -> anyhow::Result<Self> {
+        let Configuration { account, pay, ingest, shipper, data_dir, .. } = configuration;
         let publishes = |service: Role, publish: bool| publish && (role == Role::All || role == service);
         if !publishes(Role::Account, account.events.publish) && !publishes(Role::Pay, pay.events.publish) {
             return Ok(Self(None));
         }
         let directory = directory(data_dir);
         data_dir::make(&directory)?;
+        shipping::tell_of_deserted(&directory, shipping.is_some())?;
+        let prepare = |shipping: &Shipping| shipping.prepare("platform", &directory, &shipper.platform_topic, process);
+        let shipper = shipping.map(prepare).transpose()?;
         // So that its metrics stand beside those of partners' events, told apart by a label.
         let labels = [("store".to_owned(), "platform".to_owned())].into();
         let registry = Registry::new_custom(None, Some(labels))?;
@@ -69,6 +80,9 @@ impl PlatformEvents {
         let config = config(ingest);
         let opened = tokio::task::spawn_blocking(move || Ingest::open(config, parts)).await;
         let store = opened.context("the store of the platform's events could not be opened")?.map_err(explained)?;
+        if let Some(shipper) = shipper {
+            shipping::start(shipper, process);
+        }
         let (watched, closed) = (store.clone(), store.clone());
         process.lifecycle.spawn_background("platform-events", async move { watched.ended().await });
         process.lifecycle.on_flush("platform-events", async move { closed.close().await });

@@ -24,6 +24,7 @@ use super::{
     rpc::{self, Calling, Services},
     setting,
     shared::Shared,
+    shipping::Shipping,
 };
 use crate::{
     banner::Listening,
@@ -115,7 +116,9 @@ pub(crate) async fn start(
     let mut listeners = vec![operator];
     let rules = directory.follow_rules(configuration, process);
     let calling = Calling::of(role, configuration, &directory, process)?;
-    let opened = open_services(role, configuration, &directory, calling.as_ref(), process).await?;
+    let shipping = Shipping::of(&configuration.shipper, process)?;
+    let around = Around { calling: calling.as_ref(), shipping: shipping.as_ref() };
+    let opened = open_services(role, configuration, &directory, around, process).await?;
     // Before anybody can ask: the first request is governed as the last one.
     rules.settled().await;
     if !in_process {
@@ -140,7 +143,7 @@ pub(crate) async fn start(
         let access_log = Arc::clone(&logs.access);
         let token_keys = gateway::token_keys(role, configuration, process)?;
         let tokens = gateway::tokens(&configuration.gateway, &upstream, token_keys, process)?;
-        let events = events::open(configuration, process).await?;
+        let events = events::open(configuration, shipping.as_ref(), process).await?;
         let copies = gateway::Copies { tokens, settings, events };
         let gateway = &configuration.gateway;
         listeners.extend(gateway::listen(gateway, upstream, copies, limits, shared, access_log, process)?);
@@ -157,13 +160,23 @@ struct Opened {
     shared: Shared,
 }
 
+/// What services reach beyond their own process with.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    /// The other roles.
+    calling: Option<&'a Calling>,
+    /// Kafka.
+    shipping: Option<&'a Shipping>,
+}
+
 async fn open_services(
     role: Role,
     configuration: &Configuration,
     directory: &Directory,
-    calling: Option<&Calling>,
+    around: Around<'_>,
     process: &Process,
 ) -> anyhow::Result<Opened> {
+    let Around { calling, shipping } = around;
     let holds = |service: Role| role == Role::All || role == service;
     let metrics = ServerMetrics::register(&process.registry)?;
     let tasks = process.lifecycle.requests().tracker().clone();
@@ -182,7 +195,7 @@ async fn open_services(
         database.register_metrics(&process.registry)?;
         opened.database = Some(database);
     }
-    let events = PlatformEvents::open(role, configuration, process).await?;
+    let events = PlatformEvents::open(role, configuration, shipping, process).await?;
     if let Some(database) = opened.database.clone().filter(|_| holds(Role::Account)) {
         let beside = account::Beside { shared: &opened.shared, directory, events: &events };
         opened.services.account = Some(account::open(configuration, database, beside, &parts, process).await?);

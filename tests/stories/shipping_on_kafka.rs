@@ -10,6 +10,7 @@ use crate::support::{Partner, Platform, Shape, eventually, in_one_process, lines
 in_one_process!(
     every_acknowledged_event_arrives_in_kafka_however_often_the_gateway_is_killed,
     a_topic_that_is_missing_is_told_once_and_nobody_is_refused_for_it,
+    what_happens_on_the_platform_arrives_in_a_topic_of_its_own,
 );
 
 const TOPIC: &str = "playgate.events";
@@ -93,4 +94,30 @@ async fn a_topic_that_is_missing_is_told_once_and_nobody_is_refused_for_it(shape
         (told("events are shipped to Kafka again") == 1).then_some(())
     })
     .await;
+}
+
+async fn what_happens_on_the_platform_arrives_in_a_topic_of_its_own(shape: Shape) {
+    let kafka = Kafka::start().unwrap();
+    kafka.create_topic("playgate.platform", 1).unwrap();
+    let platform = Platform::build(shape)
+        .set("shipper.brokers", &format!("[\"{}\"]", kafka.address()))
+        .set("shipper.look_every", "20ms")
+        .set("ingest.segment_age", "200ms")
+        .set("account.events.publish", "true")
+        .set("account.events.every", "50ms")
+        .start()
+        .await;
+    let ann = platform.register("ann").await;
+    ann.login().await;
+    let wanted = json!(["account.registered", "account.login"]);
+    let of_ann = eventually("both have arrived", || async {
+        let lines = lines_in(&kafka.address(), "playgate.platform").await;
+        let events = lines.iter().map(|line| &line["event"]);
+        let of_ann: Vec<_> = events.filter(|event| event["account_id"] == ann.tokens.account_id).cloned().collect();
+        let kinds: Vec<_> = of_ann.iter().map(|event| event["kind"].clone()).collect();
+        wanted.as_array().unwrap().iter().all(|kind| kinds.contains(kind)).then_some(of_ann)
+    })
+    .await;
+    let ids: HashSet<String> = of_ann.iter().map(|event| event["event_id"].to_string()).collect();
+    assert_eq!(ids.len(), of_ann.len(), "{of_ann:?}");
 }

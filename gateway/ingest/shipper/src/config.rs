@@ -18,6 +18,10 @@ pub struct ShipperConfig {
     /// as one that is missing holds up the others.
     pub topic: TopicTemplate,
 
+    /// The topic of the platform's own events, where account and pay publish them. `{partner}` in it becomes
+    /// `playgate.account` and `playgate.pay`.
+    pub platform_topic: TopicTemplate,
+
     /// How this process calls itself to brokers, for their logs and quotas.
     pub client_id: String,
 
@@ -79,6 +83,7 @@ impl Default for ShipperConfig {
         Self {
             brokers: Vec::new(),
             topic: TopicTemplate::default(),
+            platform_topic: TopicTemplate::of_the_platform(),
             client_id: "playgate".to_owned(),
             batch_bytes: size(512 << 10),
             in_flight_bytes: size(4 << 20),

@@ -28,6 +28,11 @@ pub struct TopicTemplate {
 pub struct TopicError;
 
 impl TopicTemplate {
+    /// The topic of the platform's own events if none is chosen.
+    pub(crate) fn of_the_platform() -> Self {
+        Self { before: "playgate.platform".to_owned(), after: None }
+    }
+
     /// The topic of a partner's lines.
     pub(crate) fn of(&self, partner: &str) -> String {
         match &self.after {
