@@ -2,10 +2,10 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
-use tracing::Dispatch;
+use tracing::{Dispatch, subscriber::NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// A log in memory.
@@ -15,6 +15,10 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// A subscriber that writes every line to this log.
     pub(crate) fn dispatch(&self) -> Dispatch {
+        // With one dispatcher alive tracing takes what the thread that meets a line first thinks of it for what all
+        // think: a test without a log would silence the line for the one that has it.
+        static COMPANY: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+        LazyLock::force(&COMPANY);
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone()).finish();
         Dispatch::new(subscriber)
     }
