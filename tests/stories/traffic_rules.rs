@@ -138,9 +138,15 @@ async fn a_document_with_mistakes_changes_nothing_and_all_of_them_are_told(shape
         assert_eq!(shown["document"]["problems"].as_array().map(Vec::len), Some(3), "{shown}");
         let refused = format!("playgate_config_documents_refused_total{{document=\"{DOCUMENT}\"}} 1");
         assert!(platform.metrics(replica).await.lines().any(|line| line == refused), "{replica:?}");
-        let log = platform.log_of(replica);
-        let said: Vec<_> = log.lines().filter(|line| line.contains("the document is refused")).collect();
-        assert_eq!(said.len(), 1, "{replica:?}: {log}");
+        // The log is written beside what it tells of.
+        let said = eventually("it is in the log", || async {
+            let log = platform.log_of(replica);
+            let said: Vec<_> =
+                log.lines().filter(|line| line.contains("the document is refused")).map(str::to_owned).collect();
+            (!said.is_empty()).then_some(said)
+        })
+        .await;
+        assert_eq!(said.len(), 1, "{replica:?}: {said:?}");
         for path in ["switches.sheding: ", "callee.breaker.k: ", "queue.target: "] {
             assert!(said[0].contains(path), "{path}: {}", said[0]);
         }
