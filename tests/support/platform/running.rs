@@ -336,14 +336,19 @@ impl Platform {
         self.database.as_mut().expect("a platform on MariaDB").server()
     }
 
-    /// Waits until every gateway has found every instance of every service in the registry.
+    /// Waits until everybody has found every instance of every service that it asks in the registry.
     pub(crate) async fn has_found_everybody(&self) {
-        for gateway in self.replicas().into_iter().filter(|replica| replica.role == Role::Gateway) {
-            for service in [Role::Account, Role::Setting, Role::Pay] {
+        for caller in self.replicas() {
+            let asked: &[Role] = match caller.role {
+                Role::Gateway => &[Role::Account, Role::Setting, Role::Pay],
+                Role::Pay => &[Role::Account],
+                _ => &[],
+            };
+            for service in asked.iter().copied() {
                 let instances = self.replicas().iter().filter(|replica| replica.role == service).count();
                 let sample = format!("playgate_discovery_instances{{service=\"{}\"}} {instances}", service.name());
-                eventually("the gateway has found the service", || async {
-                    self.metrics(gateway).await.lines().any(|line| line == sample).then_some(())
+                eventually("the service is found", || async {
+                    self.metrics(caller).await.lines().any(|line| line == sample).then_some(())
                 })
                 .await;
             }
