@@ -13,6 +13,7 @@ use std::{
     collections::VecDeque,
     io,
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,7 +31,7 @@ use tokio::{
 use super::mix::{Class, Mix, Rendered};
 
 /// How long anybody waits.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Between two looks at what is due.
 const LOOK: Duration = Duration::from_micros(500);
@@ -63,6 +64,8 @@ pub(super) enum Outcome {
     Wrong(u16),
     /// Nobody waited any longer.
     Impatient,
+    /// The same before there was a connection for it: all of them were waiting, or the generator could not keep up.
+    NeverSent,
     /// The connection was refused or lost.
     Broken,
 }
@@ -84,7 +87,7 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) struct Generator {
     pub(super) address: String,
-    pub(super) mix: Rc<Mix>,
+    pub(super) mix: Arc<Mix>,
     pub(super) connections: usize,
 }
 
@@ -159,7 +162,7 @@ async fn hand_out_at_a_pace(shared: &Shared, per_second: f64, duration: Duration
 fn open_connections(generator: &Generator, shared: &Rc<Shared>) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     for _ in 0..generator.connections {
-        let (shared, mix, address) = (Rc::clone(shared), Rc::clone(&generator.mix), generator.address.clone());
+        let (shared, mix, address) = (Rc::clone(shared), Arc::clone(&generator.mix), generator.address.clone());
         connections.spawn_local(async move {
             let mut connection = Connection { address, stream: None, buffer: Vec::with_capacity(8192) };
             while let Some(job) = shared.next().await {
@@ -208,7 +211,7 @@ impl Connection {
         let patience = PATIENCE.saturating_sub(job.due.elapsed());
         let sent = Instant::now();
         if patience.is_zero() {
-            return shared.record(request.class, job, sent, Outcome::Impatient);
+            return shared.record(request.class, job, sent, Outcome::NeverSent);
         }
         let outcome = match timeout(patience, self.exchange(request)).await {
             Ok(Ok((outcome, stays_open))) => {
@@ -255,16 +258,16 @@ impl Connection {
 
 /// What is needed of an answer.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     status: u16,
     says_when: bool,
-    stays_open: bool,
+    pub(super) stays_open: bool,
     body: &'a [u8],
 }
 
 impl<'a> Answer<'a> {
     /// `None`: it is not all there yet.
-    fn parse(bytes: &'a [u8]) -> io::Result<Option<Self>> {
+    pub(super) fn parse(bytes: &'a [u8]) -> io::Result<Option<Self>> {
         let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
             return if bytes.len() > LONGEST_HEAD { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) };
         };
@@ -287,7 +290,7 @@ impl<'a> Answer<'a> {
         Ok(body.map(|body| Self { status, says_when, stays_open, body }))
     }
 
-    fn judge(&self, request: &Rendered) -> Outcome {
+    pub(super) fn judge(&self, request: &Rendered) -> Outcome {
         match self.status {
             status if status == request.status && memmem::find(self.body, request.text.as_bytes()).is_some() => {
                 Outcome::Good

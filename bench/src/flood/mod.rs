@@ -4,12 +4,14 @@
 //!
 //! - [`mix`]: what is asked, by whom, and what a good answer is.
 //! - [`generator`]: sends it, in turn (how much can be taken) or at a pace (whether or not it can be taken).
+//! - `probe`: one who asks beside it, to see what everybody else sees.
 //! - [`play`](mod@play): what happens, in order.
 //! - [`report`]: what was seen.
 
 mod generator;
 mod mix;
 mod play;
+mod probe;
 mod report;
 
 pub use self::{play::play, report::Report};

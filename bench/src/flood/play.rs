@@ -2,8 +2,10 @@
 //! day, the flood, and a quiet day again.
 
 use std::{
-    rc::Rc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -11,13 +13,15 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 
 use super::{
-    generator::{Generator, Pace},
+    generator::{Generator, Pace, Sent},
     mix::Mix,
+    probe,
     report::{Played, Report},
 };
 use crate::{
+    database,
     load::resident_bytes,
-    platform::{Installation, Platform},
+    platform::{Backing, Installation, Platform},
     scenario::Setup,
 };
 
@@ -37,10 +41,10 @@ const QUIET_FOR: Duration = Duration::from_secs(5);
 pub(super) const FLOOD_FOR: Duration = Duration::from_secs(10);
 
 /// Connections of the flood: many more than the platform can serve at a time, as a flood has.
-const FLOOD_CONNECTIONS: usize = 8_000;
+const FLOOD_CONNECTIONS: usize = 2_000;
 
 /// What the platform is allowed to have: the edge's own caps are not what is tried here.
-const CONNECTIONS_MAX: usize = 9_000;
+const CONNECTIONS_MAX: usize = 3_000;
 
 /// Between two looks at the memory.
 const LOOK: Duration = Duration::from_millis(100);
@@ -61,7 +65,9 @@ lanes = false
 /// Plays it. An error: it could not be played.
 pub fn play(setup: &Setup<'_>, progress: impl Fn(&str)) -> Result<Report> {
     progress("starting one platform with everything on, and one with everything off");
-    let installations = [installation(setup, "")?, installation(setup, OFF)?];
+    let databases = [database::start_server()?, database::start_server()?];
+    let [of_on, of_off] = databases.each_ref().map(database::url);
+    let installations = [installation(setup, of_on, "")?, installation(setup, of_off, OFF)?];
     let stages = installations.iter().map(Stage::new).collect::<Result<Vec<_>>>()?;
     let [on, off] = &stages[..] else { return Err(anyhow!("there are two platforms")) };
     let mut capacity: f64 = 0.0;
@@ -81,24 +87,25 @@ pub fn play(setup: &Setup<'_>, progress: impl Fn(&str)) -> Result<Report> {
     Ok(Report::new(capacity, &on, &off))
 }
 
-fn installation(setup: &Setup<'_>, rules: &str) -> Result<Installation> {
-    Installation::new(setup.program, setup.workers)?.with_rules(rules, CONNECTIONS_MAX)
+fn installation(setup: &Setup<'_>, database_url: String, rules: &str) -> Result<Installation> {
+    let backing = Backing { database_url: Some(database_url), ..Backing::default() };
+    Installation::on(backing, setup.program, setup.workers)?.with_rules(rules, CONNECTIONS_MAX)
 }
 
 struct Stage {
     platform: Platform,
-    mix: Rc<Mix>,
+    mix: Arc<Mix>,
 }
 
 impl Stage {
     fn new(installation: &Installation) -> Result<Self> {
         let platform = installation.start_merged()?;
-        let mix = Rc::new(Mix::new(&platform)?);
+        let mix = Arc::new(Mix::new(&platform)?);
         Ok(Self { platform, mix })
     }
 
     fn generator(&self, connections: usize) -> Generator {
-        Generator { address: self.platform.address.clone(), mix: Rc::clone(&self.mix), connections }
+        Generator { address: self.platform.address.clone(), mix: Arc::clone(&self.mix), connections }
     }
 
     /// Good answers per second.
@@ -109,13 +116,26 @@ impl Stage {
 
     fn play(&self, capacity: f64) -> Result<Played> {
         let quiet = Pace::Even(capacity * QUIET);
-        let before = self.generator(FLOOD_CONNECTIONS).run(quiet, QUIET_FOR)?;
+        let (_, before) = self.probed(|| self.generator(FLOOD_CONNECTIONS).run(quiet, QUIET_FOR))?;
         let resident_before = self.resident()?;
-        let (flood, resident_most) =
-            self.watched(|| self.generator(FLOOD_CONNECTIONS).run(Pace::Even(capacity * TIMES_CAPACITY), FLOOD_FOR))?;
+        let ((flood, probed), resident_most) = self.watched(|| {
+            self.probed(|| self.generator(FLOOD_CONNECTIONS).run(Pace::Even(capacity * TIMES_CAPACITY), FLOOD_FOR))
+        })?;
         let after = self.generator(FLOOD_CONNECTIONS).run(quiet, QUIET_FOR)?;
         let grown = resident_most.max(self.resident()?).saturating_sub(resident_before);
-        Ok(Played { before, flood, after, grown })
+        Ok(Played { before, flood, probed, after, grown })
+    }
+
+    /// With what one saw who asked meanwhile.
+    fn probed<T>(&self, load: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Sent>)> {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| probe::ask(&self.platform.address, &self.mix, &is_over));
+            let loaded = load();
+            is_over.store(true, Ordering::Relaxed);
+            let seen = asking.join().map_err(|_| anyhow!("whoever asked beside the load panicked"))?;
+            Ok((loaded?, seen))
+        })
     }
 
     /// With the most memory that the platform had meanwhile.

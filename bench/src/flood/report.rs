@@ -27,8 +27,11 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// What was played on one platform.
 #[derive(Debug)]
 pub(super) struct Played {
+    /// What the probe saw on a quiet day.
     pub(super) before: Vec<Sent>,
     pub(super) flood: Vec<Sent>,
+    /// What the probe saw in the flood.
+    pub(super) probed: Vec<Sent>,
     pub(super) after: Vec<Sent>,
     /// Bytes.
     pub(super) grown: u64,
@@ -51,11 +54,11 @@ pub struct Report {
 struct Seen {
     /// Good answers about tokens per second, over the part of the capacity that is theirs in the mix.
     verify_goodput_ratio: f64,
-    /// Of good answers: p99 in the flood over p99 on a quiet day.
+    /// Of the probe's good answers: p99 in the flood over p99 on a quiet day.
     admitted_p99_ratio: f64,
     idle_p99_ms: f64,
     admitted_p99_ms: f64,
-    /// From sending to being told to come back.
+    /// From sending to being told to come back, at the probe.
     refused_p99_ms: f64,
     /// 429 and 503 that do not say when to come back.
     refused_without_hint: usize,
@@ -72,6 +75,7 @@ struct OfClass {
     good_rps: f64,
     told_when: usize,
     impatient: usize,
+    never_sent: usize,
     broken: usize,
     /// Any other answer.
     wrong: usize,
@@ -96,16 +100,16 @@ impl Report {
 
 impl Seen {
     fn of(played: &Played, capacity: f64) -> Self {
-        let Played { before, flood, after, grown } = played;
+        let Played { before, flood, probed, after, grown } = played;
         let classes: BTreeMap<Class, OfClass> = Class::ALL.map(|class| (class, OfClass::of(flood, class))).into();
         let is_good = |sent: &Sent| sent.outcome == Outcome::Good;
-        let (idle, admitted) = (p99_ms(before, is_good), p99_ms(flood, is_good));
+        let (idle, admitted) = (p99_ms(before, is_good), p99_ms(probed, is_good));
         Self {
             verify_goodput_ratio: classes[&Class::Verify].good_rps / (capacity * Class::Verify.share()),
             admitted_p99_ratio: admitted / idle,
             idle_p99_ms: idle,
             admitted_p99_ms: admitted,
-            refused_p99_ms: p99_ms(flood, |sent| matches!(sent.outcome, Outcome::ToldWhen | Outcome::Refused)),
+            refused_p99_ms: p99_ms(probed, |sent| matches!(sent.outcome, Outcome::ToldWhen | Outcome::Refused)),
             refused_without_hint: flood.iter().filter(|sent| sent.outcome == Outcome::Refused).count(),
             recovery_s: recovery(after).as_secs_f64(),
             rss_growth_mb: as_f64(*grown) / 1e6,
@@ -123,6 +127,7 @@ impl OfClass {
                 Outcome::Good => {}
                 Outcome::ToldWhen => seen.told_when += 1,
                 Outcome::Impatient => seen.impatient += 1,
+                Outcome::NeverSent => seen.never_sent += 1,
                 Outcome::Broken => seen.broken += 1,
                 Outcome::Refused | Outcome::Wrong(_) => seen.wrong += 1,
             }
@@ -161,16 +166,16 @@ impl Display for Report {
         )?;
         writeln!(
             f,
-            "{:<18}{:>10}{:>12}{:>12}{:>10}{:>10}{:>10}{:>10}",
-            "", "good/s", "told when", "impatient", "broken", "wrong", "p50 ms", "p99 ms"
+            "{:<18}{:>10}{:>12}{:>12}{:>12}{:>10}{:>10}{:>10}{:>10}",
+            "", "good/s", "told when", "impatient", "never sent", "broken", "wrong", "p50 ms", "p99 ms"
         )?;
         for (name, seen) in [("on", on), ("off", off)] {
             for (class, of) in &seen.classes {
-                let OfClass { good_rps, told_when, impatient, broken, wrong, p50_ms, p99_ms } = of;
+                let OfClass { good_rps, told_when, impatient, never_sent, broken, wrong, p50_ms, p99_ms } = of;
                 let name = format!("{}, {name}", class.name());
                 writeln!(
                     f,
-                    "{name:<18}{good_rps:>10.0}{told_when:>12}{impatient:>12}{broken:>10}{wrong:>10}{p50_ms:>10.1}{p99_ms:>10.1}"
+                    "{name:<18}{good_rps:>10.0}{told_when:>12}{impatient:>12}{never_sent:>12}{broken:>10}{wrong:>10}{p50_ms:>10.1}{p99_ms:>10.1}"
                 )?;
             }
         }
@@ -230,6 +235,11 @@ mod tests {
         let played = Played {
             before: vec![sent(Class::Verify, 0, 2, Outcome::Good); 100],
             flood: flood.concat(),
+            probed: [
+                vec![sent(Class::Verify, 0, 6, Outcome::Good); 100],
+                vec![sent(Class::Login, 0, 1, Outcome::ToldWhen); 7],
+            ]
+            .concat(),
             after,
             grown: 5_000_000,
         };
