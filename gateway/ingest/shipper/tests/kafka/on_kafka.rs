@@ -131,7 +131,8 @@ async fn a_shipper_that_is_cut_off_anywhere_goes_on_from_what_was_acknowledged()
     let kafka = Kafka::start().unwrap();
     kafka.create_topic(TOPIC, 2).unwrap();
     let data_dir = tempfile::tempdir().unwrap();
-    store(data_dir.path(), &events(0..300)).await;
+    // More than a fast machine ships in all the rounds.
+    store(data_dir.path(), &events(0..2000)).await;
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..12 {
         let running = ship(data_dir.path(), in_small_steps(kafka.address()));
@@ -143,13 +144,13 @@ async fn a_shipper_that_is_cut_off_anywhere_goes_on_from_what_was_acknowledged()
     }
     let running = ship(data_dir.path(), in_small_steps(kafka.address()));
     running.until("playgate_shipper_lag_bytes", "", |lag| lag == 0).await;
-    store(data_dir.path(), &events(300..301)).await;
+    store(data_dir.path(), &events(2000..2001)).await;
     running.until("playgate_shipper_lag_bytes", "", |lag| lag > 0).await;
     running.until("playgate_shipper_lag_bytes", "", |lag| lag == 0).await;
     running.close().await;
     let found = read(kafka.address(), TOPIC).await;
     for partner in PARTNERS {
-        assert_eq!(first_of(&found, partner).0, ids(partner, 301));
+        assert_eq!(first_of(&found, partner).0, ids(partner, 2001));
     }
 }
 
