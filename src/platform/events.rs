@@ -15,8 +15,8 @@ use crate::config::Configuration;
 /// What is left of a request's time when the store gives up: a partner is told when to come again, and is not cut off.
 const TO_SAY_SO: Duration = Duration::from_secs(1);
 
-/// Opens the store, if this gateway serves partners, and ships what is in it, if that is configured. It ends after the last request and before the traces do; should it
-/// end by itself, so does the process.
+/// Opens the store, if this gateway serves partners, and ships what is in it, if that is configured. It ends after the
+/// last request and before the traces do; should it end by itself, so does the process.
 pub(super) async fn open(
     configuration: &Configuration,
     shipping: Option<&Shipping>,

@@ -53,8 +53,8 @@ struct ToSegments {
 }
 
 impl PlatformEvents {
-    /// Opens the store, if a service of this process publishes events, and ships what is in it, if that is configured. It ends after the last request; should it end by
-    /// itself, so does the process.
+    /// Opens the store, if a service of this process publishes events, and ships what is in it, if that is configured. It
+    /// ends after the last request; should it end by itself, so does the process.
     pub(super) async fn open(
         role: Role,
         configuration: &Configuration,

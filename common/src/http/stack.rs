@@ -68,6 +68,7 @@ pub fn http_stack<S>(service: S, config: &EdgeConfig, parts: &HttpParts) -> Resu
     // CORS joins here, outside all refusals: a browser may only show an error whose headers allow it to.
 
     // Outermost. It gives the request its identity, so that every refusal below carries the request id; its deadline,
-    // so that nothing below outlives it; its lane, which every call below goes by; and it counts and records what finally goes out, a panic of any layer included.
+    // so that nothing below outlives it; its lane, which every call below goes by; and it counts and records what finally
+    // goes out, a panic of any layer included.
     Front::new(service, config, parts)
 }
